@@ -1,0 +1,25 @@
+# Every package we link, found once. Reasons: docs/DEPENDENCIES.md. `./dev setup` installs them.
+find_package(Threads REQUIRED)
+find_package(PkgConfig REQUIRED)
+find_package(nlohmann_json 3.11 REQUIRED)
+if(LLMCTL_TESTS)
+  find_package(GTest REQUIRED)
+endif()
+
+if(LLMCTL_CONTROL_PLANE)
+  find_package(Protobuf 3.21 REQUIRED)
+  find_package(gRPC CONFIG REQUIRED)
+  find_package(prometheus-cpp CONFIG REQUIRED COMPONENTS core)
+  find_package(yaml-cpp 0.7 REQUIRED)
+  find_package(CLI11 REQUIRED)
+  pkg_check_modules(SQLITE3 REQUIRED IMPORTED_TARGET sqlite3)
+  find_program(LLMCTL_GRPC_PLUGIN grpc_cpp_plugin REQUIRED)
+endif()
+
+if(LLMCTL_TRAINER)
+  pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
+  pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
+  pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
+  find_package(simdjson REQUIRED)
+  find_package(Torch REQUIRED) # ./dev passes Torch_DIR or CMAKE_PREFIX_PATH
+endif()

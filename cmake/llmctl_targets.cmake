@@ -1,0 +1,74 @@
+# llmctl_library / llmctl_program / llmctl_test: one line per target, the same flags for all of ours.
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS ON) # TRY is a GNU statement expression
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+
+find_program(LLMCTL_CCACHE ccache)
+if(LLMCTL_CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env
+      CCACHE_SLOPPINESS=pch_defines,time_macros ${LLMCTL_CCACHE})
+endif()
+find_program(LLMCTL_LLD ld.lld)
+if(LLMCTL_LLD)
+  add_link_options(-fuse-ld=lld)
+endif()
+
+# Release flags: optimised, line tables for stack traces, CHECK always on.
+set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O2 -g1")
+if(LLMCTL_SANITIZE)
+  add_compile_options(-fsanitize=${LLMCTL_SANITIZE} -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${LLMCTL_SANITIZE})
+endif()
+
+function(llmctl_flags target)
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wconversion -Wshadow
+    -Wnon-virtual-dtor -Werror -fstack-protector-strong)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+    target_compile_options(${target} PRIVATE -Wno-gnu-statement-expression)
+  endif()
+  target_compile_definitions(${target} PRIVATE _GLIBCXX_ASSERTIONS)
+  target_include_directories(${target} PUBLIC ${CMAKE_SOURCE_DIR})
+endfunction()
+
+# llmctl_library(name SOURCES a.cc b.cc LINK other)
+function(llmctl_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
+  add_library(${name} STATIC ${ARG_SOURCES})
+  target_link_libraries(${name} PUBLIC ${ARG_LINK})
+  llmctl_flags(${name})
+endfunction()
+
+function(llmctl_program name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE ${ARG_LINK})
+  llmctl_flags(${name})
+endfunction()
+
+# llmctl_test(name SOURCES a_test.cc LINK lib [LABELS slow]): one GoogleTest binary, one ctest entry.
+function(llmctl_test name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINK;LABELS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE ${ARG_LINK} GTest::gtest GTest::gtest_main)
+  target_compile_definitions(${name} PRIVATE LLMCTL_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
+    LLMCTL_BIN_DIR="${CMAKE_BINARY_DIR}/bin")
+  llmctl_flags(${name})
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 900)
+endfunction()
+
+# llmctl_fuzz(name SOURCES x_fuzz.cc LINK lib): a libFuzzer target; built only with LLMCTL_FUZZ.
+function(llmctl_fuzz name)
+  if(NOT LLMCTL_FUZZ)
+    return()
+  endif()
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE ${ARG_LINK})
+  target_compile_options(${name} PRIVATE -fsanitize=fuzzer)
+  target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+  llmctl_flags(${name})
+endfunction()
