@@ -1,0 +1,145 @@
+// JobSpec: what a person asks for, after parsing and validation. A plain value, the same in the
+// CLI, the scheduler, the worker and the trainer; it travels as the canonical JSON of to_json().
+// Fields are described once, in the table of job_fields.cc, which parses, validates, prints help,
+// and generates docs/JOB_FILE.md and the JSON Schema.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/model_config.h"
+#include "core/result.h"
+#include "core/units.h"
+
+namespace llmctl {
+
+struct ModelSpec {
+  std::string preset;  // one of presets(), or empty
+  std::string path;    // a Hugging Face directory, or empty; absolute once loaded by the CLI
+  ModelConfig config;  // always filled: from the preset, from path/config.json, or inline
+  bool operator==(const ModelSpec&) const = default;
+};
+
+struct DatasetSpec {
+  std::string path;            // a file, a glob or a directory; absolute once loaded by the CLI
+  std::string type = "auto";   // auto | text | jsonl
+  std::string field = "text";  // the JSONL field that holds the text
+  bool operator==(const DatasetSpec&) const = default;
+};
+
+struct TokenizerSpec {
+  enum class Kind { bytes, file, train };
+  Kind kind = Kind::bytes;
+  std::string path;        // file: a tokenizer.json
+  int64_t vocab_size = 0;  // train: size of the byte-level BPE vocabulary to learn
+  bool operator==(const TokenizerSpec&) const = default;
+};
+
+struct ResourceSpec {
+  int64_t ranks = 1;            // processes of the gang, one per device (alias: gpus)
+  std::string device = "auto";  // auto | cpu | cuda
+  std::string device_name;      // part of the device's name, e.g. "4090" (alias: gpu); empty: any
+  Bytes memory = 0;  // cap of device memory per rank (alias: gpu_memory); 0: what is free
+  bool operator==(const ResourceSpec&) const = default;
+};
+
+struct RetrySpec {
+  int64_t max_restarts = 5;  // crashes, hangs and lost workers together; OOM re-fits are apart
+  bool on_oom = true;        // smaller plan and resume instead of failing
+  bool operator==(const RetrySpec&) const = default;
+};
+
+struct JobSpec {
+  std::string name;
+  std::string method = "pretrain";
+  ModelSpec model;
+  std::vector<DatasetSpec> datasets;
+  TokenizerSpec tokenizer;
+
+  int64_t sequence_len = 256;                  // tokens
+  std::optional<int64_t> micro_batch_size;     // sequences per rank and pass; none = auto
+  int64_t global_batch_size = 32;              // sequences per optimizer step, all ranks
+  std::optional<bool> gradient_checkpointing;  // none = auto
+  std::string precision = "fp32";              // fp32 | bf16 (bf16 compute on CUDA)
+  std::string attention = "sdpa";              // sdpa | manual
+
+  // How long: the first one reached ends the run. At least one is set.
+  std::optional<int64_t> max_steps;
+  std::optional<int64_t> max_tokens;
+  std::optional<double> num_epochs;
+  std::optional<Millis> max_duration;
+
+  std::string optimizer = "adamw";
+  double learning_rate = 1e-3;
+  double weight_decay = 0.1;
+  double adam_beta1 = 0.9;
+  double adam_beta2 = 0.95;
+  double adam_epsilon = 1e-8;
+  double max_grad_norm = 1.0;           // 0: no clipping
+  std::string lr_scheduler = "cosine";  // cosine | linear | constant
+  int64_t warmup_steps = 0;
+  std::optional<double> warmup_ratio;  // instead of warmup_steps
+  double min_lr_ratio = 0.1;           // final learning rate / learning_rate
+
+  double val_set_size = 0.0;  // < 1: share of documents; >= 1: number of documents
+  int64_t eval_steps = 0;     // 0: only at the end (when there is a validation set)
+  int64_t eval_max_batches = 50;
+  int64_t save_steps = 0;  // 0: only at the end and on SIGTERM
+  int64_t save_total_limit = 2;
+  int64_t seed = 42;
+  int64_t nonfinite_limit = 10;  // skipped NaN/Inf steps in a row before the run fails
+  std::string sample_prompt;     // text continued at the end of the run; empty: none
+
+  ResourceSpec resources;
+  int64_t priority = 50;  // 0..100, bigger is sooner
+  RetrySpec retry;
+  std::map<std::string, std::string> labels;
+  std::map<std::string, std::string> env;
+  bool operator==(const JobSpec&) const = default;
+};
+
+// A node of a parsed document with its place in the file; what YAML and JSON both become before the
+// field table reads them. Scalars keep their text; `quoted` tells "010" from 010.
+struct Node {
+  enum class Kind { null, scalar, list, map };
+  Kind kind = Kind::null;
+  std::string text;
+  bool quoted = false;
+  std::vector<Node> items;                     // list
+  std::vector<std::pair<Node, Node>> entries;  // map: key (a scalar) and value, in file order
+  int line = 0, column = 0;                    // 1-based; 0: no position
+};
+
+struct Diagnostic {
+  int line = 0, column = 0;
+  std::string field;    // "resources.ranks"
+  std::string message;  // `expected number > 0, got "fast"`
+  bool warning = false;
+  bool operator==(const Diagnostic&) const = default;
+};
+// "job.yaml:12:7: learning_rate: expected number > 0, got "fast"".
+std::string to_string(const Diagnostic& diagnostic, std::string_view file);
+
+struct ParsedJob {
+  JobSpec spec;
+  std::map<std::string, std::string> origin;  // field -> "given" | "default"
+  std::vector<Diagnostic> diagnostics;        // in file order; usable when none is an error
+  bool ok() const;
+};
+// Reads, defaults and cross-checks a job. Reports everything at once; touches no file.
+ParsedJob parse_job(const Node& root);
+
+// Canonical JSON: every field, keys sorted; equal specs give equal text.
+nlohmann::json to_json(const JobSpec& spec);
+// Reads what to_json wrote, with the same checks as a job file. Hostile input: invalid_argument.
+Result<JobSpec> parse_spec_json(std::string_view text);
+
+std::string job_file_markdown();                 // docs/JOB_FILE.md
+nlohmann::json job_file_schema();                // JSON Schema, draft 2020-12
+std::string field_help(std::string_view field);  // one paragraph; empty: no such field
+
+}  // namespace llmctl

@@ -1,0 +1,39 @@
+// The memory model: predicted peak bytes of one rank, by cause, from shapes alone. Pure; no torch.
+// Counts what trainer/ really allocates (explicit forward and backward, fp32 AdamW), so the same
+// causes can be compared line by line with the trainer's measurement.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/plan.h"
+
+namespace llmctl {
+
+struct FitQuestion {
+  ModelConfig model;  // resolved
+  int64_t sequence_len = 0;
+  int64_t micro_batch_size = 0;
+  bool gradient_checkpointing = false;
+  std::string precision = "fp32";
+  std::string attention = "sdpa";
+};
+MemoryByCause predict_memory(const FitQuestion& question);
+
+// The plans worth trying for `spec`, best first by predicted speed: fields the user wrote are kept,
+// auto ones are searched (micro-batch: divisors of global_batch / ranks; checkpointing off before
+// on). `origin` is set; predicted bytes are filled. At most limits::kProbeCandidates; never empty
+// for a valid spec. Plans predicted above 1.25 x `cap_bytes` are left out unless nothing else is
+// left.
+std::vector<Plan> candidate_plans(const JobSpec& spec, Bytes cap_bytes);
+
+// The next smaller plan after an OOM: half the micro-batch, then checkpointing; none: give up.
+std::optional<Plan> smaller_plan(const JobSpec& spec, const Plan& plan);
+
+// Which measured profiles may be reused: everything that decides memory and speed, and nothing
+// else.
+std::string profile_key(const JobSpec& spec, std::string_view device_type);
+
+}  // namespace llmctl
