@@ -1,0 +1,229 @@
+// It survives: every program is killed, stopped or starved in the middle of a run. Afterwards the
+// job has finished, its weights are bitwise those of an undisturbed run, and nothing acknowledged
+// is lost.
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/mount.h>
+
+#include <filesystem>
+#include <fstream>
+#include <random>
+#include <set>
+
+#include "tests/e2e/cluster.h"
+
+namespace llmctl::e2e {
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr int kSteps = 240;
+
+// Everything that decides the numbers is given, so that only the disturbance differs.
+std::string job_text() {
+  return R"(name: chaos
+model: {architecture: llama, hidden_size: 96, num_hidden_layers: 3, num_attention_heads: 4}
+datasets: [text.txt]
+tokenizer: bytes
+sequence_len: 64
+micro_batch_size: 4
+global_batch_size: 8
+gradient_checkpointing: false
+learning_rate: 1e-3
+max_steps: )" +
+         std::to_string(kSteps) + R"(
+save_steps: 20
+retry: {max_restarts: 20}
+)";
+}
+
+}  // namespace
+
+class Chaos : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    // A short lease, so that its end comes within the test.
+    start({"--workers", "1", "--slots", "1", "--cpu-memory", "2GiB", "--lease-ms", "3000",
+           "--grace-ms", "1000"});
+  }
+  void start(const std::vector<std::string>& up_args) {
+    cluster_ = std::make_unique<Cluster>(up_args);
+    std::ofstream(cluster_->home() / "text.txt") << training_text(4000);
+    job_file_ = cluster_->write_job("chaos", job_text());
+  }
+
+  // The undisturbed run's hash, made once.
+  static const std::string& undisturbed() {
+    static const std::string hash = [] {
+      Cluster calm({"--workers", "1", "--slots", "1", "--cpu-memory", "2GiB"});
+      std::ofstream(calm.home() / "text.txt") << training_text(4000);
+      const int64_t id = calm.submit(calm.write_job("chaos", job_text()));
+      return tensors_hash(calm.wait_state(id, "SUCCEEDED")["checkpoints"].back()["path"]);
+    }();
+    return hash;
+  }
+
+  void expect_unharmed(int64_t id, int seconds = 180) {
+    const auto show = cluster_->wait_state(id, "SUCCEEDED", seconds);
+    ASSERT_EQ(show["state"], "SUCCEEDED");
+    EXPECT_EQ(show["progress"]["step"], kSteps);
+    EXPECT_EQ(show["checkpoints"].back()["step"], kSteps);
+    EXPECT_EQ(tensors_hash(show["checkpoints"].back()["path"]), undisturbed());
+    expect_history_sound(id);
+  }
+
+  // Seqs of one job grow, epochs never fall back, states follow each other, the end comes once.
+  void expect_history_sound(int64_t id) {
+    int64_t seq = 0, epoch = 0, ends = 0;
+    std::string state = "QUEUED";
+    for (const auto& event : cluster_->events(id)) {
+      EXPECT_GT(event["seq"].get<int64_t>(), seq) << event;
+      seq = event["seq"];
+      if (event["event"] == "AttemptGranted") {
+        EXPECT_GT(event["epoch"].get<int64_t>(), epoch) << event;
+        epoch = event["epoch"];
+      }
+      if (event["event"] == "CheckpointCommitted") {
+        EXPECT_EQ(event["epoch"], epoch) << event;
+      }
+      if (event["event"] == "JobMoved") {
+        EXPECT_EQ(event["from"], state) << event;
+        state = event["to"];
+        ends += state == "SUCCEEDED";
+      }
+    }
+    EXPECT_EQ(ends, 1);
+  }
+
+  int64_t random_step() { return std::uniform_int_distribution<int64_t>(25, 180)(random_); }
+
+  std::unique_ptr<Cluster> cluster_;
+  std::string job_file_;
+  std::mt19937_64 random_{std::random_device{}()};
+};
+
+TEST_F(Chaos, KilledTrainersChangeNothing) {
+  const int64_t id = cluster_->submit(job_file_);
+  for (const int64_t step : {30, 95, 170}) {
+    cluster_->wait_step(id, step);
+    for (const pid_t pid : cluster_->trainer_pids(id)) kill(pid, SIGKILL);
+  }
+  expect_unharmed(id);
+  EXPECT_GE(cluster_->show(id)["attempts"], 3);
+}
+
+TEST_F(Chaos, AKilledWorkerAdoptsItsRunningRanks) {
+  const int64_t id = cluster_->submit(job_file_);
+  cluster_->wait_step(id, random_step());
+  const auto pids = cluster_->trainer_pids(id);
+  ASSERT_EQ(pids.size(), 1u);
+  kill(cluster_->worker_pid("w1"), SIGKILL);
+  cluster_->up();
+  EXPECT_TRUE(alive(pids[0])) << "the rank did not survive its agent";
+  expect_unharmed(id);
+  EXPECT_EQ(cluster_->show(id)["attempts"], 1);
+}
+
+TEST_F(Chaos, AKilledSchedulerFindsItsWorkAgain) {
+  const int64_t id = cluster_->submit(job_file_);
+  std::set<int64_t> acknowledged = {id};
+  for (int i = 0; i < 3; ++i) {
+    cluster_->wait_step(id, 30 + i * 50);
+    const auto pids = cluster_->trainer_pids(id);
+    acknowledged.insert(cluster_->submit(job_file_, {"--set", "max_steps=1"}));
+    kill(cluster_->scheduler_pid(), SIGKILL);
+    cluster_->up();
+    for (const pid_t pid : pids) EXPECT_TRUE(alive(pid)) << "an outage killed work";
+  }
+  expect_unharmed(id);
+  EXPECT_EQ(cluster_->show(id)["attempts"], 1);
+  for (const int64_t job : acknowledged) cluster_->wait_state(job, "SUCCEEDED");
+}
+
+TEST_F(Chaos, AStoppedWorkerIsFencedAndItsZombieWritesNothing) {
+  const int64_t id = cluster_->submit(job_file_);
+  cluster_->wait_step(id, random_step());
+  const pid_t worker = cluster_->worker_pid("w1");
+  kill(worker, SIGSTOP);
+  cluster_->wait_until(
+      id, [](const auto& s) { return s["state"] != "RUNNING"; }, 60);
+  kill(worker, SIGCONT);
+  expect_unharmed(id);
+  EXPECT_GE(cluster_->show(id)["attempts"], 2);
+}
+
+TEST_F(Chaos, ACorruptNewestCheckpointFallsBackToTheOneBefore) {
+  const int64_t id = cluster_->submit(job_file_);
+  cluster_->wait_step(id, 90);
+  EXPECT_EQ(cluster_->llmctl({"pause", std::to_string(id)}).code, 0);
+  const auto paused = cluster_->wait_until(
+      id, [&](const auto&) { return cluster_->trainer_pids(id).empty(); }, 60);
+  const auto checkpoints = cluster_->show(id)["checkpoints"];
+  ASSERT_GE(checkpoints.size(), 2u);
+  const fs::path file =
+      fs::path(checkpoints.back()["path"].get<std::string>()) / "rank-0.safetensors";
+  std::fstream bytes(file, std::ios::in | std::ios::out | std::ios::binary);
+  bytes.seekg(static_cast<std::streamoff>(fs::file_size(file) / 2));
+  const char flipped = static_cast<char>(bytes.get() ^ 0x40);
+  bytes.seekp(static_cast<std::streamoff>(fs::file_size(file) / 2));
+  bytes.put(flipped);
+  bytes.close();
+  EXPECT_EQ(cluster_->llmctl({"resume", std::to_string(id)}).code, 0);
+  expect_unharmed(id);
+  bool told = false;
+  for (const auto& event : cluster_->events(id)) {
+    told |= event["event"] == "CheckpointRemoved" && event["corrupt"] == true;
+  }
+  EXPECT_TRUE(told) << "nobody heard of the corruption";
+}
+
+// The jobs folder is a small tmpfs: checkpoints stop fitting, then space comes back.
+TEST_F(Chaos, AFullDiskLosesNothing) {
+  cluster_.reset();
+  start({"--workers", "1", "--slots", "1", "--cpu-memory", "2GiB"});
+  const std::string jobs = cluster_->home() / "jobs";
+  if (mount("tmpfs", jobs.c_str(), "tmpfs", 0, "size=12m") != 0) {
+    GTEST_SKIP() << "needs the right to mount a tmpfs";
+  }
+  const int64_t id = cluster_->submit(job_file_);
+  cluster_->wait_until(
+      id, [](const auto& s) { return !s["checkpoints"].empty(); }, 60);
+  std::ofstream(jobs + "/ballast") << std::string(16 << 20, 'x');
+  cluster_->wait_until(
+      id, [](const auto& s) { return s["state"] != "RUNNING" || s["progress"]["step"] > 150; }, 90);
+  fs::remove(jobs + "/ballast");
+  expect_unharmed(id);
+  cluster_->llmctl({"down", "--now"});
+  umount2(jobs.c_str(), MNT_DETACH);
+}
+
+TEST_F(Chaos, RandomKillsOfEverythingLoseNothing) {
+  const int64_t id = cluster_->submit(job_file_);
+  std::string history;
+  for (int i = 0; i < 6; ++i) {
+    cluster_->wait_until(
+        id,
+        [&](const auto& s) {
+          return s["progress"]["step"] >= 20 + i * 30 || s["state"] == "SUCCEEDED";
+        },
+        90);
+    switch (random_() % 3) {
+      case 0:
+        history += " trainer";
+        for (const pid_t pid : cluster_->trainer_pids(id)) kill(pid, SIGKILL);
+        break;
+      case 1:
+        history += " worker";
+        kill(cluster_->worker_pid("w1"), SIGKILL);
+        break;
+      default:
+        history += " scheduler";
+        kill(cluster_->scheduler_pid(), SIGKILL);
+    }
+    cluster_->up();
+  }
+  SCOPED_TRACE("killed:" + history);
+  expect_unharmed(id);
+}
+
+}  // namespace llmctl::e2e

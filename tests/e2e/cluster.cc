@@ -1,0 +1,221 @@
+#include "tests/e2e/cluster.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <fstream>
+#include <sstream>
+#include <thread>
+
+#include "core/result.h"
+
+extern char** environ;
+
+namespace llmctl::e2e {
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+namespace {
+
+void nap() {
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+}
+
+std::string temp_file_text(int fd) {
+  std::string text;
+  char buffer[65536];
+  CHECK(lseek(fd, 0, SEEK_SET) == 0);
+  for (ssize_t n = 0; (n = read(fd, buffer, sizeof buffer)) > 0;) {
+    text.append(buffer, static_cast<size_t>(n));
+  }
+  close(fd);
+  return text;
+}
+
+int unnamed_file() {
+  char path[] = "/tmp/llmctl-e2e-out-XXXXXX";
+  const int fd = mkostemp(path, O_CLOEXEC);
+  CHECK(fd >= 0);
+  unlink(path);
+  return fd;
+}
+
+}  // namespace
+
+Output run_program(const std::vector<std::string>& argv, const std::vector<std::string>& env) {
+  std::vector<char*> args, vars;
+  for (const std::string& a : argv) args.push_back(const_cast<char*>(a.c_str()));
+  args.push_back(nullptr);
+  for (const std::string& e : env) vars.push_back(const_cast<char*>(e.c_str()));
+  for (char** e = environ; *e != nullptr; ++e) {
+    if (std::string_view(*e).substr(0, 7) != "LLMCTL_") vars.push_back(*e);
+  }
+  vars.push_back(nullptr);
+  const int out = unnamed_file(), err = unnamed_file();
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_adddup2(&actions, out, 1);
+  posix_spawn_file_actions_adddup2(&actions, err, 2);
+  pid_t pid = 0;
+  CHECK(posix_spawn(&pid, args[0], &actions, nullptr, args.data(), vars.data()) == 0);
+  posix_spawn_file_actions_destroy(&actions);
+  int status = 0;
+  CHECK(waitpid(pid, &status, 0) == pid);
+  Output result;
+  result.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  result.out = temp_file_text(out);
+  result.err = temp_file_text(err);
+  return result;
+}
+
+Cluster::Cluster(std::vector<std::string> up_args) : up_args_(std::move(up_args)) {
+  char path[] = "/tmp/llmctl-e2e-XXXXXX";
+  CHECK(mkdtemp(path) != nullptr);
+  home_ = path;
+  up();
+}
+
+Cluster::~Cluster() {
+  llmctl({"down", "--now"});
+  if (::testing::Test::HasFailure()) {
+    std::fprintf(stderr, "cluster kept for inspection: %s\n", home_.c_str());
+  } else {
+    fs::remove_all(home_);
+  }
+}
+
+Output Cluster::llmctl(std::vector<std::string> args) const {
+  args.insert(args.begin(), LLMCTL_BIN_DIR "/llmctl");
+  return run_program(args, {"LLMCTL_HOME=" + home_.string()});
+}
+
+json Cluster::json(std::vector<std::string> args) const {
+  args.insert(args.end(), {"-o", "json"});
+  const Output output = llmctl(args);
+  EXPECT_EQ(output.code, 0) << args[0] << ": " << output.err << output.out;
+  auto document = nlohmann::json::parse(output.out, nullptr, false);
+  EXPECT_FALSE(document.is_discarded()) << args[0] << " printed no JSON: " << output.out;
+  EXPECT_EQ(document.value("api_version", ""), "llmctl/v1");
+  return document;
+}
+
+void Cluster::up() const {
+  std::vector<std::string> args = {"up"};
+  args.insert(args.end(), up_args_.begin(), up_args_.end());
+  const Output output = llmctl(args);
+  ASSERT_EQ(output.code, 0) << output.err << output.out;
+}
+
+std::string Cluster::write_job(const std::string& name, const std::string& yaml) const {
+  const fs::path path = home_ / (name + ".yaml");
+  std::ofstream(path) << yaml;
+  return path;
+}
+
+int64_t Cluster::submit(const std::string& job_file, std::vector<std::string> more) const {
+  more.insert(more.begin(), {"submit", job_file});
+  return json(more).value("id", int64_t{0});
+}
+
+json Cluster::wait_until(int64_t job,
+                         const std::function<bool(const nlohmann::json&)>& done,
+                         int seconds) const {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(seconds);
+  nlohmann::json last;
+  while (std::chrono::steady_clock::now() < deadline) {
+    const Output output = llmctl({"show", std::to_string(job), "-o", "json"});
+    if (output.code == 0) {
+      last = nlohmann::json::parse(output.out);
+      if (done(last)) return last;
+    }
+    nap();
+  }
+  ADD_FAILURE() << "job " << job << " did not get there in " << seconds << " s: " << last.dump(1);
+  return last;
+}
+
+json Cluster::wait_state(int64_t job, const std::string& state, int seconds) const {
+  return wait_until(
+      job, [&](const auto& show) { return show["state"] == state; }, seconds);
+}
+
+json Cluster::wait_step(int64_t job, int64_t step, int seconds) const {
+  return wait_until(
+      job, [&](const auto& show) { return show["progress"]["step"] >= step; }, seconds);
+}
+
+static pid_t pid_in(const fs::path& file) {
+  const auto document = json::parse(file_text(file), nullptr, false);
+  return document.is_discarded() ? 0 : document.value("pid", 0);
+}
+
+pid_t Cluster::scheduler_pid() const {
+  return pid_in(home_ / "scheduler/scheduler.json");
+}
+
+pid_t Cluster::worker_pid(const std::string& name) const {
+  return pid_in(home_ / "workers" / name / "worker.json");
+}
+
+std::vector<pid_t> Cluster::trainer_pids(int64_t job) const {
+  std::vector<pid_t> pids;
+  for (const auto& worker : fs::directory_iterator(home_ / "workers")) {
+    if (!fs::exists(worker.path() / "runs")) continue;
+    for (const auto& run : fs::directory_iterator(worker.path() / "runs")) {
+      if (run.path().filename().string().rfind(std::to_string(job) + "-", 0) != 0) continue;
+      const auto document = json::parse(file_text(run.path() / "pid.json"), nullptr, false);
+      const pid_t pid = document.is_discarded() ? 0 : document.value("trainer_pid", 0);
+      if (pid > 0 && alive(pid)) pids.push_back(pid);
+    }
+  }
+  return pids;
+}
+
+std::vector<json> Cluster::events(int64_t job) const {
+  const Output output =
+      llmctl({"watch", std::to_string(job), "--from", "1", "--no-progress", "-o", "json"});
+  std::vector<nlohmann::json> events;
+  std::istringstream lines(output.out);
+  for (std::string line; std::getline(lines, line);) events.push_back(json::parse(line));
+  return events;
+}
+
+bool alive(pid_t pid) {
+  if (pid <= 0 || kill(pid, 0) != 0) return false;
+  std::string stat = file_text("/proc/" + std::to_string(pid) + "/stat");
+  const size_t end = stat.rfind(')');
+  return end != std::string::npos && end + 2 < stat.size() && stat[end + 2] != 'Z';
+}
+
+void wait_gone(pid_t pid, int seconds) {
+  for (int i = 0; i < seconds * 20 && alive(pid); ++i) nap();
+  EXPECT_FALSE(alive(pid)) << "pid " << pid << " is still there";
+}
+
+std::string file_text(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+std::string tensors_hash(const fs::path& checkpoint) {
+  const Output output = run_program({"/usr/bin/sha256sum", checkpoint / "rank-0.safetensors"});
+  EXPECT_EQ(output.code, 0) << output.err;
+  return output.out.substr(0, 64);
+}
+
+std::string training_text(int lines) {
+  std::string text;
+  for (int i = 0; i < lines; ++i) {
+    text += "line " + std::to_string(i) + ": " + std::to_string(i * i % 97) +
+            " ships left the harbour, the wind was " + (i % 3 == 0 ? "fair" : "foul") + ".\n";
+  }
+  return text;
+}
+
+}  // namespace llmctl::e2e

@@ -1,0 +1,174 @@
+// The main road as a person walks it: submit, fit, train, watch, checkpoint, pause, generate.
+#include <gtest/gtest.h>
+
+#include <sqlite3.h>
+#include <filesystem>
+#include <fstream>
+
+#include "tests/e2e/cluster.h"
+
+namespace llmctl::e2e {
+namespace fs = std::filesystem;
+
+class Journey : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    cluster_ = new Cluster({"--cpu-memory", "4GiB", "--workers", "2", "--slots", "2"});
+    std::ofstream(cluster_->home() / "text.txt") << training_text(4000);
+  }
+  static void TearDownTestSuite() {
+    delete cluster_;
+    cluster_ = nullptr;
+  }
+
+  static std::string job(const std::string& name, const std::string& more) {
+    return cluster_->write_job(name, "name: " + name + R"(
+model: {architecture: llama, hidden_size: 64, num_hidden_layers: 2, num_attention_heads: 4}
+datasets: [text.txt]
+tokenizer: bytes
+sequence_len: 64
+global_batch_size: 8
+learning_rate: 2e-3
+)" + more);
+  }
+  static Cluster* cluster_;
+};
+Cluster* Journey::cluster_ = nullptr;
+
+TEST_F(Journey, AJobIsProbedTrainedAndReported) {
+  const int64_t id = cluster_->submit(job("road",
+                                          "max_steps: 60\nsave_steps: 20\nval_set_size: 0.1\n"
+                                          "eval_steps: 20\nsample_prompt: \"line\"\n"));
+  EXPECT_EQ(cluster_->llmctl({"wait", std::to_string(id)}).code, 0);
+  const auto show = cluster_->show(id);
+  EXPECT_EQ(show["state"], "SUCCEEDED");
+  EXPECT_EQ(show["reason"], "finished");
+  EXPECT_EQ(show["progress"]["step"], 60);
+  EXPECT_EQ(show["progress"]["steps"], 60);
+  EXPECT_EQ(show["progress"]["tokens"], 60 * 8 * 64);
+  EXPECT_LT(show["progress"]["loss"], 3.5);  // a byte at random is ln 257 = 5.55
+  EXPECT_LT(show["progress"]["eval_loss"], 3.5);
+  EXPECT_GT(show["plan"]["peak_bytes_measured"], 0);
+  EXPECT_GT(show["plan"]["peak_bytes_predicted"], 0);
+  EXPECT_EQ(show["plan"]["micro_batch_size"].get<int>() *
+                show["plan"]["gradient_accumulation_steps"].get<int>(),
+            8);
+  ASSERT_FALSE(show["checkpoints"].empty());
+  const auto& newest = show["checkpoints"].back();
+  EXPECT_EQ(newest["step"], 60);
+  EXPECT_TRUE(fs::exists(newest["path"].get<std::string>() + "/manifest.json"));
+
+  const auto metrics = cluster_->json({"metrics", std::to_string(id)});
+  std::map<std::string, size_t> points;
+  for (const auto& series : metrics["series"]) points[series["name"]] = series["points"].size();
+  EXPECT_GE(points["loss"], 2u);
+  EXPECT_GE(points["eval_loss"], 3u);
+
+  const Output text = cluster_->llmctl(
+      {"generate", std::to_string(id), "--prompt", "line 1", "--max-tokens", "24"});
+  EXPECT_EQ(text.code, 0) << text.err;
+  EXPECT_GE(text.out.size(), 8u);
+}
+
+TEST_F(Journey, TheSecondJobOfAShapeNeedsNoProbe) {
+  const std::string file = job("again", "max_steps: 5\n");
+  const int64_t first = cluster_->submit(file);
+  cluster_->wait_state(first, "SUCCEEDED");
+  const int64_t second = cluster_->submit(file, {"--set", "seed=7"});
+  cluster_->wait_state(second, "SUCCEEDED");
+  for (const auto& event : cluster_->events(second)) EXPECT_NE(event["to"], "PROBING");
+  EXPECT_EQ(cluster_->show(second)["epoch"], 1);
+}
+
+TEST_F(Journey, OneKeyIsOneJob) {
+  const std::string file = job("keyed", "max_steps: 2\n");
+  const int64_t first = cluster_->submit(file, {"--key", "k1"});
+  EXPECT_EQ(cluster_->submit(file, {"--key", "k1"}), first);
+  EXPECT_EQ(cluster_->llmctl({"submit", file, "--key", "k1", "--set", "seed=9"}).code, 6);
+  cluster_->wait_state(first, "SUCCEEDED");
+  EXPECT_EQ(cluster_->submit(file, {"--key", "k1"}), first);
+}
+
+TEST_F(Journey, APausedJobGoesOnWhereItWas) {
+  const int64_t id = cluster_->submit(job("pause", "max_steps: 400\n"));
+  cluster_->wait_step(id, 20);
+  EXPECT_EQ(cluster_->llmctl({"pause", std::to_string(id)}).code, 0);
+  const auto paused = cluster_->wait_until(
+      id, [](const auto& s) { return s["state"] == "PAUSED" && !s["checkpoints"].empty(); }, 60);
+  const int64_t step = paused["checkpoints"].back()["step"];
+  EXPECT_GE(step, 20);
+  EXPECT_EQ(cluster_->llmctl({"resume", std::to_string(id)}).code, 0);
+  const auto done = cluster_->wait_state(id, "SUCCEEDED");
+  EXPECT_EQ(done["progress"]["step"], 400);
+  EXPECT_EQ(done["attempts"], 2);
+}
+
+TEST_F(Journey, CancelWinsAndFreesTheDevice) {
+  const int64_t id = cluster_->submit(job("cancel", "max_steps: 100000\n"));
+  cluster_->wait_step(id, 5);
+  const auto pids = cluster_->trainer_pids(id);
+  ASSERT_FALSE(pids.empty());
+  EXPECT_EQ(cluster_->llmctl({"cancel", std::to_string(id)}).code, 0);
+  EXPECT_EQ(cluster_->show(id)["state"], "CANCELED");
+  for (const pid_t pid : pids) wait_gone(pid, 10);
+  EXPECT_EQ(cluster_->llmctl({"wait", std::to_string(id)}).code, 103);
+}
+
+TEST_F(Journey, AGangOfTwoRanksStartsWholeAndTrains) {
+  const int64_t id =
+      cluster_->submit(job("gang", "max_steps: 30\nmicro_batch_size: 2\nresources: {ranks: 2}\n"));
+  const auto running = cluster_->wait_step(id, 1);
+  EXPECT_EQ(running["ranks"].size(), 2u);
+  const auto done = cluster_->wait_state(id, "SUCCEEDED");
+  EXPECT_EQ(done["progress"]["step"], 30);
+  EXPECT_LT(done["progress"]["loss"], 4.5);
+}
+
+// A probe that lied: the stored profile is changed to promise less memory than the run needs.
+TEST_F(Journey, OutOfMemoryInARunBecomesASmallerPlan) {
+  const std::string file = job("oom", "max_steps: 20\nsequence_len: 128\nglobal_batch_size: 16\n");
+  cluster_->wait_state(cluster_->submit(file), "SUCCEEDED");
+  kill(cluster_->scheduler_pid(), SIGKILL);
+  const std::string path = cluster_->home() / "scheduler/llmctl.db";
+  sqlite3* db = nullptr;
+  ASSERT_EQ(sqlite3_open(path.c_str(), &db), SQLITE_OK);
+  char* error = nullptr;
+  EXPECT_EQ(
+      sqlite3_exec(db, "UPDATE profiles SET peak_scale_percent = 30", nullptr, nullptr, &error),
+      SQLITE_OK)
+      << error;
+  sqlite3_close(db);
+  cluster_->up();
+  const int64_t id = cluster_->submit(file, {"--set", "seed=3"});
+  const auto done = cluster_->wait_state(id, "SUCCEEDED");
+  EXPECT_GE(done["plan"]["oom_refits"], 1);
+  EXPECT_EQ(done["progress"]["step"], 20);
+}
+
+TEST_F(Journey, AJobTooBigForEveryDeviceFailsWithNumbers) {
+  const int64_t id = cluster_->submit(
+      job("huge", "max_steps: 2\nmicro_batch_size: 8\nresources: {memory: 1MiB}\n"));
+  const auto show = cluster_->wait_state(id, "FAILED");
+  EXPECT_EQ(show["reason"], "does_not_fit");
+  const auto why = cluster_->json({"explain", std::to_string(id)});
+  EXPECT_NE(why["headline"].get<std::string>().find("MiB"), std::string::npos);
+  EXPECT_EQ(cluster_->llmctl({"wait", std::to_string(id)}).code, 100);
+}
+
+TEST_F(Journey, DrainMovesTheJobToTheOtherWorker) {
+  const int64_t id = cluster_->submit(job("drain", "max_steps: 600\n"));
+  const auto before = cluster_->wait_step(id, 10);
+  const std::string worker = before["ranks"][0]["worker"];
+  EXPECT_EQ(cluster_->llmctl({"drain", worker}).code, 0);
+  const auto after = cluster_->wait_until(
+      id,
+      [&](const auto& s) {
+        return s["state"] == "RUNNING" && !s["ranks"].empty() && s["ranks"][0]["worker"] != worker;
+      },
+      60);
+  EXPECT_EQ(after["attempts"], 2);
+  EXPECT_EQ(cluster_->llmctl({"drain", worker, "--undo"}).code, 0);
+  EXPECT_EQ(cluster_->wait_state(id, "SUCCEEDED")["progress"]["step"], 600);
+}
+
+}  // namespace llmctl::e2e
