@@ -1,0 +1,84 @@
+// Text <-> token ids, from a Hugging Face `tokenizer.json` (model BPE): byte-level as GPT-2,
+// Llama-3 and Qwen write it, and SentencePiece-style with byte fallback as Llama-2, Mistral and
+// Phi-3 write it. A Tokenizer is an immutable value, cheap to copy; every method may be called from
+// any thread. A file is hostile input: sizes are bounded (core/limits.h) and an error names the
+// place ("tokenizer.json: model.merges[17]: ..."). Text need not be valid UTF-8: byte-level
+// tokenizers give back every byte. Anything a file asks for that is not supported is an error, so
+// ids are never silently different from those of the reference implementation.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/result.h"
+
+namespace llmctl {
+
+class Tokenizer {
+ public:
+  static Result<Tokenizer> load(const std::filesystem::path& file);
+  // `json` is the text of a tokenizer.json; `name` stands for the file in errors.
+  static Result<Tokenizer> parse(std::string_view json, std::string_view name);
+  static Tokenizer bytes();  // ids 0..255 are the bytes, 256 is <|endoftext|>
+
+  // Fails only when the file's own pattern needs more matching steps than the limit allows.
+  Result<std::vector<int32_t>> encode(std::string_view text) const;
+  std::string decode(std::span<const int32_t> ids) const;  // unknown ids give nothing
+
+  int64_t vocab_size() const;  // largest id + 1: the rows an embedding needs
+  std::optional<int32_t> eos() const;
+  std::optional<int32_t> id_of(std::string_view token) const;  // as written in the file
+  const std::string& fingerprint() const;                      // hex XXH3-128 of the file's text
+  Status save(const std::filesystem::path& file) const;        // atomic; a tokenizer.json
+
+  struct Parts;
+
+ private:
+  friend class DecodeStream;
+  explicit Tokenizer(std::shared_ptr<const Parts> parts) : parts_(std::move(parts)) {}
+  std::shared_ptr<const Parts> parts_;
+};
+
+// Decodes token by token for display: each push returns the text that is certain by now and holds
+// back an unfinished UTF-8 character, which finish() gives up as U+FFFD.
+class DecodeStream {
+ public:
+  explicit DecodeStream(Tokenizer tokenizer) : tokenizer_(std::move(tokenizer)) {}
+  std::string push(int32_t id);
+  std::string finish();
+
+ private:
+  Tokenizer tokenizer_;
+  std::string pending_;   // start of a character
+  bool started_ = false;  // the first piece may lose a leading space
+};
+
+using PhaseFn = std::function<void(const std::string& phase)>;  // "train tokenizer 40%"
+
+// Learns a byte-level BPE (GPT-2's splitting) with the vocabulary 256 bytes + merges +
+// <|endoftext|>. Deterministic: equal counts are settled by ids. Stops early when no pair occurs
+// twice. Requires vocab_size >= 257, else invalid_argument.
+class BpeTrainer {
+ public:
+  BpeTrainer();
+  ~BpeTrainer();
+  Status add(std::string_view text);  // call as often as there is text; words are counted
+  Result<Tokenizer> train(int64_t vocab_size, const PhaseFn& phase) const;
+
+ private:
+  struct Words;
+  std::unique_ptr<Words> words_;
+};
+
+Result<Tokenizer> train_bpe(std::span<const std::string_view> texts,
+                            int64_t vocab_size,
+                            const PhaseFn& phase);
+
+}  // namespace llmctl
