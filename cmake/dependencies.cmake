@@ -21,5 +21,7 @@ if(LLMCTL_TRAINER)
   pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
   pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
   find_package(simdjson REQUIRED)
-  find_package(Torch REQUIRED) # ./dev passes Torch_DIR or CMAKE_PREFIX_PATH
+  if(LLMCTL_TRAINER_ENGINE)
+    find_package(Torch REQUIRED) # ./dev passes Torch_DIR or CMAKE_PREFIX_PATH
+  endif()
 endif()
