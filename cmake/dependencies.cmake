@@ -10,6 +10,8 @@ if(LLMCTL_CONTROL_PLANE)
   find_package(Protobuf 3.21 REQUIRED)
   find_package(gRPC CONFIG REQUIRED)
   find_package(prometheus-cpp CONFIG REQUIRED COMPONENTS core)
+  find_package(fmt REQUIRED) # for RESTinio, whose target names it
+  find_package(restinio CONFIG REQUIRED)
   find_package(yaml-cpp 0.7 REQUIRED)
   find_package(CLI11 REQUIRED)
   pkg_check_modules(SQLITE3 REQUIRED IMPORTED_TARGET sqlite3)
