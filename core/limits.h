@@ -46,7 +46,7 @@ inline constexpr Bytes kLogFileBytes = 16 << 20;    // per rank and file; two fi
 inline constexpr Bytes kReportLineBytes = 1 << 20;  // one JSON line of a trainer
 inline constexpr int kReportBuffer = 4'096;         // metric lines kept while the link is down
 inline constexpr int kRunsPerWorker = 256;
-inline constexpr int kDevicesPerWorker = 64;    // largest boxes hold 16 GPUs
+inline constexpr int kDevicesPerWorker = 64;     // largest boxes hold 16 GPUs
 inline constexpr Bytes kDetailBytes = 16 << 10;  // evidence for people: an error and some log
 
 // Trainer.

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/event.h"
+#include "core/run_status.h"
 
 namespace llmctl {
 
@@ -39,17 +40,6 @@ struct DrainInput {
 };
 
 // ---- from workers
-// Where one rank stands, told at every hello and heartbeat until the scheduler stops wanting it.
-struct RunStatus {
-  JobId job;
-  Epoch epoch;
-  int32_t rank = 0;
-  enum class Phase { spawning, up, ended } phase = Phase::spawning;
-  int64_t pid = 0;
-  Outcome outcome = Outcome::done;  // ended
-  std::string detail;               // ended
-  std::vector<ProbeResult> probes;  // ended probe
-};
 struct HelloInput {
   std::string name, instance;
   Inventory inventory;
