@@ -1,0 +1,45 @@
+// One line of a trainer's report.jsonl (core/run_config.h), read into a value. The line comes from
+// another process: anything that is not a known report is `Ignored`, never an error. Pure.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "core/event.h"
+#include "core/plan.h"
+
+namespace llmctl::worker {
+
+struct Ignored {};  // sample, memory of other kinds, or not a report at all
+struct SaidUp {
+  int64_t pid = 0;
+};
+struct SaidPhase {
+  std::string phase;
+};
+struct SaidEval {
+  int64_t step = 0;
+  double loss = 0;
+};
+struct SaidPeak {
+  Bytes peak_bytes = 0;
+};
+struct SaidEnd {
+  Outcome outcome = Outcome::crashed;
+  std::string detail;
+};
+using Said = std::variant<Ignored,
+                          SaidUp,
+                          SaidPhase,
+                          Progressed,
+                          SaidEval,
+                          SaidPeak,
+                          CheckpointCommitted,
+                          CheckpointRemoved,
+                          ProbeResult,
+                          SaidEnd>;
+
+Said parse_report_line(std::string_view line);
+
+}  // namespace llmctl::worker
