@@ -20,7 +20,7 @@ namespace llmctl {
 struct ModelSpec {
   std::string preset;  // one of presets(), or empty
   std::string path;    // a Hugging Face directory, or empty; absolute once loaded by the CLI
-  ModelConfig config;  // always filled: from the preset, from path/config.json, or inline
+  ModelConfig config;  // resolved: from the preset, from path/config.json, or inline
   bool operator==(const ModelSpec&) const = default;
 };
 
@@ -31,11 +31,14 @@ struct DatasetSpec {
   bool operator==(const DatasetSpec&) const = default;
 };
 
+inline constexpr int64_t kByteVocabSize = 257;  // 256 bytes and the end of a document (id 256)
+
 struct TokenizerSpec {
   enum class Kind { bytes, file, train };
   Kind kind = Kind::bytes;
-  std::string path;        // file: a tokenizer.json
-  int64_t vocab_size = 0;  // train: size of the byte-level BPE vocabulary to learn
+  std::string path;                     // file: a tokenizer.json; absolute once loaded by the CLI
+  int64_t vocab_size = kByteVocabSize;  // file: counted by the CLI; train: the byte-level BPE
+                                        // vocabulary to learn, bytes and end of document included
   bool operator==(const TokenizerSpec&) const = default;
 };
 

@@ -1,0 +1,100 @@
+#include "core/block_reader.h"
+
+#include <algorithm>
+
+#include "core/suggest.h"
+
+namespace llmctl {
+
+void Problems::error(const Place& place, std::string message) {
+  all_.push_back({place.line, place.column, place.written, std::move(message), false});
+}
+
+void Problems::warning(const Place& place, std::string message) {
+  all_.push_back({place.line, place.column, place.written, std::move(message), true});
+}
+
+std::vector<Diagnostic> Problems::in_file_order() && {
+  std::stable_sort(all_.begin(), all_.end(), [](const Diagnostic& a, const Diagnostic& b) {
+    return std::pair(a.line, a.column) < std::pair(b.line, b.column);
+  });
+  return std::move(all_);
+}
+
+BlockReader::BlockReader(const Node& node, std::string prefix, Problems& problems, Places& places)
+    : node_(node),
+      prefix_(std::move(prefix)),
+      problems_(problems),
+      places_(places),
+      taken_(node.entries.size()) {
+  if (node.kind == Node::Kind::map) return;
+  std::string name = prefix_.substr(0, prefix_.empty() ? 0 : prefix_.size() - 1);
+  problems.error(place_of(node, std::move(name)), "expected a mapping, got " + shown(node));
+}
+
+const Node* BlockReader::take(const Field& field) {
+  const Node* found = nullptr;
+  Place first;
+  for (size_t i = 0; i < node_.entries.size(); ++i) {
+    const auto& [key, value] = node_.entries[i];
+    if (key.kind != Node::Kind::scalar || !answers_to(field, key.text)) continue;
+    taken_[i] = true;
+    if (found != nullptr) {
+      problems_.error(
+          place_of(key, prefix_ + key.text),
+          "already given as " + first.written + " on line " + std::to_string(first.line));
+      continue;
+    }
+    found = &value;
+    first = place_of(value, prefix_ + key.text);
+    if (value.line == 0) first = {key.line, key.column, prefix_ + key.text};
+    places_[prefix_ + field.name] = first;
+  }
+  return found;
+}
+
+void BlockReader::read(const Field& field) {
+  const Node* value = take(field);
+  if (value == nullptr) return;
+  if (auto problem = read_value(field, *value)) {
+    problems_.error(places_[prefix_ + field.name], std::move(*problem));
+  }
+}
+
+void BlockReader::read_all(const FieldTable& table) {
+  for (const Field& field : table) {
+    if (field.rule.type != Rule::Type::block) read(field);
+  }
+}
+
+void BlockReader::refuse_key(const Node& key, const FieldTable& known) {
+  if (key.kind != Node::Kind::scalar) {
+    return problems_.error(place_of(key, prefix_ + "?"), "expected a name, got " + shown(key));
+  }
+  std::vector<std::string_view> names;
+  for (const Field& field : known) {
+    names.push_back(field.name);
+    for (std::string_view alias : words(field.aliases)) names.push_back(alias);
+  }
+  Node quoted = key;
+  quoted.quoted = true;
+  const std::string name = shown(quoted);
+  problems_.error(place_of(key, prefix_ + name.substr(1, name.size() - 2)),
+                  "unknown field" + did_you_mean(key.text, names));
+}
+
+void BlockReader::refuse_unknown(const FieldTable& known) {
+  constexpr size_t kMost = 20;  // each suggestion costs a comparison with every known name
+  size_t refused = 0;
+  for (size_t i = 0; i < node_.entries.size(); ++i) {
+    if (taken_[i]) continue;
+    const Node& key = node_.entries[i].first;
+    if (refused == kMost) {
+      return problems_.error(place_of(key, prefix_ + "…"), "more unknown fields follow");
+    }
+    refuse_key(key, known);
+    ++refused;
+  }
+}
+
+}  // namespace llmctl

@@ -1,0 +1,208 @@
+// The rules, and the writing side of a field: text, JSON, schema. field_values.cc reads.
+#include "core/field_table.h"
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "core/json_reader.h"
+
+namespace llmctl {
+
+using nlohmann::json;
+using Type = Rule::Type;
+
+Rule integer(double min, double max) {
+  return {.type = Type::integer, .min = min, .max = max};
+}
+Rule number(double min, double max) {
+  return {.type = Type::number, .min = min, .max = max};
+}
+Rule number_above(double min, double max) {
+  return {.type = Type::number, .min = min, .max = max, .above = true};
+}
+Rule boolean() {
+  return {.type = Type::boolean};
+}
+Rule text(double min_bytes, double max_bytes) {
+  return {.type = Type::text, .min = min_bytes, .max = max_bytes};
+}
+Rule choice(const char* choices) {
+  return {.type = Type::choice, .choices = choices};
+}
+Rule bytes() {
+  return {.type = Type::bytes};
+}
+Rule duration() {
+  return {.type = Type::duration};
+}
+Rule block() {
+  return {.type = Type::block};
+}
+Rule automatic(Rule rule) {
+  rule.automatic = true;
+  return rule;
+}
+
+std::vector<std::string_view> words(std::string_view list) {
+  std::vector<std::string_view> result;
+  while (!list.empty()) {
+    const size_t size = std::min(list.find(' '), list.size());
+    if (size > 0) result.push_back(list.substr(0, size));
+    list.remove_prefix(std::min(size + 1, list.size()));
+  }
+  return result;
+}
+
+bool answers_to(const Field& field, std::string_view name) {
+  if (name == field.name) return true;
+  for (std::string_view alias : words(field.aliases)) {
+    if (name == alias) return true;
+  }
+  return false;
+}
+
+// Whole numbers without a fraction: 1, not 1.0.
+static json number_json(double value) {
+  constexpr double kExact = 1e15;
+  const bool whole = std::abs(value) < kExact && std::floor(value) == value;
+  return whole ? json(static_cast<int64_t>(value)) : json(value);
+}
+
+static std::string plain(double value) {
+  return dump_json(number_json(value));
+}
+
+static std::string range_text(const Rule& rule) {
+  const std::string least = (rule.above ? " > " : " >= ") + plain(rule.min);
+  if (rule.max >= kUnbounded) return least;
+  if (rule.above) return least + " and <= " + plain(rule.max);
+  return " from " + plain(rule.min) + " to " + plain(rule.max);
+}
+
+static std::string joined(std::string_view choices) {
+  std::string result;
+  for (std::string_view word : words(choices)) {
+    result += (result.empty() ? "" : ", ") + std::string(word);
+  }
+  return result;
+}
+
+std::string expectation(const Field& field) {
+  const Rule& rule = field.rule;
+  const std::string prefix = rule.automatic ? "auto or " : "";
+  switch (rule.type) {
+    case Type::integer:
+      return prefix + "integer" + range_text(rule);
+    case Type::number:
+      return prefix + "number" + range_text(rule);
+    case Type::boolean:
+      return prefix + "true or false";
+    case Type::text:
+      return "text";
+    case Type::choice:
+      return "one of " + joined(rule.choices);
+    case Type::bytes:
+      return "size like 24GiB or 512MB";
+    case Type::duration:
+      return "duration like 8h30m or 90s";
+    case Type::block:
+      return "mapping";
+  }
+  return "";
+}
+
+static std::string exact_bytes(Bytes bytes) {
+  for (const auto& [scale, unit] : {std::pair{1LL << 30, "GiB"}, {1LL << 20, "MiB"}}) {
+    if (bytes != 0 && bytes % scale == 0) return std::to_string(bytes / scale) + unit;
+  }
+  return std::to_string(bytes);
+}
+
+std::string value_text(const Field& field) {
+  const json value = value_json(field);
+  if (value.is_null()) return field.rule.automatic ? "auto" : "none";
+  if (field.rule.type == Type::bytes) return exact_bytes(value.get<Bytes>());
+  if (value.is_string()) return value.get<std::string>();
+  if (value.is_number_float()) return plain(value.get<double>());
+  return dump_json(value);
+}
+
+template <class T>
+static json optional_json(const std::optional<T>& value) {
+  return value ? json(*value) : json(nullptr);
+}
+
+json value_json(const Field& field) {
+  // A bare number of a duration is seconds, so its exact form carries the unit.
+  const auto with_unit = [&](const json& value) -> json {
+    if (field.rule.type != Type::duration || value.is_null()) return value;
+    return std::to_string(value.get<Millis>()) + "ms";
+  };
+  if (const auto* slot = std::get_if<int64_t*>(&field.slot)) return with_unit(**slot);
+  if (const auto* slot = std::get_if<double*>(&field.slot)) return **slot;
+  if (const auto* slot = std::get_if<bool*>(&field.slot)) return **slot;
+  if (const auto* slot = std::get_if<std::string*>(&field.slot)) return **slot;
+  if (const auto* slot = std::get_if<std::optional<int64_t>*>(&field.slot)) {
+    return with_unit(optional_json(**slot));
+  }
+  if (const auto* slot = std::get_if<std::optional<double>*>(&field.slot)) {
+    return optional_json(**slot);
+  }
+  if (const auto* slot = std::get_if<std::optional<bool>*>(&field.slot)) {
+    return optional_json(**slot);
+  }
+  return nullptr;
+}
+
+static bool is_optional(const Slot& slot) {
+  return std::holds_alternative<std::optional<int64_t>*>(slot) ||
+         std::holds_alternative<std::optional<double>*>(slot) ||
+         std::holds_alternative<std::optional<bool>*>(slot);
+}
+
+static json range_schema(const char* type, const Rule& rule) {
+  json schema = {{"type", type}};
+  schema[rule.above ? "exclusiveMinimum" : "minimum"] = number_json(rule.min);
+  if (rule.max < kUnbounded) schema["maximum"] = number_json(rule.max);
+  return schema;
+}
+
+static json typed_schema(const Rule& rule) {
+  switch (rule.type) {
+    case Type::integer:
+      return range_schema("integer", rule);
+    case Type::number:
+      return range_schema("number", rule);
+    case Type::boolean:
+      return {{"type", "boolean"}};
+    case Type::text:
+      return {{"type", "string"},
+              {"minLength", rule.min > 0 ? 1 : 0},
+              {"maxLength", number_json(rule.max)}};
+    case Type::choice: {
+      json choices = json::array();
+      for (std::string_view word : words(rule.choices)) choices.push_back(std::string(word));
+      return {{"enum", choices}};
+    }
+    case Type::bytes:
+    case Type::duration:
+      return {{"type", {"string", "integer"}}};
+    case Type::block:
+      return {{"type", "object"}};
+  }
+  return json::object();
+}
+
+json value_schema(const Field& field) {
+  json schema = typed_schema(field.rule);
+  json choices = json::array({schema});
+  if (field.rule.automatic) choices.push_back({{"const", "auto"}});
+  if (is_optional(field.slot)) choices.push_back({{"type", "null"}});
+  if (choices.size() > 1) schema = {{"anyOf", choices}};
+  schema["description"] = field.help;
+  const json value = value_json(field);
+  if (!value.is_null() && value != "") schema["default"] = value;
+  return schema;
+}
+
+}  // namespace llmctl

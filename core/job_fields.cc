@@ -1,0 +1,182 @@
+#include "core/job_fields.h"
+
+#include "core/limits.h"
+
+namespace llmctl {
+
+static constexpr double kTextBytes = 4'096;  // paths, names of devices
+static constexpr double kBatch = 1 << 20;    // sequences
+
+FieldTable job_fields(JobDraft& d) {
+  JobSpec& s = d.spec;
+  return {
+      {"name", "", &s.name, text(1, limits::kNameBytes),
+       "Shown in every table. Letters, digits, '.', '_' and '-'; the file's name when absent."},
+      {"method", "", &s.method, choice("pretrain"),
+       "What to do: pretrain starts from random weights."},
+      {"model",
+       "base_model model_name_or_path",
+       {},
+       block(),
+       "The model: a preset's name, a directory with a Hugging Face config.json, or a mapping of "
+       "config.json's names. Required."},
+      {"datasets",
+       "dataset data",
+       {},
+       block(),
+       "The text to learn from: a path, or a list of paths or mappings. A path is a file, a glob "
+       "or a directory, relative to the job file. Required."},
+      {"tokenizer",
+       "",
+       {},
+       block(),
+       "bytes; the path of a tokenizer.json; or {train: {vocab_size: N}}, which learns a "
+       "byte-level BPE from the datasets."},
+
+      {"sequence_len", "max_seq_length cutoff_len seq_len max_seq_len", &s.sequence_len,
+       integer(2, limits::kSequenceLen), "Length of one training sequence in tokens."},
+      {"micro_batch_size", "per_device_train_batch_size local_batch_size", &s.micro_batch_size,
+       automatic(integer(1, kBatch)),
+       "Sequences per rank and pass. auto: the fastest that a probe finds to fit."},
+      {"global_batch_size", "", &s.global_batch_size, integer(1, kBatch),
+       "Sequences per optimizer step, all ranks together; kept whatever the micro-batch."},
+      {"gradient_accumulation_steps", "", &d.gradient_accumulation_steps, integer(1, kBatch),
+       "Instead of global_batch_size: passes per optimizer step. Needs a micro_batch_size."},
+      {"gradient_checkpointing", "activation_checkpointing", &s.gradient_checkpointing,
+       automatic(boolean()),
+       "Keep only each block's input and recompute the rest: less memory, about a third more "
+       "time. auto: when nothing else fits."},
+      {"precision", "", &s.precision, choice("fp32 bf16"),
+       "Precision of the matrix products; weights and optimizer state stay fp32."},
+      {"attention", "attn_implementation", &s.attention, choice("sdpa manual"),
+       "sdpa: fused; manual: plain matrix products, for comparison."},
+
+      {"max_steps", "steps", &s.max_steps, integer(1, kUnbounded),
+       "Optimizer steps. Give one or more of max_steps, max_tokens, num_epochs, max_duration; "
+       "the first one reached ends the run."},
+      {"max_tokens", "", &s.max_tokens, integer(1, kUnbounded), "Training tokens, all ranks."},
+      {"num_epochs", "num_train_epochs epochs", &s.num_epochs, number_above(0, kUnbounded),
+       "Passes over the training data; a fraction is allowed."},
+      {"max_duration", "", &s.max_duration, duration(),
+       "Training time over all attempts; the run ends with a checkpoint."},
+
+      {"optimizer", "optim", &s.optimizer, choice("adamw"), "AdamW with decoupled weight decay."},
+      {"learning_rate", "lr", &s.learning_rate, number_above(0, kUnbounded), "Peak learning rate."},
+      {"weight_decay", "", &s.weight_decay, number(0, 10),
+       "AdamW's decay; matrices only, not norms."},
+      {"adam_beta1", "beta1", &s.adam_beta1, number(0, 0.9999999), "AdamW's first beta."},
+      {"adam_beta2", "beta2", &s.adam_beta2, number(0, 0.9999999), "AdamW's second beta."},
+      {"adam_epsilon", "eps", &s.adam_epsilon, number_above(0, 1), "AdamW's epsilon."},
+      {"max_grad_norm", "gradient_clipping max_norm", &s.max_grad_norm, number(0, 1e6),
+       "Gradients are scaled down to this norm; 0: never."},
+      {"lr_scheduler", "lr_scheduler_type", &s.lr_scheduler, choice("cosine linear constant"),
+       "How the learning rate falls after the warmup."},
+      {"warmup_steps", "", &s.warmup_steps, integer(0, kUnbounded),
+       "Steps over which the learning rate rises."},
+      {"warmup_ratio", "", &s.warmup_ratio, number(0, 1),
+       "Instead of warmup_steps: share of the run."},
+      {"min_lr_ratio", "", &s.min_lr_ratio, number(0, 1), "Final learning rate / learning_rate."},
+
+      {"val_set_size", "val_size", &s.val_set_size, number(0, kUnbounded),
+       "Held out for validation: a share of the documents below 1, else their number."},
+      {"eval_steps", "", &s.eval_steps, integer(0, kUnbounded),
+       "Steps between evaluations; 0: only at the end."},
+      {"eval_max_batches", "", &s.eval_max_batches, integer(1, kBatch),
+       "Batches of one evaluation at most."},
+      {"save_steps", "checkpoint_interval", &s.save_steps, integer(0, kUnbounded),
+       "Steps between checkpoints; 0: only at the end and when asked to leave."},
+      {"save_total_limit", "", &s.save_total_limit, integer(1, 1'000),
+       "Checkpoints kept; older ones are removed."},
+      {"seed", "data_seed", &s.seed, integer(0, kUnbounded),
+       "Of weights and data order; equal jobs give equal weights."},
+      {"nonfinite_limit", "", &s.nonfinite_limit, integer(1, 1e6),
+       "NaN or Inf steps skipped in a row before the run fails."},
+      {"sample_prompt", "", &s.sample_prompt, text(0, 1 << 16),
+       "Text that the trained model continues at the end; empty: none."},
+
+      {"resources", "", {}, block(), "What each rank needs."},
+      {"priority", "", &s.priority, integer(0, 100), "Bigger is sooner."},
+      {"retry", "", {}, block(), "What happens after a failure."},
+      {"labels", "tags", {}, block(), "Your own names and values, for filters."},
+      {"env", "", {}, block(), "Environment variables of the trainer."},
+  };
+}
+
+FieldTable model_fields(ModelSpec& m) {
+  ModelConfig& c = m.config;
+  return {
+      {"preset", "", &m.preset, text(0, kTextBytes), "A preset whose fields the others change."},
+      {"path", "", &m.path, text(0, kTextBytes), "A directory with a config.json."},
+      {"architecture", "model_type", &c.architecture, choice("llama"),
+       "RMSNorm, RoPE, grouped-query attention, SwiGLU."},
+      {"vocab_size", "", &c.vocab_size, integer(0, limits::kVocabSize),
+       "Rows of the embedding; 0: the tokenizer's."},
+      {"hidden_size", "dim n_embd", &c.hidden_size, integer(1, limits::kHiddenSize),
+       "Width of the residual stream. Required without a preset."},
+      {"intermediate_size", "", &c.intermediate_size, integer(0, 16.0 * limits::kHiddenSize),
+       "Width of the MLP; 0: 8/3 of hidden_size, rounded up to a multiple of 64."},
+      {"num_hidden_layers", "n_layers n_layer", &c.num_hidden_layers, integer(1, limits::kLayers),
+       "Blocks. Required without a preset."},
+      {"num_attention_heads", "n_heads n_head", &c.num_attention_heads, integer(1, 4'096),
+       "Query heads. Required without a preset."},
+      {"num_key_value_heads", "n_kv_heads", &c.num_key_value_heads, integer(0, 4'096),
+       "Key and value heads; 0: as many as query heads."},
+      {"head_dim", "", &c.head_dim, integer(0, 1'024),
+       "Size of a head; 0: hidden_size / num_attention_heads."},
+      {"max_position_embeddings", "", &c.max_position_embeddings, integer(0, limits::kSequenceLen),
+       "Longest sequence; 0: sequence_len."},
+      {"rms_norm_eps", "norm_eps", &c.rms_norm_eps, number_above(0, 0.1), "Epsilon of RMSNorm."},
+      {"rope_theta", "", &c.rope_theta, number(1, kUnbounded), "Base of the rotary embedding."},
+      {"initializer_range", "", &c.initializer_range, number(0, 10),
+       "Standard deviation of the initial weights."},
+      {"tie_word_embeddings", "", &c.tie_word_embeddings, boolean(),
+       "The output layer shares the embedding's weights."},
+  };
+}
+
+FieldTable dataset_fields(DatasetSpec& d) {
+  return {
+      {"path", "", &d.path, text(1, kTextBytes), "A file, a glob or a directory. Required."},
+      {"type", "", &d.type, choice("auto text jsonl"),
+       "auto: .jsonl by its name, anything else is text."},
+      {"field", "field_text text_column", &d.field, text(1, kTextBytes),
+       "jsonl: the field that holds the text."},
+  };
+}
+
+FieldTable tokenizer_fields(TokenizerSpec& t) {
+  return {
+      {"path", "", &t.path, text(1, kTextBytes), "A tokenizer.json."},
+      {"vocab_size", "", &t.vocab_size, integer(0, limits::kVocabSize),
+       "Tokens of that file; counted when absent."},
+      {"train", "", {}, block(), "Learn a byte-level BPE from the datasets."},
+  };
+}
+
+FieldTable tokenizer_train_fields(TokenizerSpec& t) {
+  return {{"vocab_size", "", &t.vocab_size, integer(kByteVocabSize, 1e6),
+           "Tokens to learn, 256 bytes and the end of a document included. Required."}};
+}
+
+FieldTable resource_fields(ResourceSpec& r) {
+  return {
+      {"ranks", "gpus", &r.ranks, integer(1, limits::kRanks),
+       "Processes of the job, one per device; they start together or not at all."},
+      {"device", "", &r.device, choice("auto cpu cuda"), "Kind of device; auto: any, one kind."},
+      {"device_name", "gpu", &r.device_name, text(0, limits::kNameBytes),
+       "Part of the device's name, as in \"4090\"; empty: any."},
+      {"memory", "gpu_memory", &r.memory, bytes(),
+       "Cap of device memory per rank; 0: what is free."},
+  };
+}
+
+FieldTable retry_fields(RetrySpec& r) {
+  return {
+      {"max_restarts", "max", &r.max_restarts, integer(0, 1'000),
+       "Restarts after crashes, hangs and lost workers together."},
+      {"on_oom", "", &r.on_oom, boolean(),
+       "After an out-of-memory error: a smaller plan and resume, instead of failing."},
+  };
+}
+
+}  // namespace llmctl
