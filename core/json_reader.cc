@@ -9,7 +9,9 @@ using nlohmann::json;
 
 Result<json> parse_json(std::string_view text, std::string_view what) {
   json document = json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (document.is_discarded()) {
+  const bool cut =
+      text.find('\0') != std::string_view::npos;  // the library would stop reading there
+  if (cut || document.is_discarded()) {
     return Error{Code::invalid_argument, std::string(what) + " is not valid JSON", ""};
   }
   return document;
