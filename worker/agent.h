@@ -97,6 +97,7 @@ class Agent {
   bool devices_changed_ = false;
   std::optional<std::map<RunKey, RunOrder>> desired_;  // none: not told since the start
   std::map<RunKey, Run> runs_;
+  Millis lease_until_boot_ms_ = 0;       // what a run that starts now gets
   std::map<JobId, Epoch> newest_epoch_;  // fence against orders from the past
   std::vector<ToScheduler> outbox_;
   std::deque<RunReport> waiting_;  // progress while the link is down

@@ -1,0 +1,68 @@
+#include "worker/report_line.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "core/limits.h"
+#include "core/run_config.h"
+
+namespace llmctl::worker {
+namespace {
+
+TEST(ReportLine, ReadsBackWhatTheTrainerWrites) {
+  Progressed progress;
+  progress.step = 12;
+  progress.loss = 3.5;
+  const Said step = parse_report_line(to_report(progress).dump());
+  ASSERT_TRUE(std::holds_alternative<Progressed>(step));
+  EXPECT_EQ(std::get<Progressed>(step).step, 12);
+  CheckpointCommitted checkpoint;
+  checkpoint.step = 12;
+  checkpoint.path = "e1-s12";
+  checkpoint.bytes = 99;
+  EXPECT_EQ(std::get<CheckpointCommitted>(parse_report_line(to_report(checkpoint).dump())),
+            checkpoint);
+  const CheckpointRemoved removed{"e1-s6", true};
+  EXPECT_EQ(std::get<CheckpointRemoved>(parse_report_line(to_report(removed).dump())), removed);
+}
+
+TEST(ReportLine, ReadsUpPhaseEvalPeakAndEnd) {
+  EXPECT_EQ(std::get<SaidUp>(parse_report_line(R"({"type":"up","pid":17})")).pid, 17);
+  EXPECT_EQ(std::get<SaidPhase>(parse_report_line(R"({"type":"phase","phase":"eval"})")).phase,
+            "eval");
+  EXPECT_EQ(std::get<SaidEval>(parse_report_line(R"({"type":"eval","step":3,"loss":1.5})")).loss,
+            1.5);
+  EXPECT_EQ(
+      std::get<SaidPeak>(parse_report_line(R"({"type":"memory","peak_bytes":77})")).peak_bytes, 77);
+  const auto end = std::get<SaidEnd>(
+      parse_report_line(R"({"type":"end","outcome":"oom","detail":"6 GiB asked"})"));
+  EXPECT_EQ(end.outcome, Outcome::oom);
+  EXPECT_EQ(end.detail, "6 GiB asked");
+}
+
+TEST(ReportLine, IgnoresWhatIsNotAReport) {
+  const std::vector<std::string> lines = {
+      "",
+      "hello",
+      "{",
+      "[]",
+      "{}",
+      R"({"type":7})",
+      R"({"type":"step"})",
+      R"({"type":"step","step":"many"})",
+      R"({"type":"step","step":-1})",
+      R"({"type":"up","pid":-3})",
+      R"({"type":"end","outcome":"fine"})",
+      R"({"type":"checkpoint","step":1,"path":"../../etc"})",
+      std::string("{\"type\":\"up\",\"pid\":1}\0junk", 26),
+      "{\"type\":\"phase\",\"phase\":\"\xff\xfe\"}",
+      R"({"type":"up","pid":1,"x":")" + std::string(limits::kReportLineBytes, 'x') + "\"}",
+  };
+  for (const std::string& line : lines) {
+    EXPECT_TRUE(std::holds_alternative<Ignored>(parse_report_line(line))) << line.substr(0, 80);
+  }
+}
+
+}  // namespace
+}  // namespace llmctl::worker

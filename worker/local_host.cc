@@ -1,0 +1,159 @@
+#include "worker/local_host.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/inotify.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "worker/environment.h"
+#include "worker/thread_dump.h"
+
+namespace llmctl::worker {
+
+namespace fs = std::filesystem;
+
+static constexpr size_t kEndedKept = 50;  // run directories kept for their logs
+
+Result<std::unique_ptr<LocalHost>> LocalHost::open(LocalHostOptions options, const Clock& clock) {
+  std::unique_ptr<LocalHost> host(new LocalHost(std::move(options), clock));
+  std::error_code error;
+  for (const fs::path& path : {host->runs_dir(), host->ended_dir()}) {
+    fs::create_directories(path, error);
+    if (error) return system_error(path, "mkdir", error.value());
+  }
+  const fs::path lock_path = host->options_.work_dir / "lock";
+  host->lock_ = OpenFile(::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
+  if (!host->lock_) return system_error(lock_path, "open", errno);
+  if (flock(host->lock_.fd(), LOCK_EX | LOCK_NB) != 0) {
+    return Error{Code::failed_precondition,
+                 host->options_.work_dir.string() + ": another llmctl-worker uses this directory",
+                 "stop it, or give this one another --work-dir"};
+  }
+  host->inotify_ = OpenFile(inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
+  return host;
+}
+
+std::vector<FoundRun> LocalHost::adopt_all() {
+  std::vector<FoundRun> found;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(runs_dir(), error)) {
+    const auto key = parse_directory_name(entry.path().filename().string());
+    if (!key || !entry.is_directory()) continue;
+    const RunDirectory directory(entry.path());
+    runs_.emplace(*key, LocalRun(directory, inotify_.fd()));
+    found.push_back({*key, directory.read_lease()});
+  }
+  return found;
+}
+
+std::vector<Observed> LocalHost::observe() {
+  char events[4096];
+  while (read(inotify_.fd(), events, sizeof events) > 0) continue;  // only a wake-up
+  std::vector<Observed> observed;
+  more_ = false;
+  for (auto& [key, run] : runs_) {
+    if (told_.contains(key)) continue;
+    const auto exit = run.read_exit();  // before the lines: then the last one is among them
+    bool more = false;
+    for (const std::string& line : run.read_report(more)) {
+      const Said said = parse_report_line(line);
+      if (!std::holds_alternative<Ignored>(said)) observed.push_back({key, said});
+    }
+    more_ |= more;
+    if (!exit || more) continue;
+    observed.push_back({key, *exit});
+    told_.insert(key);
+    if (run.supervisor() > 0) exiting_.push_back(run.supervisor());
+  }
+  reap();
+  return observed;
+}
+
+void LocalHost::reap() {
+  std::erase_if(exiting_, [](pid_t pid) { return waitpid(pid, nullptr, WNOHANG) != 0; });
+}
+
+std::set<int64_t> LocalHost::trainer_pids() const {
+  std::set<int64_t> pids;
+  for (const auto& [key, run] : runs_) {
+    const auto file = run.directory().read_pids();
+    if (file && !told_.contains(key)) pids.insert(file->trainer.pid);
+  }
+  return pids;
+}
+
+std::optional<fs::path> LocalHost::find(const RunKey& run) const {
+  std::error_code error;
+  for (const fs::path& parent : {runs_dir(), ended_dir()}) {
+    if (fs::is_directory(parent / directory_name(run), error)) return parent / directory_name(run);
+  }
+  return std::nullopt;
+}
+
+Status LocalHost::start(const RunConfig& config, Millis lease_until_boot_ms) {
+  const RunKey key{JobId{config.job_id}, Epoch{config.epoch}, config.rank};
+  std::vector<const char*> inherited;
+  for (const std::string& line : options_.environment) inherited.push_back(line.c_str());
+  inherited.push_back(nullptr);
+  SpawnOptions spawn{options_.program, options_.trainer, {}};
+  spawn.environment = TRY(trainer_environment(inherited.data(), config.spec.env));
+  runs_.emplace(key, TRY(LocalRun::start(runs_dir() / directory_name(key), config,
+                                         lease_until_boot_ms, spawn, inotify_.fd())));
+  return ok_status();
+}
+
+void LocalHost::renew_lease(const RunKey& run, Millis until_boot_ms) {
+  const auto found = runs_.find(run);
+  if (found == runs_.end()) return;
+  // A full disk cannot fail this: the file has its 8 bytes. Else the rank waits, which is safe.
+  (void)found->second.directory().write_lease(until_boot_ms);
+}
+
+void LocalHost::ask_to_leave(const RunKey& run) {
+  const auto found = runs_.find(run);
+  if (found != runs_.end()) found->second.ask_to_leave();
+}
+
+void LocalHost::kill(const RunKey& run, Outcome why, const std::string& detail) {
+  const auto found = runs_.find(run);
+  if (found != runs_.end()) found->second.kill(why, detail);
+}
+
+std::string LocalHost::dump_threads(const RunKey& run) {
+  const auto found = runs_.find(run);
+  const auto pids = found == runs_.end() ? std::nullopt : found->second.directory().read_pids();
+  if (!pids || !is_alive(pids->trainer)) return "its process could not be looked at";
+  const ThreadDump dump = worker::dump_threads(pids->trainer.pid);
+  const fs::path path = found->second.directory().file("log.txt");
+  const OpenFile log(::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC));
+  if (log) write_all(log.fd(), "[llmctl] hang: " + dump.headline + "\n" + dump.text);
+  return dump.headline;
+}
+
+void LocalHost::retire(const RunKey& run) {
+  runs_.erase(run);
+  told_.erase(run);
+  const std::string name = directory_name(run);
+  std::error_code error;
+  if (!fs::exists(runs_dir() / name, error)) return;
+  fs::remove_all(ended_dir() / name, error);
+  fs::rename(runs_dir() / name, ended_dir() / name, error);
+  fs::last_write_time(ended_dir() / name, fs::file_time_type::clock::now(), error);
+  prune_ended();
+}
+
+void LocalHost::prune_ended() const {
+  std::vector<std::pair<fs::file_time_type, fs::path>> ended;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(ended_dir(), error)) {
+    ended.emplace_back(entry.last_write_time(error), entry.path());
+  }
+  if (ended.size() <= kEndedKept) return;
+  std::sort(ended.begin(), ended.end());
+  for (size_t i = 0; i + kEndedKept < ended.size(); ++i) fs::remove_all(ended[i].second, error);
+}
+
+}  // namespace llmctl::worker
