@@ -14,7 +14,14 @@ void Problems::warning(const Place& place, std::string message) {
   all_.push_back({place.line, place.column, place.written, std::move(message), true});
 }
 
+bool Problems::blames(std::string_view written) const {
+  return std::any_of(all_.begin(), all_.end(),
+                     [&](const Diagnostic& d) { return !d.warning && d.field == written; });
+}
+
 std::vector<Diagnostic> Problems::in_file_order() && {
+  const auto is_warning = [](const Diagnostic& d) { return d.warning; };
+  if (!std::all_of(all_.begin(), all_.end(), is_warning)) std::erase_if(all_, is_warning);
   std::stable_sort(all_.begin(), all_.end(), [](const Diagnostic& a, const Diagnostic& b) {
     return std::pair(a.line, a.column) < std::pair(b.line, b.column);
   });
@@ -47,7 +54,9 @@ const Node* BlockReader::take(const Field& field) {
     }
     found = &value;
     first = place_of(value, prefix_ + key.text);
-    if (value.line == 0) first = {key.line, key.column, prefix_ + key.text};
+    // A value that is absent has its place on a later line.
+    if (value.line == 0 || value.kind == Node::Kind::null)
+      first = {key.line, key.column, prefix_ + key.text};
     places_[prefix_ + field.name] = first;
   }
   return found;

@@ -24,6 +24,8 @@ class Problems {
  public:
   void error(const Place& place, std::string message);
   void warning(const Place& place, std::string message);
+  bool blames(std::string_view written) const;  // an error was reported for this name
+  // Errors; or, when there are none, warnings.
   std::vector<Diagnostic> in_file_order() &&;
 
  private:

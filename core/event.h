@@ -48,11 +48,27 @@ struct Grant {
   bool operator==(const Grant&) const = default;
 };
 
+struct CheckpointCommitted {
+  int64_t step = 0;
+  int64_t tokens = 0;
+  std::string path;  // directory name inside the job's checkpoints folder
+  Bytes bytes = 0;
+  double loss = 0;            // training loss at that step
+  std::string manifest_hash;  // hex XXH3-128 of manifest.json
+  bool operator==(const CheckpointCommitted&) const = default;
+};
+struct InheritedCheckpoint {  // of an earlier job, which a retry may continue from
+  JobId job;                  // in whose folder it lies
+  CheckpointCommitted checkpoint;
+  bool operator==(const InheritedCheckpoint&) const = default;
+};
+
 // ---- durable: jobs
 struct JobSubmitted {
   JobSpec spec;
-  std::string idempotency_key;  // empty: none
-  JobId retry_of;               // continues from that job's checkpoints; 0: none
+  std::string idempotency_key;                 // empty: none
+  JobId retry_of;                              // 0: none
+  std::vector<InheritedCheckpoint> inherited;  // a retry's, oldest first
   bool operator==(const JobSubmitted&) const = default;
 };
 struct JobMoved {  // the only event that changes a job's state
@@ -93,15 +109,6 @@ struct ProbeMeasured {
   std::vector<ProbeResult> results;
   Bytes cap_bytes = 0;  // the cap the probe ran under
   bool operator==(const ProbeMeasured&) const = default;
-};
-struct CheckpointCommitted {
-  int64_t step = 0;
-  int64_t tokens = 0;
-  std::string path;  // directory name inside the job's checkpoints folder
-  Bytes bytes = 0;
-  double loss = 0;            // training loss at that step
-  std::string manifest_hash;  // hex XXH3-128 of manifest.json
-  bool operator==(const CheckpointCommitted&) const = default;
 };
 struct CheckpointRemoved {  // retention, or found corrupt
   std::string path;

@@ -96,7 +96,7 @@ std::string expectation(const Field& field) {
     case Type::number:
       return prefix + "number" + range_text(rule);
     case Type::boolean:
-      return prefix + "true or false";
+      return rule.automatic ? "auto, true or false" : "true or false";
     case Type::text:
       return "text";
     case Type::choice:

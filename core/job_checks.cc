@@ -73,7 +73,13 @@ static void check_batch(const Check& c) {
 
 static void check_length(const Check& c) {
   const JobSpec& spec = c.spec();
-  if (!spec.max_steps && !spec.max_tokens && !spec.num_epochs && !spec.max_duration) {
+  bool wrong = false;
+  for (const char* field : {"max_steps", "max_tokens", "num_epochs", "max_duration"}) {
+    wrong = wrong || c.problems.blames(c.at(field).written);
+  }
+  const bool endless =
+      !spec.max_steps && !spec.max_tokens && !spec.num_epochs && !spec.max_duration;
+  if (endless && !wrong) {
     c.problems.error({0, 0, "max_steps"},
                      "missing: give at least one of max_steps, max_tokens, num_epochs, "
                      "max_duration");
@@ -200,7 +206,7 @@ void settle_and_check(JobDraft& draft, const Places& places, Problems& problems)
   const Check check{draft, places, problems};
   check_name(check);
   settle_batch(check);
-  check_batch(check);
+  if (!problems.blames("gradient_accumulation_steps")) check_batch(check);
   check_length(check);
   check_schedule(check);
   check_evaluation(check);

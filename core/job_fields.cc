@@ -97,7 +97,7 @@ FieldTable job_fields(JobDraft& d) {
       {"resources", "", {}, block(), "What each rank needs."},
       {"priority", "", &s.priority, integer(0, 100), "Bigger is sooner."},
       {"retry", "", {}, block(), "What happens after a failure."},
-      {"labels", "tags", {}, block(), "Your own names and values, for filters."},
+      {"labels", "", {}, block(), "Your own names and values, for filters."},
       {"env", "", {}, block(), "Environment variables of the trainer."},
   };
 }

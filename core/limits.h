@@ -21,14 +21,17 @@ inline constexpr int kRanks = 1'024;
 // Scheduler.
 inline constexpr int kJobsLive = 200'000;  // State is in memory; about 2 KiB each
 inline constexpr int kWorkers = 4'096;
-inline constexpr int kInputQueue = 65'536;       // inputs waiting for the loop
-inline constexpr int kBatchInputs = 512;         // inputs sharing one transaction
-inline constexpr Bytes kMessageBytes = 4 << 20;  // gRPC message, both directions
-inline constexpr int kPageSize = 1'000;          // rows of one List answer
-inline constexpr int kWatchers = 1'024;          // open Watch and Logs streams
-inline constexpr int kProbeCandidates = 24;      // plans tried by one probe
-inline constexpr int kOomRefits = 8;             // steps down the ladder before giving up
-inline constexpr int kMetricPoints = 100'000;    // points of one series kept per job
+inline constexpr int kInputQueue = 65'536;        // inputs waiting for the loop
+inline constexpr int kBatchInputs = 512;          // inputs sharing one transaction
+inline constexpr Bytes kMessageBytes = 4 << 20;   // gRPC message, both directions
+inline constexpr int kPageSize = 1'000;           // rows of one List answer
+inline constexpr int kWatchers = 1'024;           // open Watch and Logs streams
+inline constexpr int kProbeCandidates = 24;       // plans tried by one probe
+inline constexpr int kInheritedCheckpoints = 64;  // a retry keeps the newest ones
+inline constexpr int kOomRefits = 8;              // steps down the ladder before giving up
+inline constexpr int kPassGrants = 512;           // attempts granted by one tick: one transaction
+inline constexpr int kPassNeeds = 256;            // different needs asked for a place by one tick
+inline constexpr int kMetricPoints = 100'000;     // points of one series kept per job
 
 // Leases (boot-time milliseconds). The worker's view is shorter, so it stops before anybody takes
 // over.
@@ -40,6 +43,7 @@ inline constexpr Millis kStopGrace = 60'000;     // SIGTERM -> checkpoint -> exi
 inline constexpr Millis kHangTimeout = 120'000;  // no report of a rank for this long is a hang
 inline constexpr Millis kBackoffFirst = 1'000;   // wait before the first restart; doubles
 inline constexpr Millis kBackoffMax = 300'000;
+inline constexpr Millis kQueuePatience = 600'000;  // then nothing behind a job may overtake it
 
 // Worker.
 inline constexpr Bytes kLogFileBytes = 16 << 20;    // per rank and file; two files are kept

@@ -46,6 +46,13 @@ static double working_floats(const Widths& w, const FitQuestion& q) {
   return 3 * w.hidden + std::max(mlp, attention);
 }
 
+int64_t loss_chunk_tokens(int64_t vocab_size, int64_t tokens) {
+  constexpr int64_t kLeastTokens = 256, kLogits = 2 << 20;
+  const int64_t most = std::max(kLeastTokens, kLogits / vocab_size);
+  const int64_t chunks = (tokens + most - 1) / most;
+  return (tokens + chunks - 1) / chunks;
+}
+
 MemoryByCause predict_memory(const FitQuestion& q) {
   const Widths w(q.model);
   const auto parameters = static_cast<double>(parameter_count(q.model));

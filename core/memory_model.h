@@ -22,6 +22,10 @@ struct FitQuestion {
 };
 MemoryByCause predict_memory(const FitQuestion& question);
 
+// Tokens whose logits exist at a time: enough for a fast product, few enough for the cache. The
+// loss is taken over `tokens` in equal chunks of at most this.
+int64_t loss_chunk_tokens(int64_t vocab_size, int64_t tokens);
+
 // The plans worth trying for `spec`, best first by predicted speed: fields the user wrote are kept,
 // auto ones are searched (micro-batch: divisors of global_batch / ranks; checkpointing off before
 // on). `origin` is set; predicted bytes are filled. At most limits::kProbeCandidates; never empty

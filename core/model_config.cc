@@ -71,8 +71,7 @@ static void check_heads(std::vector<std::string>& out, const ModelConfig& config
   if (derived && config.hidden_size % heads != 0) {
     out.push_back("num_attention_heads: " + std::to_string(heads) +
                   " does not divide hidden_size " + std::to_string(config.hidden_size));
-  }
-  if (config.head_dim >= 1 && config.head_dim % 2 != 0) {
+  } else if (config.head_dim >= 1 && config.head_dim % 2 != 0) {
     out.push_back("head_dim: rotary embedding needs an even number, got " +
                   std::to_string(config.head_dim));
   }

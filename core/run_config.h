@@ -19,14 +19,16 @@ struct RunConfig {
   int64_t epoch = 1;
   int32_t rank = 0, world_size = 1;
   std::string master_addr = "127.0.0.1";
-  int32_t master_port = 0;          // rendezvous store; unused when world_size is 1
-  std::string job_dir;              // checkpoints/ lives here; shared by all attempts of the job
-  std::string cache_dir;            // token caches, shared by all jobs of the worker
-  std::string device = "cpu";       // cpu | cuda:N
-  Bytes memory_cap_bytes = 0;       // 0: none
-  int32_t threads = 0;              // 0: all cores
-  std::vector<std::string> resume;  // committed checkpoint directories, newest first; may be empty
-  bool resume_scan = false;         // by hand: look into job_dir for checkpoints instead
+  int32_t master_port = 0;     // rendezvous store; unused when world_size is 1
+  std::string job_dir;         // checkpoints/ lives here; shared by all attempts of the job
+  std::string cache_dir;       // token caches, shared by all jobs of the worker
+  std::string device = "cpu";  // cpu | cuda:N
+  Bytes memory_cap_bytes = 0;  // 0: none
+  int32_t threads = 0;         // 0: all cores
+  // Committed checkpoint directories to resume from, newest first; may be empty. Relative to
+  // job_dir: "checkpoints/e2-s100", or "../7/checkpoints/e1-s50" for a retry of job 7.
+  std::vector<std::string> resume;
+  bool resume_scan = false;  // by hand: look into job_dir for checkpoints instead
   JobSpec spec;
   Plan plan;                     // train: what to run
   std::vector<Plan> candidates;  // probe: what to measure, in this order

@@ -23,10 +23,11 @@ size_t edit_distance(std::string_view a, std::string_view b) {
 }
 
 std::string did_you_mean(std::string_view wrong, const std::vector<std::string_view>& known) {
-  constexpr size_t kLongest = 64;  // nobody misspells a name into more than this
-  if (wrong.empty() || wrong.size() > kLongest) return "";
+  // In three letters anything is near anything (gpu, cpu); nobody misspells a name into 64.
+  constexpr size_t kShortest = 4, kLongest = 64;
+  if (wrong.size() < kShortest || wrong.size() > kLongest) return "";
   std::string_view best;
-  size_t best_distance = std::max<size_t>(1, wrong.size() / 3) + 1;
+  size_t best_distance = wrong.size() / 3 + 1;
   for (std::string_view name : known) {
     const size_t distance = edit_distance(wrong, name);
     if (distance < best_distance) {
