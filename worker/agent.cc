@@ -9,6 +9,7 @@ namespace llmctl::worker {
 static constexpr size_t kUnanswered = 64;    // heartbeats; older answers no longer matter
 static constexpr size_t kFences = 4'096;     // jobs whose newest epoch is remembered
 static constexpr Millis kKillAgain = 1'000;  // a kill may come before the rank has a pid
+static constexpr size_t kDetail = 8 << 10;   // 256 runs must fit one message
 static constexpr Millis kTick = 1'000;       // hang and grace are checked this often
 
 static RunKey key_of(const RunConfig& config) {
@@ -42,6 +43,11 @@ void Agent::receive(const FromScheduler& message) {
   if (const auto* gone = std::get_if<Disconnected>(&message)) on_disconnected(*gone);
 }
 
+// A very short lease (tests) keeps some of its time.
+Millis Agent::margin() const {
+  return std::min(limits::kLeaseMargin, lease_ms_ / 4);
+}
+
 void Agent::on_dialing() {
   link_ = Link::greeting;
   unanswered_.clear();
@@ -55,7 +61,7 @@ void Agent::on_welcome(const Welcome& welcome) {
   lease_ms_ = welcome.lease_ms;
   heartbeat_ms_ = welcome.heartbeat_ms;
   heartbeat_boot_ms_ = hello_boot_ms_;
-  renew(hello_boot_ms_ + lease_ms_ - limits::kLeaseMargin, true);
+  renew(hello_boot_ms_ + lease_ms_ - margin(), true);
   for (const auto& [key, run] : runs_) {
     for (const Report& fact : run.facts) outbox_.emplace_back(RunReport{key, fact});
   }
@@ -66,14 +72,14 @@ void Agent::on_welcome(const Welcome& welcome) {
 void Agent::on_ack(const HeartbeatAck& ack) {
   while (!unanswered_.empty() && unanswered_.front().first < ack.number) unanswered_.pop_front();
   if (unanswered_.empty() || unanswered_.front().first != ack.number) return;
-  renew(unanswered_.front().second + lease_ms_ - limits::kLeaseMargin, true);
+  renew(unanswered_.front().second + lease_ms_ - margin(), true);
   unanswered_.pop_front();
 }
 
 void Agent::on_disconnected(const Disconnected& message) {
   link_ = Link::down;
   outbox_.clear();  // runs and facts are told again; progress in flight is lost with the stream
-  if (message.refused) renew(host_.boot_ms() + lease_ms_ - limits::kLeaseMargin, false);
+  if (message.refused) renew(host_.boot_ms() + lease_ms_ - margin(), false);
 }
 
 // `thaw`: the scheduler itself has spoken, so also a lease that has lapsed comes back.
@@ -174,7 +180,7 @@ void Agent::watch_for_hang(const RunKey& key, Run& run) {
 void Agent::end(Run& run, Outcome outcome, const std::string& detail) {
   run.status.phase = RunStatus::Phase::ended;
   run.status.outcome = outcome;
-  run.status.detail = detail;
+  run.status.detail = detail.substr(0, kDetail);
   news_ = true;
 }
 

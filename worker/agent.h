@@ -70,6 +70,7 @@ class Agent {
   void on_ack(const HeartbeatAck& ack);
   void on_disconnected(const Disconnected& message);
   void on_desired(const Desired& desired);
+  Millis margin() const;
   void renew(Millis until_boot_ms, bool thaw);
   void reconcile();
   void start(const RunOrder& order);
