@@ -61,6 +61,7 @@ class Agent {
   bool connected() const { return link_ == Link::up; }
   int64_t reports_dropped() const { return reports_dropped_; }
   const std::map<RunKey, Run>& runs() const { return runs_; }
+  const Inventory& inventory() const { return config_.inventory; }
 
  private:
   enum class Link { down, greeting, up };

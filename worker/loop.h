@@ -1,0 +1,45 @@
+// Loop: the worker's one thread. It waits for the link, the run directories, signals and timers,
+// tells the agent what happened, and carries out what the agent answers. Everything it holds is
+// touched by this thread only.
+#pragma once
+
+#include "worker/agent.h"
+#include "worker/inventory.h"
+#include "worker/link.h"
+#include "worker/local_host.h"
+#include "worker/log_reader.h"
+#include "worker/metrics.h"
+
+namespace llmctl::worker {
+
+// Borrowed parts; they outlive the loop.
+struct LoopParts {
+  const Clock& clock;
+  LocalHost& host;
+  Agent& agent;
+  SchedulerLink& link;
+  DeviceReader& devices;
+  WorkerMetrics& metrics;
+};
+
+class Loop {
+ public:
+  explicit Loop(LoopParts parts);
+  // Until `stop_fd` is readable. The ranks run on: the next worker process adopts them.
+  void run(int stop_fd);
+
+ private:
+  void listen();
+  void observe();
+  void read_devices();
+  void send();
+  void export_metrics();
+  bool wait(int stop_fd);
+
+  LoopParts parts_;
+  LogReaders logs_;
+  Millis devices_read_boot_ms_ = 0;
+  Millis exported_boot_ms_ = 0;
+};
+
+}  // namespace llmctl::worker
