@@ -1,4 +1,4 @@
-# llmctl_library / llmctl_program / llmctl_test: one line per target, the same flags for all of ours.
+# llmctl_library / llmctl_program / llmctl_test: one line per target, the same flags for all.
 set(CMAKE_CXX_STANDARD 20)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_CXX_EXTENSIONS ON) # TRY is a GNU statement expression
@@ -48,7 +48,7 @@ function(llmctl_program name)
   llmctl_flags(${name})
 endfunction()
 
-# llmctl_test(name SOURCES a_test.cc LINK lib [LABELS slow]): one GoogleTest binary, one ctest entry.
+# llmctl_test(name SOURCES a_test.cc LINK lib [LABELS slow]): one GoogleTest binary and ctest entry.
 function(llmctl_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LINK;LABELS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})

@@ -46,7 +46,8 @@ Result<RunConfig> parse_run_config(std::string_view text);
 //   {"type":"probe", …fields of ProbeResult…}               one per candidate
 //   {"type":"memory", …fields of MemoryByCause…,"peak_bytes":…}  after the second step
 //   {"type":"sample","prompt":…,"text":…}
-//   {"type":"end","outcome":"done|left|oom|nonfinite|bad_input|checkpoint_lost|storage_full|crashed","detail":…}
+//   {"type":"end","outcome":"done|left|oom|nonfinite|bad_input|checkpoint_lost|storage_full|
+//                            crashed","detail":…}
 nlohmann::json to_report(const Progressed& progress);
 nlohmann::json to_report(const CheckpointCommitted& checkpoint);
 nlohmann::json to_report(const CheckpointRemoved& removed);

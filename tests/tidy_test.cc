@@ -1,0 +1,475 @@
+// Style as a test, over the files git tracks: who may include whom, words that belong to few files,
+// sizes, headers, CMake lists, links, dependencies. The tables are the rules; a failure says file,
+// line and what to use instead.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <regex>
+#include <set>
+#include <sstream>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace llmctl::tidy {
+namespace {
+
+namespace fs = std::filesystem;
+using Paths = std::vector<std::string_view>;  // a file, or a prefix of files
+
+// ---- Rules
+
+// Dependencies point one way. tests/ and bench/ may use every folder.
+const std::map<std::string_view, Paths> kMayInclude = {
+    {"core", {"core"}},
+    {"metrics", {"core", "metrics"}},
+    {"proto", {"core", "proto"}},
+    {"scheduler", {"core", "proto", "metrics", "scheduler"}},
+    {"worker", {"core", "proto", "metrics", "worker"}},
+    {"trainer", {"core", "trainer"}},
+    {"cli", {"core", "proto", "cli"}},
+};
+
+// A library is known to few files, so that it can be replaced.
+struct Home {
+  std::string_view headers;  // regex, matched against the included name
+  Paths where;
+  std::string_view instead;
+};
+const Paths kGrpcEdges = {"proto/",
+                          "scheduler/access",
+                          "scheduler/call.h",
+                          "scheduler/fleet_server",
+                          "scheduler/job_view",
+                          "scheduler/logs",
+                          "scheduler/server",
+                          "scheduler/service",
+                          "scheduler/store.h",
+                          "scheduler/watch",
+                          "worker/link",
+                          "worker/wire",
+                          "cli/client",
+                          "tests/",
+                          "bench/"};
+const std::vector<Home> kHomes = {
+    {"(torch|ATen|c10)/.*", {"trainer/", "tests/trainer/", "bench/"}, "plain values of core/"},
+    {"(grpc|grpcpp|google/protobuf|llmctl/v1)/.*", kGrpcEdges, "core types, through proto/convert"},
+    {"(restinio|asio).*", {"metrics/exposition.cc"}, "metrics/exposition.h"},
+    {"sqlite3.h", {"scheduler/sqlite", "tests/", "bench/"}, "scheduler/store.h"},
+    {"yaml-cpp/.*", {"cli/job_yaml", "cli/yaml_tree"}, "core's Node"},
+    {"prometheus/.*",
+     {"metrics/", "tests/metrics/", "scheduler/main.cc", "worker/main.cc"},
+     "metrics/families.h"},
+    {"g(test|mock)/.*", {"tests/"}, "a test"},
+};
+
+struct Banned {
+  std::string_view word;  // regex
+  Paths allowed;
+  std::string_view instead;
+};
+const std::vector<Banned> kBanned = {
+    {R"(\bsystem_clock\b)", {"core/clock.cc", "cli/client.cc"}, "the Clock seam"},
+    {R"(\bsleep_for\b|\busleep\()",
+     {"tests/", "cli/process.cc"},
+     "a condition or poll() to wait on"},
+    {R"(\bstd::thread\b(?!::))", {"tests/", "bench/"}, "std::jthread in a file of the list"},
+    {R"(\bstd::jthread\b)",
+     {"tests/", "bench/", "metrics/exposition.cc", "scheduler/server.cc", "scheduler/work_thread",
+      "scheduler/main.cc", "worker/", "trainer/", "cli/"},
+     "the threads docs/ARCHITECTURE.md lists"},
+    {R"(\.detach\(\))", {}, "a joined thread"},
+    {R"(\b(s?rand|random_device)\b\(?)", {"worker/main.cc", "cli/", "tests/"}, "a seed of the job"},
+    {R"(\bgetenv\()", {"cli/environment.cc", "trainer/", "tests/", "bench/"}, "a flag or a field"},
+    {R"(\bstd::cout\b)",
+     {"cli/", "trainer/main.cc", "scheduler/main.cc", "worker/main.cc", "tests/", "bench/"},
+     "the log or a report line"},
+    {R"(\bstd::endl\b)", {"tests/"}, R"('\n')"},
+    {R"(\busing namespace std;)", {}, "qualified names"},
+};
+// In comments too.
+const std::vector<Banned> kBannedText = {
+    {R"(\b(TODO|FIXME|XXX|HACK)\b)", {}, "doing it, or an issue"},
+    {R"(#include <bits/)", {}, "the standard header"},
+};
+
+constexpr size_t kLineColumns = 100;
+constexpr size_t kFileLines = 600;
+constexpr size_t kTestLines = 800;
+constexpr size_t kMedianLines = 120;
+
+// ---- The judge: pure functions from text to problems
+
+struct File {
+  std::string path, text;
+};
+using Problems = std::vector<std::string>;
+
+bool is_under(std::string_view path, const Paths& places) {
+  return std::any_of(places.begin(), places.end(),
+                     [&](std::string_view place) { return path.starts_with(place); });
+}
+
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  std::istringstream in(text);
+  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  return lines;
+}
+
+std::string at(const File& file, size_t line) {
+  return file.path + ":" + std::to_string(line + 1) + ": ";
+}
+
+// Without string literals and comments, so that a word in prose is no use of it.
+std::string code_of(const std::string& line) {
+  static const std::regex strings(R"("([^"\\]|\\.)*")");
+  const std::string code = std::regex_replace(line, strings, "\"\"");
+  return code.substr(0, code.find("//"));
+}
+
+Problems check_includes(const File& file) {
+  static const std::regex include(R"(^\s*#\s*include\s*([<"])([^>"]+)[>"])");
+  Problems problems;
+  const auto lines = lines_of(file.text);
+  const std::string folder = file.path.substr(0, file.path.find('/'));
+  const auto allowed = kMayInclude.find(folder);
+  for (size_t i = 0; i < lines.size(); ++i) {
+    std::smatch match;
+    if (!std::regex_search(lines[i], match, include)) continue;
+    const std::string name = match[2];
+    const std::string from = name.substr(0, name.find('/'));
+    if (match[1] == "\"" && allowed != kMayInclude.end() && name.find('/') != std::string::npos &&
+        from != "llmctl" &&
+        std::find(allowed->second.begin(), allowed->second.end(), from) == allowed->second.end()) {
+      problems.push_back(at(file, i) + folder + "/ must not include " + name +
+                         "; move what both need into core/");
+    }
+    for (const Home& home : kHomes) {
+      if (std::regex_match(name, std::regex(std::string(home.headers))) &&
+          !is_under(file.path, home.where)) {
+        problems.push_back(at(file, i) + name + " is not for this file; use " +
+                           std::string(home.instead));
+      }
+    }
+  }
+  return problems;
+}
+
+Problems check_words(const File& file) {
+  struct Rule {
+    const Banned* banned;
+    std::regex regex;
+    bool comments_too;
+  };
+  static const std::vector<Rule> rules = [] {
+    std::vector<Rule> all;
+    for (const Banned& b : kBanned) all.push_back({&b, std::regex(std::string(b.word)), false});
+    for (const Banned& b : kBannedText) all.push_back({&b, std::regex(std::string(b.word)), true});
+    return all;
+  }();
+  Problems problems;
+  const auto lines = lines_of(file.text);
+  for (size_t i = 0; i < lines.size(); ++i) {
+    const std::string code = code_of(lines[i]);
+    for (const Rule& rule : rules) {
+      if (is_under(file.path, rule.banned->allowed)) continue;
+      std::smatch match;
+      if (!std::regex_search(rule.comments_too ? lines[i] : code, match, rule.regex)) continue;
+      problems.push_back(at(file, i) + match[0].str() + " is not for this file; use " +
+                         std::string(rule.banned->instead));
+    }
+  }
+  return problems;
+}
+
+size_t columns_of(const std::string& line) {  // code points, not bytes
+  return static_cast<size_t>(
+      std::count_if(line.begin(), line.end(), [](char c) { return (c & 0xC0) != 0x80; }));
+}
+
+Problems check_size(const File& file) {
+  Problems problems;
+  const auto lines = lines_of(file.text);
+  bool in_raw_string = false;  // text of a page or a help; it is wrapped where it is shown
+  for (size_t i = 0; i < lines.size(); ++i) {
+    if (lines[i].find("R\"(") != std::string::npos) in_raw_string = true;
+    if (lines[i].find(")\"") != std::string::npos) in_raw_string = false;
+    if (columns_of(lines[i]) > kLineColumns && !in_raw_string) {
+      problems.push_back(at(file, i) + "longer than 100 columns; wrap it");
+    }
+  }
+  const size_t limit = file.path.starts_with("tests/") ? kTestLines : kFileLines;
+  if (lines.size() > limit) {
+    problems.push_back(at(file, limit) + "longer than " + std::to_string(limit) +
+                       " lines; split by duty");
+  }
+  return problems;
+}
+
+Problems check_header(const File& file) {
+  Problems problems;
+  if (!file.text.starts_with("//")) {
+    problems.push_back(at(file, 0) +
+                       "no opening comment; say what it is, who owns it, its threads");
+  }
+  if (file.text.find("\n#pragma once\n") == std::string::npos) {
+    problems.push_back(at(file, 0) + "no #pragma once");
+  }
+  return problems;
+}
+
+// `lists`: the CMakeLists.txt of the file's folder and those above it, as one text. A name may be
+// spelled with a foreach variable: ${suite}_test.cc.
+bool is_listed(const std::string& file_name, const std::string& lists) {
+  static const std::regex source(R"([^\s()\"]+\.cc)");
+  for (std::sregex_iterator it(lists.begin(), lists.end(), source), end; it != end; ++it) {
+    const std::string token = fs::path((*it)[0].str()).filename();
+    if (token == file_name) return true;
+    const size_t open = token.find("${"), close = token.find('}');
+    if (open == std::string::npos || close == std::string::npos) continue;
+    const std::string head = token.substr(0, open), tail = token.substr(close + 1);
+    if (!file_name.starts_with(head) || !file_name.ends_with(tail)) continue;
+    if (file_name.size() <= head.size() + tail.size()) continue;
+    const std::string value =
+        file_name.substr(head.size(), file_name.size() - head.size() - tail.size());
+    if (std::regex_search(lists, std::regex("[ (\n]" + value + "[ )\n]"))) return true;
+  }
+  return false;
+}
+
+Problems check_links(const File& page, const fs::path& root) {
+  static const std::regex link(R"(\]\(([^)\s#]+)(#[^)]*)?\))");
+  Problems problems;
+  const auto lines = lines_of(page.text);
+  for (size_t i = 0; i < lines.size(); ++i) {
+    for (std::sregex_iterator it(lines[i].begin(), lines[i].end(), link), end; it != end; ++it) {
+      const std::string target = (*it)[1];
+      if (target.find("://") != std::string::npos || target.starts_with("mailto:")) continue;
+      if (fs::exists(root / fs::path(page.path).parent_path() / target)) continue;
+      problems.push_back(at(page, i) + "link to " + target + ", which is not there");
+    }
+  }
+  return problems;
+}
+
+// The packages a CMake file asks for: names of find_package, modules of pkg_check_modules.
+std::set<std::string> packages_in(const std::string& cmake) {
+  static const std::regex find(R"(find_package\((\S+?)[\s)])");
+  static const std::regex pkg(R"(pkg_check_modules\(\S+([^)]*)\))");
+  std::set<std::string> names;
+  for (std::sregex_iterator it(cmake.begin(), cmake.end(), find), end; it != end; ++it) {
+    names.insert((*it)[1]);
+  }
+  for (std::sregex_iterator it(cmake.begin(), cmake.end(), pkg), end; it != end; ++it) {
+    std::istringstream words((*it)[1]);
+    for (std::string word; words >> word;) {
+      if (word != "REQUIRED" && word != "IMPORTED_TARGET") names.insert(word);
+    }
+  }
+  return names;
+}
+
+// The words of the bash array `name=( … )`.
+std::set<std::string> words_of_array(const std::string& script, const std::string& name) {
+  std::smatch match;
+  std::set<std::string> words;
+  const std::regex array("(?:^|\n)" + name + R"(=\(([^)]*)\))");
+  if (!std::regex_search(script, match, array)) return words;
+  std::istringstream in(match[1]);
+  for (std::string word; in >> word;) words.insert(word);
+  return words;
+}
+
+// ---- The files of this repository
+
+const fs::path kRoot = LLMCTL_SOURCE_DIR;
+
+std::string read(const std::string& path) {
+  std::ifstream in(kRoot / path);
+  std::ostringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+class Repository : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    const std::string command = "git -C '" + kRoot.string() + "' ls-files";
+    FILE* pipe = ::popen(command.c_str(), "r");
+    ASSERT_NE(pipe, nullptr);
+    char line[4'096];
+    while (std::fgets(line, sizeof(line), pipe) != nullptr) {
+      std::string path(line, std::string_view(line).find('\n'));
+      if (fs::exists(kRoot / path)) paths_.push_back(std::move(path));
+    }
+    if (::pclose(pipe) != 0 || paths_.empty()) GTEST_SKIP() << "not a git checkout";
+  }
+
+  std::vector<File> files(const std::set<std::string>& extensions) const {
+    std::vector<File> found;
+    for (const std::string& path : paths_) {
+      if (extensions.contains(fs::path(path).extension())) found.push_back({path, read(path)});
+    }
+    return found;
+  }
+
+  static void expect_none(const Problems& problems) {
+    for (const std::string& problem : problems) ADD_FAILURE() << problem;
+  }
+
+  std::vector<std::string> paths_;
+};
+
+TEST_F(Repository, IncludesPointOneWay) {
+  for (const File& file : files({".cc", ".h"})) expect_none(check_includes(file));
+}
+
+TEST_F(Repository, WordsStayInTheFilesTheyBelongTo) {
+  for (const File& file : files({".cc", ".h"})) {
+    if (file.path != "tests/tidy_test.cc") expect_none(check_words(file));  // it names them all
+  }
+}
+
+TEST_F(Repository, FilesFitOnAFewScreens) {
+  std::vector<size_t> lines;
+  for (const File& file : files({".cc", ".h", ".proto", ".cmake", ".sh", ".ts", ".tsx", ".cu"})) {
+    expect_none(check_size(file));
+    if (!file.path.starts_with("tests/")) lines.push_back(lines_of(file.text).size());
+  }
+  ASSERT_FALSE(lines.empty());
+  const auto middle = lines.begin() + static_cast<std::ptrdiff_t>(lines.size() / 2);
+  std::nth_element(lines.begin(), middle, lines.end());
+  EXPECT_LE(*middle, kMedianLines) << "the median file has grown; split the large ones";
+}
+
+TEST_F(Repository, HeadersSayWhatTheyAre) {
+  for (const File& file : files({".h"})) expect_none(check_header(file));
+}
+
+TEST_F(Repository, EverySourceIsBuilt) {
+  for (const File& file : files({".cc"})) {
+    std::string lists;
+    for (fs::path folder = fs::path(file.path).parent_path();; folder = folder.parent_path()) {
+      lists += read(folder / "CMakeLists.txt");
+      if (folder.empty()) break;
+    }
+    EXPECT_TRUE(is_listed(fs::path(file.path).filename(), lists))
+        << file.path << ":1: in no CMakeLists.txt; list it or delete it";
+  }
+}
+
+TEST_F(Repository, LinksOfThePagesLead) {
+  for (const File& page : files({".md"})) expect_none(check_links(page, kRoot));
+}
+
+TEST_F(Repository, EveryDependencyHasItsReason) {
+  const std::string page = read("docs/DEPENDENCIES.md");
+  std::set<std::string> names = packages_in(read("cmake/dependencies.cmake"));
+  ASSERT_GT(names.size(), 5u);
+  for (const char* array : {"packages", "tool_packages"}) {
+    const auto debian = words_of_array(read("dev"), array);
+    EXPECT_FALSE(debian.empty()) << "dev: no array " << array;
+    names.insert(debian.begin(), debian.end());
+  }
+  for (const std::string& name : names) {
+    EXPECT_NE(page.find("`" + name + "`"), std::string::npos)
+        << "docs/DEPENDENCIES.md:1: does not say why we need " << name;
+  }
+}
+
+// ---- The judge is judged: each rule finds its bad snippet, and leaves a good one alone.
+
+struct Snippet {
+  const char* path;
+  const char* text;
+  const char* problem;  // part of it; empty: none
+};
+
+class Judge : public ::testing::TestWithParam<Snippet> {};
+
+TEST_P(Judge, FindsWhatIsWrongAndOnlyThat) {
+  const File file{GetParam().path, GetParam().text};
+  Problems problems = check_includes(file);
+  for (auto check : {check_words, check_size}) {
+    for (std::string& problem : check(file)) problems.push_back(std::move(problem));
+  }
+  if (file.path.ends_with(".h")) {
+    for (std::string& problem : check_header(file)) problems.push_back(std::move(problem));
+  }
+  if (*GetParam().problem == '\0') {
+    EXPECT_TRUE(problems.empty()) << problems[0];
+  } else {
+    ASSERT_EQ(problems.size(), 1u);
+    EXPECT_NE(problems[0].find(GetParam().problem), std::string::npos) << problems[0];
+  }
+}
+
+const std::string kWideText(90, 'x');
+const std::string kWideLine = "// " + kWideText + "12345678";
+const std::string kUnicodeLine = "// " + kWideText + "ÄÖÜß€→…";
+const std::string kLongFile(601, '\n');
+
+INSTANTIATE_TEST_SUITE_P(
+    Snippets,
+    Judge,
+    ::testing::Values(
+        Snippet{"core/a.cc", "#include \"scheduler/state.h\"\n", "core/a.cc:1: core/ must not"},
+        Snippet{"scheduler/a.cc", "\n#include \"worker/agent.h\"\n", "scheduler/a.cc:2:"},
+        Snippet{"worker/a.cc", "#include \"scheduler/state.h\"\n", "worker/ must not include"},
+        Snippet{"trainer/a.cc", "#include \"proto/convert.h\"\n", "trainer/ must not include"},
+        Snippet{"scheduler/a.cc", "#include \"core/event.h\"\n", ""},
+        Snippet{"cli/a.cc", "#include <torch/torch.h>\n", "torch/torch.h is not for this file"},
+        Snippet{"trainer/a.cc", "#include <ATen/ATen.h>\n", ""},
+        Snippet{"scheduler/decide.cc", "#include <grpcpp/grpcpp.h>\n", "through proto/convert"},
+        Snippet{"scheduler/queue.cc", "#include \"llmctl/v1/types.pb.h\"\n", "proto/convert"},
+        Snippet{"cli/client.cc", "#include <grpcpp/grpcpp.h>\n", ""},
+        Snippet{"scheduler/a.cc", "auto now = std::chrono::system_clock::now();\n", "Clock seam"},
+        Snippet{"core/a.cc", "// unlike system_clock, boot time never jumps\n", ""},
+        Snippet{"core/a.cc", "log(\"std::cout is closed\");\n", ""},
+        Snippet{"core/a.cc", "std::cout << 1;\n", "core/a.cc:1: std::cout is not for this file"},
+        Snippet{"cli/a.cc", "std::cout << 1;\n", ""},
+        Snippet{"worker/a.cc", "std::this_thread::sleep_for(1s);\n", "wait on"},
+        Snippet{"worker/a.cc", "std::thread t(run);\n", "std::jthread in"},
+        Snippet{"cli/a.cc", "auto n = std::thread::hardware_concurrency();\n", ""},
+        Snippet{"trainer/a.cc", "int x = rand();\n", "a seed of the job"},
+        Snippet{"core/a.cc", "int operand(int x);\n", ""},
+        Snippet{"scheduler/a.cc", "auto p = getenv(\"HOME\");\n", "a flag or a field"},
+        Snippet{"core/a.cc", "// TODO: later\n", "doing it"},
+        Snippet{"core/a.cc", kWideLine.c_str(), "longer than 100 columns"},
+        Snippet{"core/a.cc", kUnicodeLine.c_str(), ""},
+        Snippet{"core/a.cc", kLongFile.c_str(), "core/a.cc:601: longer than 600 lines"},
+        Snippet{"tests/a.cc", kLongFile.c_str(), ""},
+        Snippet{"core/a.h", "// A thing.\n#pragma once\n", ""},
+        Snippet{"core/a.h", "\n#pragma once\n", "no opening comment"},
+        Snippet{"core/a.h", "// A thing.\n", "no #pragma once"}));
+
+TEST(JudgeOfLists, KnowsPlainNamesAndForeachNames) {
+  EXPECT_TRUE(is_listed("clock.cc", "llmctl_library(x SOURCES clock.cc units.cc)"));
+  EXPECT_FALSE(is_listed("clock.cc", "llmctl_library(x SOURCES old_clock.cc)"));
+  const std::string loop = "foreach(suite journey chaos)\n  SOURCES ${suite}_test.cc\nendforeach()";
+  EXPECT_TRUE(is_listed("chaos_test.cc", loop));
+  EXPECT_FALSE(is_listed("other_test.cc", loop));
+}
+
+TEST(JudgeOfLinks, FindsTheDeadOne) {
+  const File page{"README.md",
+                  "[a](core/result.h) [b](https://example.org/x)\n[c](core/none.h#part)"};
+  const Problems problems = check_links(page, kRoot);
+  ASSERT_EQ(problems.size(), 1u);
+  EXPECT_EQ(problems[0], "README.md:2: link to core/none.h, which is not there");
+}
+
+TEST(JudgeOfPackages, ReadsBothKinds) {
+  EXPECT_EQ(packages_in("find_package(GTest REQUIRED)\nfind_package(Threads)\n"
+                        "pkg_check_modules(X REQUIRED IMPORTED_TARGET sqlite3)"),
+            (std::set<std::string>{"GTest", "Threads", "sqlite3"}));
+  EXPECT_EQ(words_of_array("a=(x)\npackages=(\n  one two\n  three\n)\n", "packages"),
+            (std::set<std::string>{"one", "two", "three"}));
+}
+
+}  // namespace
+}  // namespace llmctl::tidy
