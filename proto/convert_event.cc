@@ -24,6 +24,11 @@ struct Writer {
     to.set_spec_json(wire::utf8(to_json(body.spec).dump()));
     to.set_idempotency_key(wire::utf8(body.idempotency_key));
     to.set_retry_of(body.retry_of.value);
+    for (const InheritedCheckpoint& one : body.inherited) {
+      auto& inherited = *to.add_inherited();
+      inherited.set_job_id(one.job.value);
+      *inherited.mutable_checkpoint() = to_wire(one.checkpoint);
+    }
   }
   void operator()(const JobMoved& body) const {
     auto& to = *out.mutable_job_moved();
@@ -91,6 +96,13 @@ struct Writer {
   void operator()(const Progressed& body) const { *out.mutable_progressed() = to_wire(body); }
 };
 
+Result<InheritedCheckpoint> read(const v1::InheritedCheckpoint& body) {
+  InheritedCheckpoint out;
+  out.job.value = TRY(wire::at_least("job_id", body.job_id(), int64_t{1}));
+  out.checkpoint = TRY(wire::inside("checkpoint", from_wire(body.checkpoint())));
+  return out;
+}
+
 Result<JobSubmitted> read(const v1::JobSubmitted& body) {
   JobSubmitted out;
   auto spec = parse_spec_json(body.spec_json());
@@ -99,6 +111,9 @@ Result<JobSubmitted> read(const v1::JobSubmitted& body) {
   out.idempotency_key =
       TRY(wire::text("idempotency_key", body.idempotency_key(), limits::kNameBytes));
   out.retry_of.value = TRY(wire::at_least("retry_of", body.retry_of(), int64_t{0}));
+  out.inherited =
+      TRY(wire::list("inherited", body.inherited(), limits::kInheritedCheckpoints,
+                     [](const v1::InheritedCheckpoint& one) { return read(one); }));
   return out;
 }
 

@@ -17,6 +17,7 @@ struct SubmitInput {
   JobSpec spec;
   std::string idempotency_key;
   JobId retry_of;
+  std::vector<InheritedCheckpoint> inherited;  // when retry_of has left State; oldest first
   // Filled by the loop from the store when the key belongs to a job that already left State.
   std::optional<JobId> finished_twin;
   bool finished_twin_same_spec = false;

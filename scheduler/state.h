@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/event.h"
+#include "scheduler/index.h"
 
 namespace llmctl {
 
@@ -43,13 +44,17 @@ struct Job {
   Reason reason = Reason::submitted;
   std::string detail;
   int64_t priority = 50;
-  bool fitted = false;  // plan is measured (or given and measured)
+  bool fitted = false;  // has a plan to run
+  std::string fit_key;  // profile_key() without a device: who may share a probe
   Plan plan;
-  Epoch epoch;                    // the last one granted
-  int64_t attempts = 0;           // train attempts granted
-  int64_t restarts = 0;           // counted against retry.max_restarts
+  Bytes bytes_floor = 0;  // what a rank was granted when it ran out: the next one gets no less
+  Epoch epoch;            // the last one granted
+  int64_t attempts = 0;   // train attempts granted
+  int64_t restarts = 0;   // counted against retry.max_restarts
   Millis not_before_boot_ms = 0;  // recovering
+  Millis queued_boot_ms = 0;      // volatile: 0 on replay
   std::optional<Attempt> attempt;
+  std::vector<InheritedCheckpoint> inherited;    // of the job this one retries, oldest first
   std::vector<CheckpointCommitted> checkpoints;  // oldest first
   std::vector<Epoch> checkpoint_epochs;          // parallel to checkpoints
   Progressed progress;
@@ -85,20 +90,18 @@ struct State {
   WorkerId last_worker;
   Seq last_seq;
   Millis started_boot_ms = 0;  // when this scheduler process began; volatile
+  Index index;                 // derived
   bool operator==(const State&) const = default;
 };
 
 // Pure. Requires: durable events come in seq order; a JobMoved is legal (CHECK).
 void apply(State& state, const Event& event);
+// The same for one job by itself; what decide() uses to see its own events.
+void apply(Job& job, const Event& event);
 
 // Every invariant of design.md section 4 that can be seen in one State; empty: sound.
 std::vector<std::string> sanity_problems(const State& state);
 
-// Bytes and slots of a device that are promised to ranks not known to be gone.
-struct Promised {
-  Bytes bytes = 0;
-  int32_t ranks = 0;
-};
 Promised promised(const State& state, WorkerId worker, const Device& device);
 
 }  // namespace llmctl
