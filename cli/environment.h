@@ -1,0 +1,20 @@
+// Everything the CLI takes from its surroundings, read once in main: environment variables and the
+// place of its own binary (the other programs live beside it). Tests build the struct themselves.
+#pragma once
+
+#include <string>
+
+namespace llmctl {
+
+struct Environment {
+  std::string home;     // LLMCTL_HOME, default ~/.llmctl; absolute: holds the local cluster
+  std::string server;   // LLMCTL_SERVER, host:port; empty: the local cluster
+  std::string token;    // LLMCTL_TOKEN; empty: the local cluster's token file
+  std::string output;   // LLMCTL_OUTPUT: table | json; empty: table
+  std::string bin_dir;  // folder of the running llmctl; empty: unknown
+};
+Environment read_environment();
+
+std::string environment_variable(const char* name);  // empty when unset
+
+}  // namespace llmctl
