@@ -1,0 +1,19 @@
+#include <unistd.h>
+
+#include <iostream>
+
+#include "cli/app.h"
+
+int main(int argc, char** argv) {
+  using namespace llmctl;
+  std::ios::sync_with_stdio(false);
+  const SystemClock clock;
+  Context context{read_environment(),
+                  OutputFormat::table,
+                  std::cout,
+                  std::cerr,
+                  detect_terminal(STDOUT_FILENO),
+                  detect_terminal(STDERR_FILENO),
+                  clock};
+  return run_cli({argv + 1, argv + argc}, context);
+}

@@ -1,0 +1,19 @@
+#include "cli/verbs.h"
+
+#include <array>
+
+namespace llmctl {
+
+static constexpr auto kVerbs = std::to_array<const Verb*>({
+    &kUpVerb,          &kDownVerb,     &kStatusVerb,  &kValidateVerb, &kPlanVerb,   &kSubmitVerb,
+    &kLsVerb,          &kShowVerb,     &kWatchVerb,   &kWaitVerb,     &kLogsVerb,   &kMetricsVerb,
+    &kExplainVerb,     &kCancelVerb,   &kPauseVerb,   &kResumeVerb,   &kRetryVerb,  &kPriorityVerb,
+    &kCheckpointsVerb, &kGenerateVerb, &kWorkersVerb, &kDrainVerb,    &kDoctorVerb, &kSchemaVerb,
+    &kCompletionVerb,  &kCompleteVerb, &kVersionVerb,
+});
+
+std::span<const Verb* const> verbs() {
+  return kVerbs;
+}
+
+}  // namespace llmctl
