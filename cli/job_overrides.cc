@@ -27,8 +27,8 @@ static std::string settle_name(Node& map, std::string_view block, std::string_vi
   JobDraft draft;
   for (const Field& field : table_of(block, draft)) {
     if (!answers_to(field, key)) continue;
-    std::erase_if(map.entries, [&](const std::pair<Node, Node>& entry) {
-      return entry.first.text != field.name && answers_to(field, entry.first.text);
+    std::erase_if(map.entries, [&](const Node::Entry& entry) {
+      return entry.key.text != field.name && answers_to(field, entry.key.text);
     });
     return field.name;
   }
@@ -39,7 +39,7 @@ static Node& entry_of(Node& map, const std::string& name) {
   for (auto& [key, value] : map.entries) {
     if (key.text == name) return value;
   }
-  return map.entries.emplace_back(name_node(name), Node{}).second;
+  return map.entries.emplace_back(Node::Entry{name_node(name), Node{}}).value;
 }
 
 // A block that holds a single value becomes a mapping; `model: llama-1m` keeps its preset.
@@ -53,7 +53,7 @@ static void make_map(Node& node, std::string_view block) {
   if (block != "model" || value.kind != Node::Kind::scalar) return;
   bool preset = false;
   for (const Preset& known : presets()) preset = preset || value.text == known.name;
-  node.entries.emplace_back(name_node(preset ? "preset" : "path"), std::move(value));
+  node.entries.push_back({name_node(preset ? "preset" : "path"), std::move(value)});
 }
 
 // Its lines are not lines of the job file.

@@ -85,7 +85,7 @@ void lay_config(Node& model, const Node& at, const fs::path& directory, Settling
     Node value = scalar(dump_json(value_json(field)), at);
     value.quoted = field.rule.type == Rule::Type::choice;
     if (value.quoted) value.text = value_json(field).get<std::string>();
-    model.entries.emplace_back(scalar(field.name, at), std::move(value));
+    model.entries.push_back({scalar(field.name, at), std::move(value)});
   }
 }
 
@@ -106,7 +106,7 @@ void settle_model(Node& model, Settling& s) {
     model.kind = Node::Kind::map;
     model.line = at.line;
     model.column = at.column;
-    model.entries.emplace_back(scalar("path", at), scalar(directory.string(), at));
+    model.entries.push_back({scalar("path", at), scalar(directory.string(), at)});
     return lay_config(model, at, directory, s);
   }
   ModelSpec unused;
@@ -135,13 +135,13 @@ void settle_tokenizer(Node& tokenizer, Settling& s) {
   settled.kind = Node::Kind::map;
   settled.line = at.line;
   settled.column = at.column;
-  settled.entries.emplace_back(scalar("path", at), scalar(file.string(), at));
+  settled.entries.push_back({scalar("path", at), scalar(file.string(), at)});
   Node count = scalar(std::to_string(size.ok() ? *size : kByteVocabSize), at);
   count.quoted = false;
-  settled.entries.emplace_back(scalar("vocab_size", at), std::move(count));
+  settled.entries.push_back({scalar("vocab_size", at), std::move(count)});
   if (map) {  // what else was written must still be seen
     for (auto& entry : tokenizer.entries) {
-      const std::string& key = entry.first.text;
+      const std::string& key = entry.key.text;
       if (key != "path" && key != "vocab_size") settled.entries.push_back(std::move(entry));
     }
   }

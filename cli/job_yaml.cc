@@ -104,7 +104,7 @@ static YamlDocument syntax_error(std::string_view text, const YAML::Exception& e
 // yaml-cpp takes a last newline for the end of an open quote; it sees its error when the text ends
 // in the middle of a line.
 static std::string ending_in_a_comment(std::string_view text) {
-  return std::string(text) + "\n#";
+  return std::string(text) + (text.ends_with('\n') ? "#" : "\n#");
 }
 
 YamlDocument parse_yaml(std::string_view text) {

@@ -150,7 +150,7 @@ void YamlTree::add(Node node, YAML::anchor_t anchor) {
 
 void YamlTree::add_to_map(Frame& frame, Node node) {
   if (frame.has_key) {
-    frame.node.entries.emplace_back(std::move(frame.key), std::move(node));
+    frame.node.entries.push_back({std::move(frame.key), std::move(node)});
     frame.key = Node{};
     frame.has_key = false;
     return;

@@ -97,7 +97,7 @@ void BlockReader::refuse_unknown(const FieldTable& known) {
   size_t refused = 0;
   for (size_t i = 0; i < node_.entries.size(); ++i) {
     if (taken_[i]) continue;
-    const Node& key = node_.entries[i].first;
+    const Node& key = node_.entries[i].key;
     if (refused == kMost) {
       return problems_.error(place_of(key, prefix_ + "…"), "more unknown fields follow");
     }

@@ -63,7 +63,7 @@ static Node node_of(const json& value, int depth) {
       name.kind = Node::Kind::scalar;
       name.text = key;
       name.quoted = true;
-      node.entries.emplace_back(std::move(name), node_of(child, depth - 1));
+      node.entries.push_back({std::move(name), node_of(child, depth - 1)});
     }
   } else if (value.is_array()) {
     node.kind = Node::Kind::list;

@@ -112,9 +112,14 @@ struct Node {
   Kind kind = Kind::null;
   std::string text;
   bool quoted = false;
-  std::vector<Node> items;                     // list
-  std::vector<std::pair<Node, Node>> entries;  // map: key (a scalar) and value, in file order
-  int line = 0, column = 0;                    // 1-based; 0: no position
+  struct Entry;
+  std::vector<Node> items;     // list
+  std::vector<Entry> entries;  // map, in file order
+  int line = 0, column = 0;    // 1-based; 0: no position
+};
+struct Node::Entry {
+  Node key;  // a scalar
+  Node value;
 };
 
 struct Diagnostic {

@@ -26,26 +26,6 @@ struct Widths {
         mlp(static_cast<double>(c.intermediate_size)) {}
 };
 
-// What a block keeps from its forward for its backward, besides its input: both norms' outputs and
-// reciprocal deviations, q, k, v, attention's output and log-sum-exp, the middle residual, and
-// gate, up and their product.
-static double saved_floats(const Widths& w, const FitQuestion& q) {
-  const double norms = 2 * w.hidden + 2;
-  const double attention = 2 * w.query + 2 * w.key_value + w.heads;
-  const double probabilities =
-      q.attention == "manual" ? w.heads * static_cast<double>(q.sequence_len) : 0;
-  return norms + attention + probabilities + w.hidden + 3 * w.mlp;
-}
-
-// The largest transient set while one block runs backward: the gradients entering and leaving it,
-// and either the MLP's three gradients or attention's four.
-static double working_floats(const Widths& w, const FitQuestion& q) {
-  const double mlp = 3 * w.mlp;
-  double attention = 2 * w.query + 4 * w.key_value;
-  if (q.attention == "manual") attention += 2 * w.heads * static_cast<double>(q.sequence_len);
-  return 3 * w.hidden + std::max(mlp, attention);
-}
-
 int64_t loss_chunk_tokens(int64_t vocab_size, int64_t tokens) {
   constexpr int64_t kLeastTokens = 256, kLogits = 2 << 20;
   const int64_t most = std::max(kLeastTokens, kLogits / vocab_size);
@@ -53,30 +33,69 @@ int64_t loss_chunk_tokens(int64_t vocab_size, int64_t tokens) {
   return (tokens + chunks - 1) / chunks;
 }
 
-MemoryByCause predict_memory(const FitQuestion& q) {
-  const Widths w(q.model);
-  const auto parameters = static_cast<double>(parameter_count(q.model));
-  const double tokens =
-      static_cast<double>(q.micro_batch_size) * static_cast<double>(q.sequence_len);
+// What trainer/block.h keeps of one block for its backward: the residual stream before and in the
+// middle, the fused q/k/v row, attention's output and statistics, the fused gate/up row.
+static double saved_floats(const Widths& w, const FitQuestion& q) {
+  const double statistics =
+      q.attention == "manual" ? w.heads * static_cast<double>(q.sequence_len) : w.heads;
+  return 2 * w.hidden + (w.query + 2 * w.key_value) + w.query + statistics + 2 * w.mlp + 2;
+}
+
+// The moments of a step at which memory can be highest, in floats per token.
+struct Moment {
+  double activations = 0, workspace = 0;
+  bool logits = false;
+};
+
+static std::vector<Moment> moments(const Widths& w, const FitQuestion& q) {
   const auto layers = static_cast<double>(q.model.num_hidden_layers);
-  const auto vocab = static_cast<double>(q.model.vocab_size);
-
   const double block = saved_floats(w, q);
-  const double kept_blocks = q.gradient_checkpointing ? 1 : layers;
-  // The loss is taken over chunks of rows, so that logits stay at 64 MiB whatever the batch.
-  constexpr double kLogitFloats = 1 << 24;
-  const double rows = std::min(tokens, std::max(1.0, std::floor(kLogitFloats / vocab)));
-  constexpr double kIdBytes = 2 * 8;  // one input and one target
+  const bool again = q.gradient_checkpointing;
+  const double all = again ? (layers - 1) * w.hidden + block : layers * block;
+  const double inputs = again ? layers * w.hidden : layers * block;  // once forward is through
+  const double gradient = w.hidden;
+  const double scores =
+      q.attention == "manual" ? 4 * w.heads * static_cast<double>(q.sequence_len) : 0;
+  return {
+      // The last block's forward: its MLP's product and its output. With checkpointing the same
+      // block runs again beside the gradient that waits for it.
+      {.activations = all + w.mlp + w.hidden + (again ? gradient : 0)},
+      // The loss: the last residual stream and its norm, and one chunk of logits.
+      {.activations = inputs + 2 * w.hidden + 1, .logits = true},
+      // The last block's backward: first its MLP, then, with the MLP's part gone, its attention,
+      // whose gradients are written per query head.
+      {.activations = all + gradient, .workspace = std::max(w.mlp, w.hidden)},
+      {.activations = all + gradient - 2 * w.mlp - w.hidden, .workspace = 6 * w.query + scores},
+  };
+}
 
+static MemoryByCause at_moment(const FitQuestion& q, const Moment& moment) {
+  const int64_t tokens = q.micro_batch_size * q.sequence_len;
+  const auto count = static_cast<double>(tokens);
+  const auto parameters = static_cast<double>(parameter_count(q.model));
+  const auto vocab = static_cast<double>(q.model.vocab_size);
+  const auto rotary = static_cast<double>(q.sequence_len * q.model.head_dim);
+  constexpr double kIdBytes = 2 * 4;  // one input and one label
   MemoryByCause memory;
   memory.parameters = bytes(kFloat * parameters);
   memory.gradients = bytes(kFloat * parameters);
   memory.optimizer = bytes(2 * kFloat * parameters);
-  memory.activations = bytes(
-      tokens * (kFloat * (layers * w.hidden + kept_blocks * block + 2 * w.hidden) + kIdBytes));
-  memory.logits = bytes(2 * kFloat * rows * vocab);
-  memory.workspace = bytes(kFloat * tokens * working_floats(w, q));
+  memory.activations = bytes(count * kFloat * moment.activations);
+  memory.workspace = bytes(count * (kFloat * moment.workspace + kIdBytes) + kFloat * rotary);
+  if (moment.logits) {
+    const auto rows = static_cast<double>(loss_chunk_tokens(q.model.vocab_size, tokens));
+    memory.logits = bytes(kFloat * rows * vocab);
+  }
   return memory;
+}
+
+MemoryByCause predict_memory(const FitQuestion& q) {
+  MemoryByCause most;
+  for (const Moment& moment : moments(Widths(q.model), q)) {
+    const MemoryByCause memory = at_moment(q, moment);
+    if (memory.total() > most.total()) most = memory;
+  }
+  return most;
 }
 
 static FitQuestion question_of(const JobSpec& spec, const Plan& plan) {
