@@ -1,0 +1,196 @@
+#include "trainer/tokenizer.h"
+
+#include <nlohmann/json.hpp>
+
+#include "core/limits.h"
+#include "trainer/bpe_alphabet.h"
+#include "trainer/content_hash.h"
+#include "trainer/disk.h"
+#include "trainer/mapped_file.h"
+#include "trainer/tokenizer_parts.h"
+
+namespace llmctl {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr size_t kConfigBytes = 16 << 20;  // of tokenizer_config.json; Llama-3's has 50 KB
+constexpr size_t kTextBytes = 1 << 30;     // positions inside BPE are 32 bits wide
+constexpr const char* kReplacement = "\xEF\xBF\xBD";
+
+// tokenizer.json does not say which token ends a document; these are what the families call it.
+constexpr const char* kEosNames[] = {"<|endoftext|>", "</s>",       "<|end_of_text|>",
+                                     "<eos>",         "<|eot_id|>", "<|im_end|>"};
+
+// "eos_token" of the tokenizer_config.json beside the file: a string or {"content": ...}.
+std::string configured_eos(const fs::path& tokenizer_file) {
+  const auto file = MappedFile::open(tokenizer_file.parent_path() / "tokenizer_config.json");
+  if (!file.ok() || (*file)->bytes().size() > kConfigBytes) {
+    return "";
+  }
+  const auto config = nlohmann::json::parse(as_text((*file)->bytes()), nullptr, false);
+  if (!config.is_object() || !config.contains("eos_token")) return "";
+  const auto& eos = config["eos_token"];
+  if (eos.is_string()) return eos.get<std::string>();
+  if (eos.is_object() && eos.contains("content") && eos["content"].is_string()) {
+    return eos["content"].get<std::string>();
+  }
+  return "";
+}
+
+std::optional<int32_t> find_id(const Tokenizer::Parts& parts, std::string_view token) {
+  for (const AddedToken& added : parts.added) {
+    if (added.content == token) return added.id;
+  }
+  return parts.model.id_of(token);
+}
+
+Result<std::shared_ptr<Tokenizer::Parts>> read_parts(std::string_view json,
+                                                     std::string_view name,
+                                                     const std::string& eos) {
+  auto parts = std::make_shared<Tokenizer::Parts>();
+  const Status read = read_tokenizer_file(json, *parts);
+  if (!read.ok()) {
+    return Error{read.error().code, std::string(name) + ": " + read.error().message,
+                 read.error().hint};
+  }
+  if (!eos.empty()) parts->eos = find_id(*parts, eos);
+  for (const char* candidate : kEosNames) {
+    if (!parts->eos) parts->eos = find_id(*parts, candidate);
+  }
+  parts->json = json;
+  parts->fingerprint = content_hash(content_hash(json) + std::to_string(parts->eos.value_or(-1)));
+  return parts;
+}
+
+// Bytes at the end that may become a character with more to come; 0 when none.
+size_t unfinished(std::string_view text) {
+  for (size_t n = 1; n <= 3 && n <= text.size(); ++n) {
+    const auto byte = static_cast<uint8_t>(text[text.size() - n]);
+    if (byte < 0x80) return 0;
+    if (byte < 0xC0) continue;
+    const size_t whole = byte >= 0xF0 ? 4 : byte >= 0xE0 ? 3 : 2;
+    return whole > n ? n : 0;
+  }
+  return 0;
+}
+
+std::string with_replacements(std::string_view text) {
+  std::string out;
+  for (size_t i = 0; i < text.size();) {
+    const size_t length = utf8_length(text.substr(i));
+    out += length == 0 ? std::string_view(kReplacement) : text.substr(i, length);
+    i += std::max<size_t>(length, 1);
+  }
+  return out;
+}
+
+}  // namespace
+
+Result<Tokenizer> Tokenizer::load(const fs::path& file) {
+  const auto mapped = TRY(MappedFile::open(file));
+  auto parts = TRY(read_parts(as_text(mapped->bytes()), file.string(), configured_eos(file)));
+  return Tokenizer(std::move(parts));
+}
+
+Result<Tokenizer> Tokenizer::parse(std::string_view json, std::string_view name) {
+  auto parts = TRY(read_parts(json, name, ""));
+  return Tokenizer(std::move(parts));
+}
+
+Tokenizer Tokenizer::bytes() {
+  auto parsed = parse(byte_level_json({}), "bytes");
+  CHECK(parsed.ok());
+  return std::move(*parsed);
+}
+
+Result<std::vector<int32_t>> Tokenizer::encode(std::string_view text) const {
+  if (text.size() > kTextBytes) {
+    return Error{Code::invalid_argument, "text of more than 1 GiB in one piece", "split it"};
+  }
+  std::vector<int32_t> ids;
+  const auto plain = [&](std::string_view piece, bool first) -> Status {
+    return parts_->pretokenizer.split(piece, first, [&](std::string_view part) {
+      parts_->model.encode(part, ids);
+      return ok_status();
+    });
+  };
+  const auto raw = [&](std::string_view piece, int32_t id) -> Status {
+    if (id >= 0) {
+      ids.push_back(id);
+      return ok_status();
+    }
+    const bool first = piece.data() == text.data();
+    const std::string normal = TRY(normalize(parts_->normalizer, piece));
+    return parts_->normalized_tokens.split(normal, [&](std::string_view part, int32_t added) {
+      if (added < 0) return plain(part, first && part.data() == normal.data());
+      ids.push_back(added);
+      return ok_status();
+    });
+  };
+  TRY(parts_->raw_tokens.split(text, raw));
+  return ids;
+}
+
+std::string Tokenizer::decode(std::span<const int32_t> ids) const {
+  std::string text;
+  for (const int32_t id : ids) {
+    const auto index = static_cast<size_t>(id);
+    if (id >= 0 && index < parts_->bytes_of_id.size()) text += parts_->bytes_of_id[index];
+  }
+  if (parts_->decoder.strip_first_space && text.starts_with(' ')) text.erase(0, 1);
+  return text;
+}
+
+int64_t Tokenizer::vocab_size() const {
+  return static_cast<int64_t>(parts_->bytes_of_id.size());
+}
+
+std::optional<int32_t> Tokenizer::eos() const {
+  return parts_->eos;
+}
+
+std::optional<int32_t> Tokenizer::id_of(std::string_view token) const {
+  return find_id(*parts_, token);
+}
+
+const std::string& Tokenizer::fingerprint() const {
+  return parts_->fingerprint;
+}
+
+Status Tokenizer::save(const fs::path& file) const {
+  const auto json = as_bytes(parts_->json);
+  TRY(replace_file(file, std::span(&json, 1)));
+  if (!parts_->eos) return ok_status();
+  std::string eos = parts_->model.tokens().size() > static_cast<size_t>(*parts_->eos)
+                        ? parts_->model.tokens()[static_cast<size_t>(*parts_->eos)]
+                        : "";
+  for (const AddedToken& added : parts_->added) {
+    if (added.id == *parts_->eos) eos = added.content;
+  }
+  const std::string config = nlohmann::json{{"eos_token", eos}}.dump(1) + "\n";
+  const auto bytes = as_bytes(config);
+  return replace_file(file.parent_path() / "tokenizer_config.json", std::span(&bytes, 1));
+}
+
+std::string DecodeStream::push(int32_t id) {
+  std::string piece;
+  const auto index = static_cast<size_t>(id);
+  const auto& parts = *tokenizer_.parts_;
+  if (id >= 0 && index < parts.bytes_of_id.size()) piece = parts.bytes_of_id[index];
+  if (!started_ && parts.decoder.strip_first_space && piece.starts_with(' ')) piece.erase(0, 1);
+  started_ = true;
+  pending_ += piece;
+  const size_t kept = unfinished(pending_);
+  std::string ready =
+      with_replacements(std::string_view(pending_).substr(0, pending_.size() - kept));
+  pending_.erase(0, pending_.size() - kept);
+  return ready;
+}
+
+std::string DecodeStream::finish() {
+  const std::string rest = pending_.empty() ? "" : kReplacement;
+  pending_.clear();
+  return rest;
+}
+
+}  // namespace llmctl
