@@ -1,0 +1,161 @@
+#include "core/memory_model.h"
+
+#include <gtest/gtest.h>
+
+#include "core/limits.h"
+
+namespace llmctl {
+namespace {
+
+JobSpec spec_of(const char* preset, int64_t global_batch, int64_t ranks) {
+  const std::string text = std::string(R"({"model": ")") + preset +
+                           R"(", "datasets": "a", "max_steps": 10, "global_batch_size": )" +
+                           std::to_string(global_batch) + R"(, "resources": {"ranks": )" +
+                           std::to_string(ranks) + "}}";
+  return parse_spec_json(text).value();
+}
+
+FitQuestion question(const char* preset, int64_t micro, bool checkpointing) {
+  const JobSpec spec = spec_of(preset, 64, 1);
+  return {spec.model.config, 256, micro, checkpointing, "fp32", "sdpa"};
+}
+
+TEST(MemoryModel, WeightsGradientsAndAdamStateAreFourFourAndEightBytesEach) {
+  const FitQuestion q = question("llama-5m", 4, false);
+  const int64_t parameters = parameter_count(q.model);
+  const MemoryByCause memory = predict_memory(q);
+  EXPECT_EQ(memory.parameters, 4 * parameters);
+  EXPECT_EQ(memory.gradients, 4 * parameters);
+  EXPECT_EQ(memory.optimizer, 8 * parameters);
+}
+
+TEST(MemoryModel, PeakGrowsWithTheMicroBatch) {
+  for (const Preset& preset : presets()) {
+    for (bool checkpointing : {false, true}) {
+      Bytes before = 0;
+      for (int64_t micro = 1; micro <= 256; micro *= 2) {
+        const Bytes peak = predict_memory(question(preset.name, micro, checkpointing)).total();
+        EXPECT_GT(peak, before) << preset.name << " micro " << micro;
+        before = peak;
+      }
+    }
+  }
+}
+
+TEST(MemoryModel, PeakIsAffineInTokensOnceTheLossIsNotThePeak) {
+  for (const Preset& preset : presets()) {
+    const auto peak = [&](int64_t micro) {
+      return predict_memory(question(preset.name, micro, false)).total();
+    };
+    EXPECT_NEAR(static_cast<double>(peak(128) - peak(96)), static_cast<double>(peak(96) - peak(64)),
+                16)
+        << preset.name;
+  }
+}
+
+TEST(MemoryModel, CheckpointingIsNeverLarger) {
+  for (const Preset& preset : presets()) {
+    for (int64_t micro : {1, 3, 8, 64}) {
+      EXPECT_LE(predict_memory(question(preset.name, micro, true)).total(),
+                predict_memory(question(preset.name, micro, false)).total())
+          << preset.name << " micro " << micro;
+    }
+  }
+}
+
+TEST(MemoryModel, WholeScoresCostMoreThanFusedAttention) {
+  FitQuestion q = question("llama-5m", 4, false);
+  const Bytes fused = predict_memory(q).total();
+  q.attention = "manual";
+  EXPECT_GT(predict_memory(q).total(), fused);
+}
+
+TEST(MemoryModel, LargestShapesDoNotOverflow) {
+  FitQuestion q = question("llama-1b", 1 << 20, false);
+  q.model.hidden_size = limits::kHiddenSize;
+  q.model.num_hidden_layers = limits::kLayers;
+  q.model.intermediate_size = 16 * limits::kHiddenSize;
+  q.sequence_len = limits::kSequenceLen;
+  EXPECT_GT(predict_memory(q).total(), 0);
+}
+
+TEST(Candidates, DivideTheBatchAndKeepIt) {
+  for (int64_t ranks : {1, 2, 3}) {
+    const JobSpec spec = spec_of("llama-1m", 24 * ranks, ranks);
+    for (const Plan& plan : candidate_plans(spec, 0)) {
+      EXPECT_EQ(plan.micro_batch_size * plan.gradient_accumulation_steps * ranks,
+                spec.global_batch_size);
+      EXPECT_EQ(plan.peak_bytes_predicted, plan.predicted.total());
+    }
+  }
+}
+
+TEST(Candidates, ComeWithoutCheckpointingFirstAndFromLargeToSmall) {
+  const std::vector<Plan> plans = candidate_plans(spec_of("llama-1m", 8, 1), 0);
+  ASSERT_EQ(plans.size(), 8U);
+  EXPECT_EQ(plans[0].micro_batch_size, 8);
+  EXPECT_EQ(plans[3].micro_batch_size, 1);
+  EXPECT_FALSE(plans[3].gradient_checkpointing);
+  EXPECT_TRUE(plans[4].gradient_checkpointing);
+}
+
+TEST(Candidates, KeepWhatTheUserWrote) {
+  JobSpec spec = spec_of("llama-1m", 8, 1);
+  spec.micro_batch_size = 2;
+  spec.gradient_checkpointing = true;
+  const std::vector<Plan> plans = candidate_plans(spec, 0);
+  ASSERT_EQ(plans.size(), 1U);
+  EXPECT_EQ(plans[0].micro_batch_origin, Origin::given);
+  EXPECT_EQ(plans[0].checkpointing_origin, Origin::given);
+}
+
+TEST(Candidates, OnlyTheSmallestIsLeftWhenNothingFits) {
+  const JobSpec spec = spec_of("llama-5m", 64, 1);
+  const std::vector<Plan> plans = candidate_plans(spec, 1);
+  ASSERT_EQ(plans.size(), 1U);
+  EXPECT_EQ(plans[0].micro_batch_size, 1);
+  EXPECT_TRUE(plans[0].gradient_checkpointing);
+}
+
+TEST(Candidates, AreAtMostWhatAProbeTries) {
+  EXPECT_EQ(candidate_plans(spec_of("llama-1m", 720'720, 1), 0).size(),
+            static_cast<size_t>(limits::kProbeCandidates));
+}
+
+TEST(Ladder, StepsDownToTheSmallestPlanAndEnds) {
+  const JobSpec spec = spec_of("llama-1m", 48, 1);
+  std::optional<Plan> plan = candidate_plans(spec, 0).front();
+  Plan last = *plan;
+  int64_t steps = 0;
+  while ((plan = smaller_plan(spec, *plan))) {
+    EXPECT_LT(plan->peak_bytes_predicted, last.peak_bytes_predicted);
+    EXPECT_EQ(plan->micro_batch_size * plan->gradient_accumulation_steps, spec.global_batch_size);
+    EXPECT_EQ(plan->oom_refits, ++steps);
+    last = *plan;
+  }
+  EXPECT_EQ(last.micro_batch_size, 1);
+  EXPECT_TRUE(last.gradient_checkpointing);
+}
+
+TEST(Ladder, EndsAtOnceWhenTheUserFixedEverything) {
+  JobSpec spec = spec_of("llama-1m", 8, 1);
+  spec.micro_batch_size = 8;
+  spec.gradient_checkpointing = false;
+  EXPECT_FALSE(smaller_plan(spec, candidate_plans(spec, 0).front()).has_value());
+}
+
+TEST(ProfileKey, ChangesWithWhatDecidesMemoryAndWithNothingElse) {
+  const JobSpec spec = spec_of("llama-1m", 8, 1);
+  JobSpec other = spec;
+  other.name = "another";
+  other.learning_rate = 1;
+  other.max_steps = 99;
+  other.seed = 7;
+  EXPECT_EQ(profile_key(spec, "cpu"), profile_key(other, "cpu"));
+  other.sequence_len = 128;
+  EXPECT_NE(profile_key(spec, "cpu"), profile_key(other, "cpu"));
+  EXPECT_NE(profile_key(spec, "cpu"), profile_key(spec, "cuda"));
+}
+
+}  // namespace
+}  // namespace llmctl
