@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/inotify.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -33,6 +32,7 @@ Result<std::unique_ptr<LocalHost>> LocalHost::open(LocalHostOptions options, con
                  "stop it, or give this one another --work-dir"};
   }
   host->inotify_ = OpenFile(inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
+  TRY(host->nursery_.start());
   return host;
 }
 
@@ -65,14 +65,8 @@ std::vector<Observed> LocalHost::observe() {
     if (!exit || more) continue;
     observed.push_back({key, *exit});
     told_.insert(key);
-    if (run.supervisor() > 0) exiting_.push_back(run.supervisor());
   }
-  reap();
   return observed;
-}
-
-void LocalHost::reap() {
-  std::erase_if(exiting_, [](pid_t pid) { return waitpid(pid, nullptr, WNOHANG) != 0; });
 }
 
 std::set<int64_t> LocalHost::trainer_pids() const {
@@ -97,10 +91,12 @@ Status LocalHost::start(const RunConfig& config, Millis lease_until_boot_ms) {
   std::vector<const char*> inherited;
   for (const std::string& line : options_.environment) inherited.push_back(line.c_str());
   inherited.push_back(nullptr);
-  SpawnOptions spawn{options_.program, options_.trainer, {}};
-  spawn.environment = TRY(trainer_environment(inherited.data(), config.spec.env));
-  runs_.emplace(key, TRY(LocalRun::start(runs_dir() / directory_name(key), config,
-                                         lease_until_boot_ms, spawn, inotify_.fd())));
+  SpawnRequest request;
+  request.directory = runs_dir() / directory_name(key);
+  request.trainer = options_.trainer;
+  request.environment = TRY(trainer_environment(inherited.data(), config.spec.env));
+  runs_.emplace(key, TRY(LocalRun::start(config, lease_until_boot_ms, std::move(request), nursery_,
+                                         inotify_.fd())));
   return ok_status();
 }
 

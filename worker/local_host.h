@@ -56,18 +56,17 @@ class LocalHost final : public Host {
 
  private:
   LocalHost(LocalHostOptions options, const Clock& clock)
-      : options_(std::move(options)), clock_(clock) {}
+      : options_(std::move(options)), clock_(clock), nursery_(options_.program) {}
   std::filesystem::path runs_dir() const { return options_.work_dir / "runs"; }
   std::filesystem::path ended_dir() const { return options_.work_dir / "ended"; }
   void prune_ended() const;
-  void reap();
 
   LocalHostOptions options_;
   const Clock& clock_;
   OpenFile lock_, inotify_;
+  Nursery nursery_;
   std::map<RunKey, LocalRun> runs_;
-  std::set<RunKey> told_;       // whose exit has been observed
-  std::vector<pid_t> exiting_;  // supervisors to reap
+  std::set<RunKey> told_;  // whose exit has been observed
   bool more_ = false;
 };
 

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -10,7 +9,6 @@
 #include <nlohmann/json.hpp>
 
 #include "core/json_reader.h"
-#include "worker/supervise.h"
 
 namespace llmctl::worker {
 
@@ -31,59 +29,22 @@ void LocalRun::watch(const std::filesystem::path& path, uint32_t events) {
   if (watch >= 0) watches_.push_back(watch);
 }
 
-// The supervisor's command line and what it inherits: no terminal, the job's environment, the lock,
-// and SIGTERM blocked until it listens.
-static Result<pid_t> spawn_supervisor(const std::filesystem::path& path,
-                                      const std::string& mode,
-                                      const SpawnOptions& options,
-                                      int lock) {
-  std::vector<char*> argv, env;
-  const std::string directory = path.string();
-  for (const char* word : {options.program.c_str(), "supervise", directory.c_str(),
-                           options.trainer.c_str(), mode.c_str()}) {
-    argv.push_back(const_cast<char*>(word));
-  }
-  argv.push_back(nullptr);
-  for (const std::string& line : options.environment)
-    env.push_back(const_cast<char*>(line.c_str()));
-  env.push_back(nullptr);
-  posix_spawn_file_actions_t files;
-  posix_spawn_file_actions_init(&files);
-  for (const int fd : {0, 1, 2}) {
-    posix_spawn_file_actions_addopen(&files, fd, "/dev/null", O_RDWR, 0);
-  }
-  posix_spawn_file_actions_adddup2(&files, lock, kLockFd);
-  posix_spawnattr_t attributes;
-  posix_spawnattr_init(&attributes);
-  sigset_t blocked, reset;
-  sigemptyset(&blocked);
-  for (const int signal : {SIGTERM, SIGUSR1}) sigaddset(&blocked, signal);
-  sigfillset(&reset);
-  posix_spawnattr_setsigmask(&attributes, &blocked);
-  posix_spawnattr_setsigdefault(&attributes, &reset);
-  posix_spawnattr_setflags(&attributes,
-                           POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-  pid_t pid = 0;
-  const int error = posix_spawn(&pid, argv[0], &files, &attributes, argv.data(), env.data());
-  posix_spawnattr_destroy(&attributes);
-  posix_spawn_file_actions_destroy(&files);
-  if (error != 0) return system_error(options.program, "cannot be executed", error);
-  return pid;
-}
-
-Result<LocalRun> LocalRun::start(const std::filesystem::path& path,
-                                 const RunConfig& config,
+Result<LocalRun> LocalRun::start(const RunConfig& config,
                                  Millis lease_until_boot_ms,
-                                 const SpawnOptions& options,
+                                 SpawnRequest request,
+                                 Nursery& nursery,
                                  int inotify) {
-  if (mkdir(path.c_str(), 0755) != 0) return system_error(path, "mkdir", errno);
-  const RunDirectory directory(path);
+  const RunDirectory directory(request.directory);
+  if (mkdir(directory.path().c_str(), 0755) != 0) {
+    return system_error(directory.path(), "mkdir", errno);
+  }
   const OpenFile lock = TRY(directory.lock());
   TRY(replace_file(directory.file("config.json"), dump_json(to_json(config)) + "\n", false));
   TRY(replace_file(directory.file("report.jsonl"), "", false));
   TRY(directory.write_lease(lease_until_boot_ms));
   LocalRun run(directory, inotify);
-  run.child_ = TRY(spawn_supervisor(path, config.mode, options, lock.fd()));
+  request.mode = config.mode;
+  run.supervisor_ = TRY(nursery.spawn(request, lock));
   return run;
 }
 
@@ -145,11 +106,8 @@ std::optional<ExitFile> LocalRun::read_exit() {
 
 void LocalRun::ask_to_leave() {
   const auto pids = directory_.read_pids();
-  if (pids && is_alive(pids->supervisor)) {
-    ::kill(pids->supervisor.pid, SIGTERM);
-  } else if (!pids && child_ > 0) {
-    ::kill(child_, SIGTERM);  // our child, not yet reaped: the pid is its own
-  }
+  const ProcessId supervisor = pids ? pids->supervisor : supervisor_;
+  if (is_alive(supervisor)) ::kill(supervisor.pid, SIGTERM);
 }
 
 void LocalRun::kill(Outcome why, const std::string& detail) {
@@ -158,8 +116,8 @@ void LocalRun::kill(Outcome why, const std::string& detail) {
   const auto pids = directory_.read_pids();
   if (pids) {
     kill_trainer(*pids);
-  } else if (child_ > 0) {
-    ::kill(child_, SIGKILL);
+  } else if (is_alive(supervisor_)) {
+    ::kill(supervisor_.pid, SIGKILL);  // and the kernel the trainer with it
   }
 }
 

@@ -8,15 +8,10 @@
 #include <vector>
 
 #include "worker/line_splitter.h"
+#include "worker/nursery.h"
 #include "worker/run_directory.h"
 
 namespace llmctl::worker {
-
-struct SpawnOptions {
-  std::string program;  // this binary, to run as `program supervise …`
-  std::string trainer;
-  std::vector<std::string> environment;
-};
 
 class LocalRun {
  public:
@@ -26,11 +21,12 @@ class LocalRun {
   LocalRun(LocalRun&&) = default;
   LocalRun(const LocalRun&) = delete;
 
-  // Makes the directory, its config and its lease, and starts the supervisor in its own session.
-  static Result<LocalRun> start(const std::filesystem::path& path,
-                                const RunConfig& config,
+  // Makes request.directory, its config and its lease, and starts the supervisor in its own
+  // session.
+  static Result<LocalRun> start(const RunConfig& config,
                                 Millis lease_until_boot_ms,
-                                const SpawnOptions& options,
+                                SpawnRequest request,
+                                Nursery& nursery,
                                 int inotify);
 
   // Report lines written since the last call, at most about a mebibyte; `more` says there are more.
@@ -40,7 +36,6 @@ class LocalRun {
 
   void ask_to_leave();
   void kill(Outcome why, const std::string& detail);
-  pid_t supervisor() const { return child_; }  // 0: adopted
   const RunDirectory& directory() const { return directory_; }
 
  private:
@@ -52,7 +47,7 @@ class LocalRun {
   RunDirectory directory_;
   int inotify_ = -1;
   std::vector<int> watches_;
-  pid_t child_ = 0;
+  ProcessId supervisor_;  // until pid.json says the same
   OpenFile report_;
   LineSplitter lines_;
   std::optional<ExitFile> exit_;

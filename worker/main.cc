@@ -1,5 +1,6 @@
 // llmctl-worker: builds the parts, wires them, runs the loop until SIGTERM. As `llmctl-worker
-// supervise …` it is another, much smaller program (supervise.h).
+// supervise …` it and `llmctl-worker nursery` it is other,
+// much smaller programs (supervise.h, nursery.h).
 #include <prometheus/registry.h>
 #include <pthread.h>
 #include <sys/signalfd.h>
@@ -108,6 +109,7 @@ int main(int argc, char** argv) {
     std::fputs("usage: llmctl-worker supervise DIR TRAINER MODE\n", stderr);
     return 2;
   }
+  if (argc == 2 && std::strcmp(argv[1], "nursery") == 0) return run_nursery();
   int exit_code = 0;
   const auto options = parse_options(argc, argv, exit_code);
   if (!options) return exit_code;

@@ -1,0 +1,48 @@
+// Nursery: a child process of the worker that forks supervisors. The worker itself is large (gRPC,
+// threads): to execute it again takes tens of milliseconds, to fork the nursery less than one. The
+// nursery (`llmctl-worker nursery`) has one thread and no gRPC, waits on a socket, and ends with
+// the worker; supervisors live on. It is started again when it has died. Loop thread only.
+//
+// Protocol, over a SOCK_SEQPACKET pair: one request per packet, its words ended by NUL (directory,
+// trainer, mode, then the environment), the lock of the run directory attached; the answer is the
+// supervisor's pid as a pid_t, or -errno.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "worker/run_directory.h"
+
+namespace llmctl::worker {
+
+struct SpawnRequest {
+  std::filesystem::path directory;
+  std::string trainer, mode;
+  std::vector<std::string> environment;  // "NAME=value"; all of it
+};
+
+class Nursery {
+ public:
+  // `program` is this binary.
+  explicit Nursery(std::string program) : program_(std::move(program)) {}
+  ~Nursery();
+  Nursery(const Nursery&) = delete;
+  Nursery& operator=(const Nursery&) = delete;
+
+  Status start();
+  // A supervisor in its own session. Starts the nursery (again) if need be.
+  Result<ProcessId> spawn(const SpawnRequest& request, const OpenFile& lock);
+
+ private:
+  Result<ProcessId> ask(const std::string& packet, int lock);
+
+  std::string program_;
+  OpenFile socket_;
+  pid_t pid_ = 0;
+};
+
+// The other side: serves the socket `kNurserySocket` until it is closed.
+inline constexpr int kNurserySocket = 3;
+int run_nursery();
+
+}  // namespace llmctl::worker
