@@ -22,7 +22,7 @@ constexpr int kStreamsPerConnection = 1'024;  // concurrent calls of one client
 constexpr size_t kServerMemory = 512 << 20;   // of gRPC's buffers, all clients together
 constexpr int kKeepaliveMs = 20'000;          // finds peers that vanished without a word
 constexpr int kPingsApartMs = 5'000;          // clients may ping this often
-constexpr Millis kStopWait = 2'000;           // calls in progress at a stop
+constexpr Millis kStopWait = 500;  // calls in progress at a stop; idle clients do not answer
 
 class GrpcServer final : public Server, private LoopListener {
  public:
