@@ -118,8 +118,8 @@ YamlDocument parse_yaml(std::string_view text) {
   try {
     std::istringstream input{ending_in_a_comment(text)};
     YAML::Parser parser(input);
-    while (parser.HandleNextDocument(tree)) {
-    }
+    // The second call finds what the tree refuses; a third might find it again for ever.
+    if (parser.HandleNextDocument(tree)) parser.HandleNextDocument(tree);
   } catch (const YAML::Exception& error) {
     YamlDocument so_far = tree.take();
     if (!so_far.diagnostics.empty()) return so_far;

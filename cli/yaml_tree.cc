@@ -64,7 +64,7 @@ void YamlTree::check_tag(const Node& at, const std::string& tag) {
 
 void YamlTree::OnDocumentStart(const YAML::Mark& mark) {
   if (++documents_ == 1) return;
-  stop(node_at(mark, Node::Kind::null), "a job file is one document; remove what follows ---");
+  stop(node_at(mark, Node::Kind::null), "a job file is one document; this begins another");
 }
 
 void YamlTree::OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) {
