@@ -59,7 +59,8 @@ class SchedulerLink::Stream final
   Stream(const LinkOptions& options, int64_t dial, std::shared_ptr<Inbox> inbox)
       : address_(options.address), dial_(dial), inbox_(std::move(inbox)) {
     grpc::ChannelArguments arguments;
-    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // a dial is a dial: no inherited wait
+    // Distinct arguments, distinct connection: a dial must not inherit the last one's waiting time.
+    arguments.SetString("llmctl.dial", std::to_string(dial));
     arguments.SetMaxReceiveMessageSize(limits::kMessageBytes);
     auto credentials = grpc::InsecureChannelCredentials();
     if (!options.tls_ca.empty()) {
@@ -79,6 +80,7 @@ class SchedulerLink::Stream final
     StartCall();
   }
   void write(v1::WorkerMessage message) {
+    if (released_) return;  // gRPC may be done with it
     {
       const std::lock_guard lock(mutex_);
       if (queue_.size() >= kQueuedMessages) return cancel();
