@@ -122,8 +122,11 @@ void on_heartbeat(Turn& turn, const HeartbeatInput& input) {
     return;
   }
   const Worker& worker = found->second;
-  if (worker.lost) {  // late, but here: its old runs are not wanted any more
-    turn.tell(worker.id, WorkerRegistered{worker.name, worker.instance, worker.inventory});
+  if (worker.lost) {
+    // Others may run what it ran. Its lease may not be renewed before it has heard what is wanted
+    // now, so it has to begin again.
+    turn.refuse(Code::failed_precondition, "worker " + worker.name + " was lost: say hello again");
+    return;
   }
   const bool same_devices = input.devices == worker.inventory.devices;
   turn.tell(worker.id, WorkerSeen{true, same_devices ? std::vector<Device>() : input.devices});
