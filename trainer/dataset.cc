@@ -1,0 +1,203 @@
+#include "trainer/dataset.h"
+
+#include <glob.h>
+#include <simdjson.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/limits.h"
+#include "trainer/content_hash.h"
+#include "trainer/mapped_file.h"
+
+namespace llmctl {
+namespace fs = std::filesystem;
+namespace dom = simdjson::dom;
+namespace {
+
+constexpr size_t kFiles = 1'000'000;      // of one job; more belong into JSONL files
+constexpr size_t kSniffBytes = 64 << 10;  // of a file, to tell text from binary
+constexpr size_t kRecordDepth = 64;
+constexpr std::string_view kUtf8Mark = "\xEF\xBB\xBF";
+
+Error bad(std::string message, std::string hint = "") {
+  return Error{Code::invalid_argument, std::move(message), std::move(hint)};
+}
+
+bool is_jsonl(const DatasetSpec& dataset, const fs::path& file) {
+  if (dataset.type != "auto") return dataset.type == "jsonl";
+  return file.extension() == ".jsonl" || file.extension() == ".ndjson";
+}
+
+bool is_build_folder(const std::string& name) {
+  static const char* const kNames[] = {"build",  "node_modules", "__pycache__",
+                                       "target", "venv",         "dist"};
+  return name.starts_with("build-") ||
+         std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
+}
+
+// No NUL, and valid UTF-8 but for a character cut at the end of the sample.
+bool looks_like_text(const fs::path& path) {
+  const auto file = MappedFile::open(path);
+  if (!file.ok() || (*file)->bytes().empty()) return false;
+  std::string_view sample = as_text((*file)->bytes());
+  const bool cut = sample.size() > kSniffBytes;
+  sample = sample.substr(0, kSniffBytes);
+  if (sample.find('\0') != sample.npos) return false;
+  for (size_t drop = 0; drop <= (cut ? 3u : 0u); ++drop) {
+    if (simdjson::validate_utf8(sample.data(), sample.size() - drop)) return true;
+  }
+  return false;
+}
+
+Status add_file(const DatasetSpec& dataset,
+                const fs::path& path,
+                std::vector<SourceFile>& sources) {
+  if (sources.size() >= kFiles) {
+    return bad(dataset.path + ": more than " + std::to_string(kFiles) + " files",
+               "put the documents into JSONL files");
+  }
+  sources.push_back({path, is_jsonl(dataset, path), dataset.field});
+  return ok_status();
+}
+
+Status add_directory(const DatasetSpec& dataset,
+                     const fs::path& directory,
+                     std::vector<SourceFile>& sources) {
+  std::vector<fs::path> files;
+  std::error_code failed;
+  fs::recursive_directory_iterator it(directory, failed), end;
+  for (; !failed && it != end; it.increment(failed)) {
+    const std::string name = it->path().filename().string();
+    const bool folder = it->is_directory() && !it->is_symlink();
+    if (folder && (name.starts_with('.') || is_build_folder(name))) it.disable_recursion_pending();
+    if (name.starts_with('.') || it->is_symlink() || !it->is_regular_file()) continue;
+    if (looks_like_text(it->path())) files.push_back(it->path());
+    if (files.size() > kFiles) break;  // add_file names the limit
+  }
+  if (failed) return bad(directory.string() + ": cannot list: " + failed.message());
+  std::sort(files.begin(), files.end());
+  for (const fs::path& file : files) TRY(add_file(dataset, file, sources));
+  return ok_status();
+}
+
+Status add_path(const DatasetSpec& dataset,
+                const fs::path& path,
+                std::vector<SourceFile>& sources) {
+  std::error_code failed;
+  if (fs::is_directory(path, failed)) return add_directory(dataset, path, sources);
+  if (!fs::is_regular_file(path, failed)) {
+    return bad(path.string() + ": no such file or directory",
+               "datasets[].path is a file, a glob or a directory");
+  }
+  return add_file(dataset, path, sources);
+}
+
+Status add_glob(const DatasetSpec& dataset, std::vector<SourceFile>& sources) {
+  glob_t matches{};
+  const int rc = ::glob(dataset.path.c_str(), 0, nullptr, &matches);
+  std::vector<fs::path> paths;
+  if (rc == 0) paths.assign(matches.gl_pathv, matches.gl_pathv + matches.gl_pathc);
+  ::globfree(&matches);
+  if (paths.empty()) return bad(dataset.path + ": no file matches");
+  for (const fs::path& path : paths) TRY(add_path(dataset, path, sources));
+  return ok_status();
+}
+
+// The text of one JSONL record. The buffer is kept between calls, with simdjson's padding.
+class RecordReader {
+ public:
+  explicit RecordReader(const std::string& field) : field_(field) {}
+
+  Result<std::string_view> text_of(std::string_view line) {
+    if (line.size() > static_cast<size_t>(limits::kJsonLineBytes)) return bad("line is too long");
+    buffer_.assign(line);
+    buffer_.reserve(line.size() + simdjson::SIMDJSON_PADDING);
+    dom::element record;
+    auto failed = parser_.allocate(std::max<size_t>(line.size(), 1024), kRecordDepth);
+    if (failed == simdjson::SUCCESS) {
+      failed = parser_.parse(buffer_.data(), line.size(), false).get(record);
+    }
+    if (failed != simdjson::SUCCESS) {
+      return bad(std::string("not valid JSON: ") + simdjson::error_message(failed));
+    }
+    dom::object object;
+    if (record.get(object) != simdjson::SUCCESS) return bad("not a JSON object");
+    dom::element value;
+    if (object.at_key(field_).get(value) != simdjson::SUCCESS) {
+      return bad("no field \"" + field_ + "\"" + fields_of(object), "set datasets[].field");
+    }
+    std::string_view text;
+    if (value.get(text) != simdjson::SUCCESS) return bad("\"" + field_ + "\" is not a string");
+    return text;
+  }
+
+ private:
+  static std::string fields_of(dom::object object) {
+    std::string names;
+    for (const auto [key, value] : object) {
+      if (names.size() > 100) break;
+      names += (names.empty() ? "; it has " : ", ") + std::string(key.substr(0, 40));
+    }
+    return names;
+  }
+
+  const std::string& field_;
+  std::string buffer_;
+  dom::parser parser_;
+};
+
+}  // namespace
+
+Result<std::vector<SourceFile>> list_sources(const std::vector<DatasetSpec>& datasets) {
+  std::vector<SourceFile> sources;
+  for (const DatasetSpec& dataset : datasets) {
+    const size_t before = sources.size();
+    std::error_code failed;
+    // A file whose name holds a '[' is meant before a pattern is.
+    const bool glob =
+        dataset.path.find_first_of("*?[") != std::string::npos && !fs::exists(dataset.path, failed);
+    TRY(glob ? add_glob(dataset, sources) : add_path(dataset, dataset.path, sources));
+    if (sources.size() == before) return bad(dataset.path + ": holds no text file");
+  }
+  return sources;
+}
+
+Status for_each_line_document(std::string_view jsonl,
+                              std::string_view name,
+                              const std::string& field,
+                              const DocumentFn& document) {
+  RecordReader reader(field);
+  if (jsonl.starts_with(kUtf8Mark)) jsonl.remove_prefix(kUtf8Mark.size());
+  for (int64_t number = 1; !jsonl.empty(); ++number) {
+    const size_t end = std::min(jsonl.find('\n'), jsonl.size());
+    const std::string_view line = jsonl.substr(0, end);
+    jsonl.remove_prefix(std::min(end + 1, jsonl.size()));
+    if (line.find_first_not_of(" \t\r") == line.npos) continue;
+    const auto text = reader.text_of(line);
+    if (!text.ok()) {
+      return Error{text.error().code,
+                   std::string(name) + ":" + std::to_string(number) + ": " + text.error().message,
+                   text.error().hint};
+    }
+    if (!text->empty()) TRY(document(*text));
+  }
+  return ok_status();
+}
+
+Status for_each_document(const SourceFile& source, const DocumentFn& document) {
+  const auto file = TRY(MappedFile::open(source.path));
+  std::string_view text = as_text(file->bytes());
+  if (source.jsonl) {
+    return for_each_line_document(text, source.path.string(), source.field, document);
+  }
+  if (text.starts_with(kUtf8Mark)) text.remove_prefix(kUtf8Mark.size());
+  if (text.empty()) return ok_status();
+  if (text.substr(0, kSniffBytes).find('\0') != text.npos) {
+    return bad(source.path.string() + ": is not a text file",
+               "give text or JSONL files; a directory passes binaries over");
+  }
+  return document(text);
+}
+
+}  // namespace llmctl

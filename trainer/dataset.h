@@ -1,0 +1,38 @@
+// The documents of a job's datasets, in one fixed order: datasets as written, files of a glob or a
+// directory by path, records by line. Files are mapped and read front to back, so a data set may be
+// larger than memory. Hostile input: a bad line is invalid_argument and named "file:line: ...".
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/job_spec.h"
+#include "core/result.h"
+
+namespace llmctl {
+
+struct SourceFile {
+  std::filesystem::path path;
+  bool jsonl = false;
+  std::string field;  // jsonl: the string member that holds the text
+};
+
+// A file is taken as it is; a glob as the shell means it (no **); a directory recursively, text
+// files only: hidden entries, symbolic links, build folders and binary files are passed over.
+// `auto` takes .jsonl and .ndjson as JSONL and the rest as text, one document per file.
+Result<std::vector<SourceFile>> list_sources(const std::vector<DatasetSpec>& datasets);
+
+// Calls `document` for each non-empty document of one file; its error ends the walk.
+using DocumentFn = std::function<Status(std::string_view text)>;
+Status for_each_document(const SourceFile& source, const DocumentFn& document);
+// The same over text that is already there; `name` stands for the file in errors.
+Status for_each_line_document(std::string_view jsonl,
+                              std::string_view name,
+                              const std::string& field,
+                              const DocumentFn& document);
+
+}  // namespace llmctl
