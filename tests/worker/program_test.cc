@@ -1,0 +1,306 @@
+// The real llmctl-worker against a real Fleet server, with a shell script as trainer: what the
+// scheduler wants happens, and a worker that is killed, or cut off, loses nothing.
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <nlohmann/json.hpp>
+
+#include "core/clock.h"
+#include "core/run_config.h"
+#include "tests/worker/fleet_server.h"
+#include "worker/run_directory.h"
+
+extern char** environ;
+
+namespace llmctl::worker {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr RunKey kRun{JobId{7}, Epoch{1}, 0};
+
+class ProgramTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    char path[] = "/tmp/llmctl-program-XXXXXX";
+    ASSERT_NE(mkdtemp(path), nullptr);
+    work = path;
+  }
+  void TearDown() override {
+    if (worker > 0) end_worker(SIGKILL);
+    const auto pids = RunDirectory(run_path()).read_pids();
+    if (pids && is_alive(pids->trainer)) ::kill(-pids->trainer.pid, SIGKILL);
+    until([&] { return !pids || !is_alive(pids->supervisor); });
+    std::error_code error;
+    fs::remove_all(work, error);
+  }
+
+  void script(const std::string& body) const {
+    std::ofstream(work / "trainer") << "#!/bin/bash\n" << body << "\n";
+    fs::permissions(work / "trainer", fs::perms::owner_all);
+  }
+  void start_worker() {
+    std::vector<std::string> words = {LLMCTL_BIN_DIR "/llmctl-worker",
+                                      "--scheduler",
+                                      server.address(),
+                                      "--name",
+                                      "w1",
+                                      "--work-dir",
+                                      work / "w1",
+                                      "--jobs-dir",
+                                      work / "jobs",
+                                      "--trainer",
+                                      work / "trainer",
+                                      "--no-cuda",
+                                      "--cpu-memory",
+                                      "1GiB",
+                                      "--slots",
+                                      "2",
+                                      "--threads",
+                                      "4",
+                                      "--hang-timeout",
+                                      hang_timeout};
+    std::vector<char*> argv;
+    for (std::string& word : words) argv.push_back(word.data());
+    argv.push_back(nullptr);
+    ASSERT_EQ(posix_spawn(&worker, argv[0], nullptr, nullptr, argv.data(), environ), 0);
+  }
+  void end_worker(int signal) {
+    ::kill(worker, signal);
+    int status = 0;
+    waitpid(worker, &status, 0);
+    if (signal == SIGTERM) {
+      EXPECT_EQ(status, 0);
+    }
+    worker = 0;
+  }
+  void until(const std::function<bool()>& done) const {
+    const Millis deadline = clock.boot_ms() + 30'000;
+    while (!done()) {
+      ASSERT_LT(clock.boot_ms(), deadline) << "did not happen in time";
+      poll(nullptr, 0, 10);
+    }
+  }
+
+  void desire(const std::vector<RunKey>& keys) {
+    v1::SchedulerMessage message;
+    message.mutable_desired();
+    for (const RunKey& key : keys) {
+      RunConfig config;
+      config.job_id = key.job.value;
+      config.epoch = key.epoch.value;
+      config.rank = key.rank;
+      config.spec =
+          parse_spec_json(R"({"model": "llama-1m", "datasets": "a", "max_steps": 10})").value();
+      message.mutable_desired()->add_runs()->set_config_json(to_json(config).dump());
+    }
+    server.send(message);
+  }
+  // The newest word of the worker about kRun on the newest stream.
+  v1::RunStatus status() const {
+    v1::RunStatus found;
+    for (const v1::WorkerMessage& message : server.received()) {
+      const auto& runs = message.has_hello() ? message.hello().runs() : message.heartbeat().runs();
+      for (const v1::RunStatus& run : runs) {
+        if (run.job_id() == kRun.job.value) found = run;
+      }
+    }
+    return found;
+  }
+  void wait_phase(const std::string& phase) const {
+    until([&] { return status().phase() == phase; });
+  }
+  int hellos() const {
+    int count = 0;
+    for (const auto& message : server.received()) count += message.has_hello() ? 1 : 0;
+    return count;
+  }
+  void wait_hello(int number) const {
+    until([&] { return hellos() >= number; });
+  }
+  fs::path run_path() const { return work / "w1/runs" / directory_name(kRun); }
+  Millis lease() const { return RunDirectory(run_path()).read_lease(); }
+
+  SystemClock clock;
+  FleetServer server;
+  fs::path work;
+  pid_t worker = 0;
+  std::string hang_timeout = "120s";
+};
+
+constexpr const char* kRuns = R"(echo '{"type":"up","pid":'$$'}'
+echo '{"type":"checkpoint","step":5,"path":"e1-s5"}'; echo 'hello log' >&2
+while [ ! -e go ]; do echo '{"type":"phase","phase":"train"}'; sleep 0.05; done
+echo '{"type":"end","outcome":"done","detail":"all steps"}')";
+
+TEST_F(ProgramTest, RunsWhatIsDesiredAndTellsItsEnd) {
+  script(kRuns);
+  start_worker();
+  wait_hello(1);
+  desire({kRun});
+  wait_phase("up");
+  const auto config = nlohmann::json::parse(std::ifstream(run_path() / "config.json"));
+  EXPECT_EQ(config["job_dir"], (work / "jobs/7").string());
+  EXPECT_EQ(config["threads"], 2) << "4 cores shared by 2 slots";
+  std::ofstream(run_path() / "go") << "";
+  wait_phase("ended");
+  EXPECT_EQ(status().outcome(), "done");
+  EXPECT_EQ(status().detail(), "all steps");
+  desire({});
+  until([&] { return fs::exists(work / "w1/ended" / directory_name(kRun)); });
+}
+
+TEST_F(ProgramTest, ARunThatIsNoLongerDesiredIsKilled) {
+  script(kRuns);
+  start_worker();
+  wait_hello(1);
+  desire({kRun});
+  wait_phase("up");
+  const auto pids = RunDirectory(run_path()).read_pids();
+  ASSERT_TRUE(pids);
+  desire({});
+  until([&] { return !is_alive(pids->trainer); });
+}
+
+TEST_F(ProgramTest, AKilledWorkerAdoptsItsRunsWhenItComesBack) {
+  script(kRuns);
+  start_worker();
+  wait_hello(1);
+  desire({kRun});
+  wait_phase("up");
+  const auto pids = RunDirectory(run_path()).read_pids();
+  ASSERT_TRUE(pids);
+  end_worker(SIGKILL);
+  EXPECT_TRUE(is_alive(pids->trainer));
+  start_worker();
+  wait_hello(2);
+  desire({kRun});
+  EXPECT_TRUE(is_alive(pids->trainer)) << "adopted, not restarted";
+  std::ofstream(run_path() / "go") << "";
+  wait_phase("ended");
+  EXPECT_EQ(status().outcome(), "done");
+}
+
+TEST_F(ProgramTest, SigtermStopsTheWorkerAndNotItsRuns) {
+  script(kRuns);
+  start_worker();
+  wait_hello(1);
+  desire({kRun});
+  wait_phase("up");
+  const auto pids = RunDirectory(run_path()).read_pids();
+  ASSERT_TRUE(pids);
+  end_worker(SIGTERM);
+  EXPECT_TRUE(is_alive(pids->trainer));
+  EXPECT_FALSE(fs::exists(work / "w1/worker.json"));
+}
+
+TEST_F(ProgramTest, CheckpointsAreToldAgainOnANewStream) {
+  script(kRuns);
+  start_worker();
+  wait_hello(1);
+  desire({kRun});
+  const auto checkpoints = [&] {
+    int count = 0;
+    for (const auto& message : server.received()) {
+      count += message.report().checkpoint().path() == "e1-s5" ? 1 : 0;
+    }
+    return count;
+  };
+  until([&] { return checkpoints() == 1; });
+  server.hang_up();
+  until([&] { return checkpoints() == 2; });
+}
+
+TEST_F(ProgramTest, TheLeaseIsRenewedByAnswersAndNotInSilence) {
+  script(kRuns);
+  start_worker();
+  wait_hello(1);
+  desire({kRun});
+  wait_phase("up");
+  const Millis first = lease();
+  until([&] { return lease() > first; });
+  ::kill(worker, SIGSTOP);
+  ASSERT_EQ(waitpid(worker, nullptr, WUNTRACED), worker);
+  const Millis frozen = lease();
+  poll(nullptr, 0, 500);
+  EXPECT_EQ(lease(), frozen);
+  ::kill(worker, SIGCONT);
+  until([&] { return lease() > frozen; });
+}
+
+TEST_F(ProgramTest, AServerThatStopsAnsweringStopsTheLease) {
+  server.answer_heartbeats = false;
+  script(kRuns);
+  start_worker();
+  wait_hello(1);
+  desire({kRun});
+  wait_phase("up");
+  const Millis only = lease();
+  const size_t before = server.received().size();
+  until([&] { return server.received().size() > before + 10; });  // ten heartbeats or reports later
+  EXPECT_EQ(lease(), only);
+}
+
+TEST_F(ProgramTest, ASchedulerThatIsNotRunningKeepsTheLease) {
+  script(kRuns);
+  start_worker();
+  wait_hello(1);
+  desire({kRun});
+  wait_phase("up");
+  server.stop();
+  const Millis at_stop = lease();
+  until([&] { return lease() > at_stop; });
+  server.restart();
+  wait_hello(2);
+}
+
+TEST_F(ProgramTest, ARankThatHangsIsKilledAndItsThreadsAreInTheLog) {
+  hang_timeout = "1s";
+  script("echo '{\"type\":\"up\",\"pid\":1}'; exec sleep 1000");
+  start_worker();
+  wait_hello(1);
+  desire({kRun});
+  wait_phase("ended");
+  EXPECT_EQ(status().outcome(), "hang");
+  EXPECT_NE(status().detail().find("no report for"), std::string::npos) << status().detail();
+  std::ifstream log(run_path() / "log.txt");
+  const std::string text{std::istreambuf_iterator<char>(log), {}};
+  EXPECT_NE(text.find("[llmctl] hang: 1 thread"), std::string::npos) << text;
+}
+
+TEST_F(ProgramTest, ServesLogsAlsoOfAnEndedRun) {
+  script(kRuns);
+  start_worker();
+  wait_hello(1);
+  desire({kRun});
+  wait_phase("up");
+  std::ofstream(run_path() / "go") << "";
+  wait_phase("ended");
+  desire({});
+  until([&] { return fs::exists(work / "w1/ended" / directory_name(kRun)); });
+  v1::SchedulerMessage read;
+  read.mutable_log_read()->set_request(3);
+  read.mutable_log_read()->set_job_id(7);
+  read.mutable_log_read()->set_epoch(1);
+  server.send(read);
+  std::string text;
+  until([&] {
+    text.clear();
+    bool ended = false;
+    for (const auto& message : server.received()) {
+      text += message.log().data();
+      ended |= message.log().end();
+    }
+    return ended;
+  });
+  EXPECT_EQ(text, "hello log\n");
+}
+
+}  // namespace
+}  // namespace llmctl::worker
