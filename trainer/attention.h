@@ -1,0 +1,35 @@
+// Causal attention with grouped queries over the fused projection [T, (heads + 2 kv_heads) * D]:
+// rows hold q heads, then k heads, then v heads. `sdpa` is LibTorch's flash attention for CPU (log
+// sum exp saved, scores never whole); `manual` is the plain formula with the whole score matrix,
+// the oracle of the other.
+#pragma once
+
+#include <string_view>
+
+#include "trainer/tensor.h"
+
+namespace llmctl {
+
+struct AttentionShape {
+  int64_t sequence = 0, heads = 0, kv_heads = 0, head_dim = 0;
+  int64_t row() const { return (heads + 2 * kv_heads) * head_dim; }
+};
+enum class AttentionKind { sdpa, manual };
+AttentionKind attention_kind(std::string_view name);  // of Plan::attention, which was checked
+
+struct AttentionSaved {
+  at::Tensor out;      // [T, heads * D]
+  at::Tensor weights;  // sdpa: log sum exp [B, heads, S]; manual: probabilities [B, heads, S, S]
+};
+AttentionSaved attention(const at::Tensor& qkv, const AttentionShape& shape, AttentionKind kind);
+
+struct AttentionGradient {
+  at::Tensor q, k, v;  // [B, heads or kv_heads, S, D], any strides with the last one 1
+};
+AttentionGradient attention_backward(const at::Tensor& dout,
+                                     const at::Tensor& qkv,
+                                     const AttentionSaved& saved,
+                                     const AttentionShape& shape,
+                                     AttentionKind kind);
+
+}  // namespace llmctl

@@ -1,0 +1,202 @@
+#include "trainer/device_memory.h"
+
+#include <c10/core/CPUAllocator.h>
+#include <c10/util/Exception.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <mutex>
+#include <vector>
+
+#include "core/units.h"
+
+namespace llmctl {
+namespace {
+
+thread_local Cause current_cause = Cause::workspace;
+
+constexpr size_t kAlignment = 64;  // a cache line, and what SIMD loads like
+constexpr size_t kHugePage = 2 << 20;
+// Freed blocks are kept while live and kept together stay below this share of the peak.
+constexpr double kKeptShare = 1.25;
+
+struct alignas(kAlignment) Header {  // lies right before the bytes of a block
+  size_t bytes = 0;                  // rounded, without this header
+  Cause cause = Cause::workspace;
+};
+
+struct Counts {
+  std::array<Bytes, kCauses> by_cause = {};
+  Bytes total = 0;
+  void add(Cause cause, Bytes bytes) {
+    by_cause[static_cast<size_t>(cause)] += bytes;
+    total += bytes;
+  }
+};
+
+Header* system_block(size_t bytes) {
+  const size_t whole = bytes + sizeof(Header);
+  const size_t alignment = whole >= 2 * kHugePage ? kHugePage : kAlignment;
+  void* block = nullptr;
+  if (posix_memalign(&block, alignment, whole) != 0) return nullptr;
+  if (alignment == kHugePage) madvise(block, whole, MADV_HUGEPAGE);  // advice: may be refused
+  return new (block) Header{bytes, Cause::workspace};
+}
+
+class CountingAllocator final : public c10::Allocator {
+ public:
+  c10::DataPtr allocate(size_t requested) override {
+    const size_t bytes =
+        std::max<size_t>(1, (requested + kAlignment - 1) / kAlignment) * kAlignment;
+    Header* block = take(bytes, current_cause);
+    return {block + 1, block + 1, &CountingAllocator::give_back, c10::Device(c10::kCPU)};
+  }
+  c10::DeleterFnPtr raw_deleter() const override { return &CountingAllocator::give_back; }
+  void copy_data(void* to, const void* from, size_t bytes) const override {
+    std::memcpy(to, from, bytes);
+  }
+
+  void set_cap(Bytes cap) {
+    const std::lock_guard lock(mutex_);
+    cap_ = cap;
+  }
+  Counts live() {
+    const std::lock_guard lock(mutex_);
+    return live_;
+  }
+  Counts peak() {
+    const std::lock_guard lock(mutex_);
+    return peak_;
+  }
+  void reset_peak() {
+    const std::lock_guard lock(mutex_);
+    peak_ = live_;
+  }
+  void release_kept() {
+    const std::lock_guard lock(mutex_);
+    shrink_kept_to(0);
+  }
+
+ private:
+  static void give_back(void* data);
+
+  Header* take(size_t bytes, Cause cause) {
+    const std::lock_guard lock(mutex_);
+    refuse_beyond_cap(static_cast<Bytes>(bytes));
+    Header* block = take_kept(bytes);
+    if (block == nullptr) {
+      make_room(static_cast<Bytes>(bytes));
+      block = system_block(bytes);
+    }
+    if (block == nullptr) out_of_memory(static_cast<Bytes>(bytes), "the system has no more memory");
+    block->cause = cause;
+    live_.add(cause, static_cast<Bytes>(bytes));
+    if (live_.total > peak_.total) peak_ = live_;
+    return block;
+  }
+
+  Header* take_kept(size_t bytes) {
+    const auto found = kept_.find(bytes);
+    if (found == kept_.end() || found->second.empty()) return nullptr;
+    Header* block = found->second.back();
+    found->second.pop_back();
+    kept_bytes_ -= static_cast<Bytes>(bytes);
+    return block;
+  }
+
+  void keep(Header* block) {
+    const std::lock_guard lock(mutex_);
+    const auto bytes = static_cast<Bytes>(block->bytes);
+    live_.add(block->cause, -bytes);
+    kept_[block->bytes].push_back(block);
+    kept_bytes_ += bytes;
+    make_room(0);
+  }
+
+  // Lets go of kept blocks, largest first, so that `bytes` more fit below the share and the cap.
+  void make_room(Bytes bytes) {
+    auto room = static_cast<Bytes>(kKeptShare * static_cast<double>(peak_.total));
+    if (cap_ > 0) room = std::min(room, cap_);
+    shrink_kept_to(std::max<Bytes>(0, room - live_.total - bytes));
+  }
+
+  void shrink_kept_to(Bytes limit) {
+    for (auto size = kept_.rbegin(); size != kept_.rend() && kept_bytes_ > limit; ++size) {
+      while (!size->second.empty() && kept_bytes_ > limit) {
+        kept_bytes_ -= static_cast<Bytes>(size->first);
+        std::free(size->second.back());  // NOLINT: from posix_memalign
+        size->second.pop_back();
+      }
+    }
+  }
+
+  void refuse_beyond_cap(Bytes bytes) const {
+    if (cap_ > 0 && live_.total + bytes > cap_) out_of_memory(bytes, "the cap is reached");
+  }
+
+  void out_of_memory(Bytes bytes, const char* why) const {
+    TORCH_CHECK_WITH(OutOfMemoryError, false, "out of memory: ", why, ": ", format_bytes(bytes),
+                     " asked for, ", format_bytes(live_.total), " in use",
+                     cap_ > 0 ? ", cap " + format_bytes(cap_) : std::string());
+  }
+
+  std::mutex mutex_;
+  Counts live_, peak_;
+  Bytes cap_ = 0;
+  Bytes kept_bytes_ = 0;
+  std::map<size_t, std::vector<Header*>> kept_;  // freed blocks by size
+};
+
+// Never destroyed: tensors of static lifetime may be freed after main().
+CountingAllocator& allocator() {
+  static auto* instance = new CountingAllocator;
+  return *instance;
+}
+
+void CountingAllocator::give_back(void* data) {
+  allocator().keep(static_cast<Header*>(data) - 1);
+}
+
+}  // namespace
+
+CauseScope::CauseScope(Cause cause) : before_(current_cause) {
+  current_cause = cause;
+}
+CauseScope::~CauseScope() {
+  current_cause = before_;
+}
+
+namespace device_memory {
+
+void install() {
+  c10::SetCPUAllocator(&allocator(), /*priority=*/100);
+}
+void set_cap(Bytes bytes) {
+  allocator().set_cap(bytes);
+}
+Bytes live_bytes() {
+  return allocator().live().total;
+}
+Bytes peak_bytes() {
+  return allocator().peak().total;
+}
+void reset_peak() {
+  allocator().reset_peak();
+}
+void release_kept_blocks() {
+  allocator().release_kept();
+}
+
+MemoryByCause peak_by_cause() {
+  const Counts peak = allocator().peak();
+  const auto of = [&](Cause cause) { return peak.by_cause[static_cast<size_t>(cause)]; };
+  return {of(Cause::parameters),  of(Cause::gradients), of(Cause::optimizer),
+          of(Cause::activations), of(Cause::logits),    of(Cause::workspace)};
+}
+
+}  // namespace device_memory
+}  // namespace llmctl

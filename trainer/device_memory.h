@@ -1,0 +1,42 @@
+// DeviceMemory: what the device's memory holds and the most it ever held, by cause, with a cap
+// whose excess is a genuine c10::OutOfMemoryError. On CPU it is the allocator of every tensor:
+// counting, and keeping freed blocks of a size for the next request of that size, so that a step
+// does not fault in the same pages again. Kept blocks count against the cap and go first when room
+// is needed. One per process, because LibTorch has one CPU allocator; safe from any thread.
+#pragma once
+
+#include <array>
+#include <cstddef>
+
+#include "core/plan.h"
+
+namespace llmctl {
+
+enum class Cause { parameters, gradients, optimizer, activations, logits, workspace };
+inline constexpr size_t kCauses = 6;
+
+// While it lives, what this thread allocates counts under `cause`. Nests.
+class CauseScope {
+ public:
+  explicit CauseScope(Cause cause);
+  ~CauseScope();
+  CauseScope(const CauseScope&) = delete;
+  CauseScope& operator=(const CauseScope&) = delete;
+
+ private:
+  Cause before_;
+};
+
+namespace device_memory {
+
+void install();             // before the first tensor; again: no effect
+void set_cap(Bytes bytes);  // 0: none. Applies to what is allocated from now on
+Bytes live_bytes();
+Bytes peak_bytes();  // since reset_peak()
+MemoryByCause
+peak_by_cause();  // what was live at the moment of the peak; its total is peak_bytes()
+void reset_peak();
+void release_kept_blocks();
+
+}  // namespace device_memory
+}  // namespace llmctl

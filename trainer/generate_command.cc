@@ -1,0 +1,120 @@
+#include "trainer/generate_command.h"
+
+#include <charconv>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include "core/run_config.h"
+#include "trainer/generate.h"
+#include "trainer/saver.h"
+#include "trainer/train_state.h"
+
+namespace llmctl {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Command {
+  fs::path from;
+  GenerateOptions options;
+};
+
+Error wrong(const std::string& message) {
+  return {Code::invalid_argument, message, ""};
+}
+
+template <class Number>
+Status read_number(const std::string& flag, const std::string& text, Number& value) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error == std::errc() && end == text.data() + text.size() && value >= 0) return ok_status();
+  return wrong(flag + ": expected a number that is not negative, got \"" + text + "\"");
+}
+
+Result<Command> parse(const std::vector<std::string>& args) {
+  Command command;
+  GenerateOptions& o = command.options;
+  for (size_t i = 0; i < args.size(); ++i) {
+    if (args[i].rfind("--", 0) != 0) {
+      if (!command.from.empty()) return wrong("more than one source: " + args[i]);
+      command.from = args[i];
+      continue;
+    }
+    const std::string& flag = args[i];
+    if (++i == args.size()) return wrong(flag + ": its value is missing");
+    if (flag == "--prompt") {
+      o.prompt = args[i];
+    } else if (flag == "--max-tokens") {
+      TRY(read_number(flag, args[i], o.max_tokens));
+    } else if (flag == "--temperature") {
+      TRY(read_number(flag, args[i], o.temperature));
+    } else if (flag == "--top-p") {
+      TRY(read_number(flag, args[i], o.top_p));
+    } else if (flag == "--seed") {
+      TRY(read_number(flag, args[i], o.seed));
+    } else {
+      return wrong("unknown option " + flag);
+    }
+  }
+  if (command.from.empty()) return wrong("expected a checkpoint directory or a config.json");
+  return command;
+}
+
+Result<Checkpoint> open_checkpoint(const fs::path& from) {
+  if (fs::is_directory(from)) return load_checkpoint(from);
+  std::ifstream in(from, std::ios::binary);
+  if (!in) return Error{Code::not_found, from.string() + ": cannot be read", ""};
+  const std::string text{std::istreambuf_iterator<char>(in), {}};
+  const RunConfig config = TRY(parse_run_config(text));
+  FoundCheckpoint found = newest_readable(list_checkpoints(checkpoints_of(config.job_dir)));
+  if (!found.checkpoint) {
+    return Error{Code::not_found, config.job_dir + ": has no checkpoint that can be read", ""};
+  }
+  return std::move(*found.checkpoint);
+}
+
+Result<Tokenizer> tokenizer_for(const JobSpec& spec, const fs::path& checkpoint) {
+  if (spec.tokenizer.kind == TokenizerSpec::Kind::bytes) return Tokenizer::bytes();
+  const fs::path kept = tokenizer_of(fs::absolute(checkpoint).parent_path().parent_path());
+  if (fs::exists(kept) || spec.tokenizer.path.empty()) return Tokenizer::load(kept);
+  return Tokenizer::load(spec.tokenizer.path);
+}
+
+Status run(const std::vector<std::string>& args) {
+  const Command command = TRY(parse(args));
+  const Checkpoint checkpoint = TRY(open_checkpoint(command.from));
+  if (!checkpoint.state.contains("spec")) return wrong("state.json: spec is missing");
+  const JobSpec spec = TRY(parse_spec_json(checkpoint.state["spec"].dump()));
+  const Tokenizer tokenizer = TRY(tokenizer_for(spec, checkpoint.path));
+  if (tokenizer.vocab_size() > spec.model.config.vocab_size) {
+    return wrong("the tokenizer beside the checkpoint has more tokens than the model");
+  }
+  ModelOptions options;
+  options.sequence_len = spec.sequence_len;
+  Model model(spec.model.config, options);
+  TRY(restore_weights(checkpoint, model));
+  TRY(generate(model, tokenizer, command.options, [](std::string_view text) {
+    std::fwrite(text.data(), 1, text.size(), stdout);
+    std::fflush(stdout);
+  }));
+  std::fputc('\n', stdout);
+  return ok_status();
+}
+
+}  // namespace
+
+int generate_command(const std::vector<std::string>& args) {
+  std::string problem;
+  try {
+    const Status status = run(args);
+    if (status.ok()) return 0;
+    problem = status.error().message;
+  } catch (const std::exception& e) {  // LibTorch's
+    problem = e.what();
+  }
+  std::fprintf(stderr, "llmctl-trainer generate: %s\n", problem.c_str());
+  return 2;
+}
+
+}  // namespace llmctl

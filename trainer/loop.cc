@@ -1,0 +1,309 @@
+#include "trainer/loop.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "trainer/batches.h"
+#include "trainer/collective.h"
+#include "trainer/data_feed.h"
+#include "trainer/device_memory.h"
+#include "trainer/generate.h"
+#include "trainer/saver.h"
+#include "trainer/schedule.h"
+#include "trainer/signals.h"
+#include "trainer/train_state.h"
+
+namespace llmctl {
+namespace {
+
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+
+class TrainingRun {
+ public:
+  TrainingRun(const RunConfig& config,
+              const std::filesystem::path& run_directory,
+              const Clock& clock,
+              Reporter& report)
+      : config_(config),
+        spec_(config.spec),
+        clock_(clock),
+        lease_(run_directory, clock),
+        report_(report),
+        saver_(config, lease_, report) {}
+
+  Result<Ending> run() {
+    TRY(prepare());
+    while (!finished()) {
+      if (!lease_.wait(signals::leave_requested)) return Ending{Outcome::left, "lease has passed"};
+      const Wishes wishes = step();
+      if (state_.nonfinite_steps_in_row >= spec_.nonfinite_limit) return not_a_number();
+      if (!finished() && spec_.eval_steps > 0 && state_.step % spec_.eval_steps == 0) evaluate();
+      if (wishes.leave || wishes.save || saver_.due(state_.step)) TRY(save(wishes.leave));
+      if (wishes.leave && !finished()) return Ending{Outcome::left, ""};
+    }
+    evaluate();
+    if (saver_.newest_step() != state_.step) TRY(save(/*must_succeed=*/true));
+    sample();
+    return Ending{Outcome::done, ""};
+  }
+
+ private:
+  struct Wishes {  // of any rank, agreed upon by all
+    bool leave = false, save = false;
+  };
+
+  Status prepare();
+  Status resume();
+  Wishes step();
+  double accumulate_gradients();
+  void update(double loss_sum);
+  Wishes agree(double& loss_sum, Millis step_ms);
+  void evaluate();
+  Status save(bool must_succeed);
+  void sample();
+  void progress(const std::string& phase);
+
+  bool finished() const {
+    const bool out_of_time = spec_.max_duration && state_.elapsed_ms >= *spec_.max_duration;
+    return (steps_ > 0 && state_.step >= steps_) || out_of_time;
+  }
+  Ending not_a_number() const {
+    return {Outcome::nonfinite, std::to_string(state_.nonfinite_steps_in_row) +
+                                    " steps in a row with a loss or gradient that is not finite, "
+                                    "the last one step " +
+                                    std::to_string(state_.step) + "; lower learning_rate?"};
+  }
+  double elapsed_share() const {
+    return spec_.max_duration
+               ? static_cast<double>(state_.elapsed_ms) / static_cast<double>(*spec_.max_duration)
+               : 0;
+  }
+
+  const RunConfig& config_;
+  const JobSpec& spec_;
+  const Clock& clock_;
+  Lease lease_;
+  Reporter& report_;
+  Saver saver_;
+
+  std::optional<Batches> batches_;
+  std::optional<Collective> ranks_;
+  std::unique_ptr<DataFeed> feed_;
+  std::unique_ptr<Model> model_;
+  std::unique_ptr<AdamW> optimizer_;
+  RunIdentity identity_;
+  TrainState state_;
+  int64_t steps_ = 0;  // 0: only time ends the run
+  int64_t steps_here_ = 0;
+  double learning_rate_ = 0, gradient_norm_ = kNan, seconds_per_step_ = 0;
+};
+
+Status TrainingRun::prepare() {
+  signals::preparing(true);
+  const auto phase = [this](const std::string& text) { report_.phase(text); };
+  batches_ = TRY(Batches::open(spec_, config_.cache_dir, phase));
+  steps_ = planned_steps(spec_, batches_->train_sequences());
+  identity_ = {spec_, batches_->content_hash()};
+  ranks_ = TRY(Collective::join(config_));
+  feed_ =
+      std::make_unique<DataFeed>(*batches_, spec_, config_.plan, ranks_->rank(), ranks_->size());
+  TRY(feed_->check());
+  model_ = std::make_unique<Model>(
+      spec_.model.config,
+      ModelOptions{spec_.sequence_len, attention_kind(config_.plan.attention),
+                   config_.plan.gradient_checkpointing, [this] { report_.pulse(); }});
+  optimizer_ = std::make_unique<AdamW>(model_->layout().size(), model_->layout().matrices_end());
+  TRY(resume());
+  report_.line({{"type", "up"},
+                {"pid", getpid()},
+                {"parameters", model_->layout().parameters()},
+                {"device", config_.device}});
+  signals::preparing(false);
+  return ok_status();
+}
+
+Status TrainingRun::resume() {
+  state_.loss = state_.eval_loss = kNan;
+  const std::optional<Checkpoint> from = TRY(saver_.newest());
+  if (from) {
+    state_ = TRY(restore(*from, identity_, *model_, *optimizer_));
+  } else {
+    report_.phase("initialize");
+    initialize(model_->layout(), spec_.model.config.initializer_range, spec_.seed,
+               model_->weights());
+  }
+  if (ranks_->rank() == 0) TRY(saver_.keep_tokenizer(batches_->tokenizer()));
+  // Ranks that resumed at different steps would mix weights of different ages.
+  at::Tensor steps = at::zeros({ranks_->size()}, at::kLong);
+  steps[ranks_->rank()] = state_.step;
+  ranks_->sum(steps);
+  if (!steps.eq(state_.step).all().item<bool>()) {
+    return Error{Code::unavailable, "ranks found different checkpoints", ""};
+  }
+  return ok_status();
+}
+
+TrainingRun::Wishes TrainingRun::step() {
+  const Millis begin = clock_.boot_ms();
+  double loss_sum = accumulate_gradients();
+  ranks_->sum(model_->gradients());
+  const Wishes wishes = agree(loss_sum, clock_.boot_ms() - begin);
+  update(loss_sum);
+  ++state_.step;
+  ++steps_here_;
+  state_.tokens += spec_.global_batch_size * spec_.sequence_len;
+  const double seconds = static_cast<double>(std::max<Millis>(1, clock_.boot_ms() - begin)) / 1000;
+  constexpr double kOld = 0.8;  // smooths what people see
+  seconds_per_step_ = steps_here_ == 1 ? seconds : kOld * seconds_per_step_ + (1 - kOld) * seconds;
+  if (steps_here_ == 2) {
+    nlohmann::json memory = to_json(device_memory::peak_by_cause());
+    memory["type"] = "memory";
+    memory["peak_bytes"] = device_memory::peak_bytes();
+    report_.line(memory);
+  }
+  progress("train");
+  return wishes;
+}
+
+double TrainingRun::accumulate_gradients() {
+  const auto tokens = static_cast<double>(spec_.global_batch_size * spec_.sequence_len);
+  double loss_sum = 0;
+  for (int64_t pass = 0; pass < feed_->passes(); ++pass) {
+    loss_sum += model_->forward_backward(feed_->batch(state_.step, pass), 1 / tokens);
+  }
+  return loss_sum;
+}
+
+// One small exchange per step: the loss, who wants to leave or save, and rank 0's clock.
+TrainingRun::Wishes TrainingRun::agree(double& loss_sum, Millis step_ms) {
+  const bool first = ranks_->rank() == 0;
+  at::Tensor words = at::zeros({4}, at::kDouble);
+  double* word = words.mutable_data_ptr<double>();
+  word[0] = loss_sum;
+  word[1] = signals::leave_requested() ? 1 : 0;
+  word[2] = signals::take_save_request() ? 1 : 0;
+  word[3] = first ? static_cast<double>(state_.elapsed_ms + step_ms) : 0;
+  ranks_->sum(words);
+  loss_sum = word[0];
+  state_.elapsed_ms = static_cast<Millis>(word[3]);
+  return {word[1] > 0, word[2] > 0};
+}
+
+void TrainingRun::update(double loss_sum) {
+  const auto tokens = static_cast<double>(spec_.global_batch_size * spec_.sequence_len);
+  gradient_norm_ = gradient_norm(model_->gradients());
+  learning_rate_ = learning_rate(spec_, {state_.step, steps_, elapsed_share()});
+  state_.loss = loss_sum / tokens;
+  if (!std::isfinite(gradient_norm_) || !std::isfinite(loss_sum)) {
+    model_->gradients().zero_();
+    ++state_.nonfinite_steps;
+    ++state_.nonfinite_steps_in_row;
+    return;
+  }
+  state_.nonfinite_steps_in_row = 0;
+  optimizer_->update(model_->weights(), model_->gradients(),
+                     {learning_rate_, spec_.adam_beta1, spec_.adam_beta2, spec_.adam_epsilon,
+                      spec_.weight_decay, clip_scale(gradient_norm_, spec_.max_grad_norm)});
+}
+
+void TrainingRun::evaluate() {
+  const int64_t sequences = feed_->validation_sequences();
+  if (sequences == 0) return;
+  progress("eval");
+  double loss_sum = 0;
+  for (int64_t pass = 0; pass < feed_->validation_passes(); ++pass) {
+    loss_sum += model_->forward(feed_->validation_batch(pass));
+  }
+  at::Tensor total = at::full({1}, loss_sum, at::kDouble);
+  ranks_->sum(total);
+  state_.eval_loss = total.item<double>() / static_cast<double>(sequences * spec_.sequence_len);
+  report_.flush();
+  report_.line({{"type", "eval"}, {"step", state_.step}, {"loss", state_.eval_loss}});
+}
+
+Status TrainingRun::save(bool must_succeed) {
+  if (ranks_->rank() != 0) return ok_status();
+  progress("checkpoint");
+  report_.flush();
+  CheckpointCommitted about;
+  about.step = state_.step;
+  about.tokens = state_.tokens;
+  about.loss = state_.loss;
+  const Status saved = saver_.save(
+      checkpoint_content(saver_.epoch(), state_, identity_, *model_, *optimizer_), about);
+  // With a full disk a run does better to go on: the next checkpoint may fit again.
+  if (!saved.ok() && !must_succeed && saved.error().code == Code::resource_exhausted) {
+    report_.phase("no checkpoint: " + saved.error().message);
+    return ok_status();
+  }
+  return saved;
+}
+
+void TrainingRun::sample() {
+  if (spec_.sample_prompt.empty() || ranks_->rank() != 0) return;
+  report_.phase("sample");
+  std::string text;
+  const Status made =
+      generate(*model_, batches_->tokenizer(), {.prompt = spec_.sample_prompt, .seed = spec_.seed},
+               [&](std::string_view piece) { text += piece; });
+  if (!made.ok()) text = made.error().message;
+  report_.line({{"type", "sample"}, {"prompt", spec_.sample_prompt}, {"text", text}});
+}
+
+void TrainingRun::progress(const std::string& phase) {
+  Progressed now;
+  now.step = state_.step;
+  now.steps = steps_;
+  now.tokens = state_.tokens;
+  now.loss = state_.loss;
+  now.eval_loss = state_.eval_loss;
+  now.learning_rate = learning_rate_;
+  now.grad_norm = gradient_norm_;
+  now.seconds_per_step = seconds_per_step_;
+  now.tokens_per_second =
+      seconds_per_step_ > 0
+          ? static_cast<double>(spec_.global_batch_size * spec_.sequence_len) / seconds_per_step_
+          : 0;
+  now.peak_bytes = device_memory::peak_bytes();
+  now.nonfinite_steps = state_.nonfinite_steps;
+  now.phase = phase;
+  report_.step(now);
+}
+
+Outcome outcome_of(Code code) {
+  switch (code) {
+    case Code::invalid_argument:
+    case Code::failed_precondition:
+    case Code::not_found:
+      return Outcome::bad_input;
+    case Code::data_loss:
+      return Outcome::checkpoint_lost;
+    case Code::resource_exhausted:
+      return Outcome::storage_full;
+    case Code::aborted:
+      return Outcome::left;
+    default:
+      return Outcome::crashed;
+  }
+}
+
+}  // namespace
+
+Ending train(const RunConfig& config,
+             const std::filesystem::path& run_directory,
+             const Clock& clock,
+             Reporter& report) {
+  Result<Ending> ending = TrainingRun(config, run_directory, clock, report).run();
+  if (ending.ok()) return *ending;
+  const Error& error = ending.error();
+  return {outcome_of(error.code),
+          error.hint.empty() ? error.message : error.message + " (" + error.hint + ")"};
+}
+
+}  // namespace llmctl

@@ -1,0 +1,101 @@
+#include "trainer/loss.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "core/memory_model.h"
+#include "core/result.h"
+#include "trainer/device_memory.h"
+#include "trainer/linear.h"
+#include "trainer/simd.h"
+
+namespace llmctl {
+namespace {
+
+SIMD_CLONES float row_max(const float* x, int64_t width) {
+  float most = x[0];
+  for (int64_t i = 1; i < width; ++i) most = x[i] > most ? x[i] : most;
+  return most;
+}
+
+// x becomes exp(x - shift); returns the sum.
+SIMD_CLONES float row_exp(float* x, float shift, int64_t width) {
+  float sum = 0;
+  for (int64_t i = 0; i < width; ++i) {
+    x[i] = simd_exp(x[i] - shift);
+    sum += x[i];
+  }
+  return sum;
+}
+
+SIMD_CLONES void row_scale(float* x, float factor, int64_t width) {
+  for (int64_t i = 0; i < width; ++i) x[i] *= factor;
+}
+
+// Sum of -log softmax at the labels. With `scale`, logits become scale * (softmax - onehot).
+double cross_entropy(at::Tensor& logits, const int32_t* labels, const float* scale) {
+  const int64_t rows = logits.size(0), width = logits.size(1);
+  float* data = logits.mutable_data_ptr<float>();
+  std::vector<double> losses(static_cast<size_t>(rows));
+  at::parallel_for(0, rows, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      float* x = data + row * width;
+      const float most = row_max(x, width), at_label = x[labels[row]];
+      const float sum = row_exp(x, most, width);
+      losses[static_cast<size_t>(row)] = std::log(static_cast<double>(sum)) + most - at_label;
+      if (scale == nullptr) continue;
+      row_scale(x, *scale / sum, width);
+      x[labels[row]] -= *scale;
+    }
+  });
+  double total = 0;  // in row order, whatever the number of threads
+  for (const double loss : losses) total += loss;
+  return total;
+}
+
+struct Chunks {
+  Chunks(const at::Tensor& hidden, const at::Tensor& weight)
+      : tokens(hidden.size(0)), rows(loss_chunk_tokens(weight.size(0), tokens)) {
+    const CauseScope cause(Cause::logits);
+    buffer = at::empty({rows, weight.size(0)}, hidden.options());
+  }
+  int64_t tokens, rows;
+  at::Tensor buffer;  // [rows, V], one chunk after the other
+};
+
+}  // namespace
+
+double loss_sum(const at::Tensor& hidden, const at::Tensor& labels, const at::Tensor& weight) {
+  const Chunks chunks(hidden, weight);
+  double total = 0;
+  for (int64_t first = 0; first < chunks.tokens; first += chunks.rows) {
+    const int64_t rows = std::min(chunks.rows, chunks.tokens - first);
+    at::Tensor logits = chunks.buffer.narrow(0, 0, rows);
+    at::mm_out(logits, hidden.narrow(0, first, rows), weight.t());
+    total += cross_entropy(logits, labels.const_data_ptr<int32_t>() + first, nullptr);
+  }
+  return total;
+}
+
+double loss_sum_and_gradient(at::Tensor& hidden,
+                             const at::Tensor& labels,
+                             const at::Tensor& weight,
+                             at::Tensor& weight_grad,
+                             double scale) {
+  const Chunks chunks(hidden, weight);
+  const auto factor = static_cast<float>(scale);
+  double total = 0;
+  for (int64_t first = 0; first < chunks.tokens; first += chunks.rows) {
+    const int64_t rows = std::min(chunks.rows, chunks.tokens - first);
+    at::Tensor logits = chunks.buffer.narrow(0, 0, rows);
+    at::Tensor part = hidden.narrow(0, first, rows);
+    at::mm_out(logits, part, weight.t());
+    total += cross_entropy(logits, labels.const_data_ptr<int32_t>() + first, &factor);
+    add_weight_gradient(weight_grad, logits, part);
+    at::mm_out(part, logits, weight);
+  }
+  return total;
+}
+
+}  // namespace llmctl

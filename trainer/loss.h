@@ -1,0 +1,20 @@
+// The loss head: mean cross-entropy of the next token, in chunks of tokens, so that logits never
+// exist as a whole. Backward runs with forward: a chunk's logits become its gradient in place, and
+// the gradient of the hidden rows replaces the hidden rows.
+#pragma once
+
+#include "trainer/tensor.h"
+
+namespace llmctl {
+
+// Sum of -log p(label) over the rows of hidden [T, H], labels [T] int32, weight [V, H].
+double loss_sum(const at::Tensor& hidden, const at::Tensor& labels, const at::Tensor& weight);
+
+// The same, and gradients of scale * sum: hidden becomes d/dhidden, weight_grad += d/dweight.
+double loss_sum_and_gradient(at::Tensor& hidden,
+                             const at::Tensor& labels,
+                             const at::Tensor& weight,
+                             at::Tensor& weight_grad,
+                             double scale);
+
+}  // namespace llmctl

@@ -1,0 +1,105 @@
+// llmctl-trainer train|probe CONFIG.json, and generate CONFIG.json|CHECKPOINT_DIR. Report lines go
+// to standard output, words for people to standard error; the exit code repeats the outcome. This
+// is where LibTorch's exceptions end.
+#include <c10/util/Exception.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <exception>
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+
+#include "core/memory_model.h"
+#include "trainer/device_memory.h"
+#include "trainer/generate_command.h"
+#include "trainer/loop.h"
+#include "trainer/probe.h"
+#include "trainer/signals.h"
+#include "trainer/tensor.h"
+
+namespace llmctl {
+namespace {
+
+constexpr const char* kUsage =
+    "usage: llmctl-trainer train CONFIG.json\n"
+    "       llmctl-trainer probe CONFIG.json\n"
+    "       llmctl-trainer generate CONFIG.json|CHECKPOINT_DIR --prompt TEXT [--max-tokens N]\n"
+    "                               [--temperature T] [--top-p P] [--seed N]\n";
+
+Result<RunConfig> read_config(const std::filesystem::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  if (!in) return Error{Code::not_found, file.string() + ": cannot be read", ""};
+  const std::string text{std::istreambuf_iterator<char>(in), {}};
+  RunConfig config = TRY(parse_run_config(text));
+  if (config.device != "cpu") {
+    return Error{Code::invalid_argument, "device " + config.device + ": built for the CPU only",
+                 ""};
+  }
+  // By hand there is no scheduler that plans.
+  if (config.plan == Plan{}) {
+    config.plan = candidate_plans(config.spec, config.memory_cap_bytes).front();
+  }
+  return config;
+}
+
+Ending run_probe(const RunConfig& config, Reporter& report) {
+  report.phase("probe");
+  const auto results = probe(
+      config, [&] { report.pulse(); },
+      [&](const ProbeResult& result) {
+        nlohmann::json line = to_json(result);
+        line["type"] = "probe";
+        report.line(line);
+      });
+  for (const ProbeResult& result : results) {
+    if (!result.oom) return {Outcome::done, ""};
+  }
+  return {Outcome::oom, "no plan fits into " + format_bytes(config.memory_cap_bytes)};
+}
+
+Ending run(const std::string& verb,
+           const std::filesystem::path& file,
+           const Clock& clock,
+           Reporter& report) {
+  const Result<RunConfig> config = read_config(file);
+  if (!config.ok()) return {Outcome::bad_input, config.error().message};
+  if (config->threads > 0) at::set_num_threads(config->threads);
+  device_memory::set_cap(config->memory_cap_bytes);
+  try {
+    if (verb == "probe") return run_probe(*config, report);
+    return train(*config, std::filesystem::absolute(file).parent_path(), clock, report);
+  } catch (const c10::OutOfMemoryError& e) {
+    return {Outcome::oom, e.what_without_backtrace()};
+  } catch (const c10::Error& e) {
+    return {Outcome::crashed, e.what_without_backtrace()};
+  } catch (const std::exception& e) {
+    return {Outcome::crashed, e.what()};
+  }
+}
+
+int main(int argc, char** argv) {
+  const std::vector<std::string> args(argv + 1, argv + argc);
+  const bool runs = args.size() == 2 && (args[0] == "train" || args[0] == "probe");
+  device_memory::install();
+  if (!args.empty() && args[0] == "generate")
+    return generate_command({args.begin() + 1, args.end()});
+  if (!runs) {
+    std::fputs(kUsage, stderr);
+    return 2;
+  }
+  signals::listen();
+  const SystemClock clock;
+  Reporter report(STDOUT_FILENO, clock);
+  const Ending ending = run(args[0], args[1], clock, report);
+  if (!ending.detail.empty()) std::fprintf(stderr, "%s\n", ending.detail.c_str());
+  report.end(ending.outcome, ending.detail);
+  return exit_code(ending.outcome);
+}
+
+}  // namespace
+}  // namespace llmctl
+
+int main(int argc, char** argv) {
+  return llmctl::main(argc, argv);
+}

@@ -1,0 +1,96 @@
+#include "trainer/probe.h"
+
+#include <c10/util/Exception.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "trainer/adamw.h"
+#include "trainer/device_memory.h"
+#include "trainer/model.h"
+
+namespace llmctl {
+namespace {
+
+constexpr int kSteps = 3;         // the first warms up, the fastest of the others counts
+constexpr size_t kEnough = 3;     // plans that fit; candidates come best first
+constexpr double kLongStep = 20;  // seconds: one such step tells enough
+
+MicroBatch made_up_batch(int64_t tokens, int64_t vocab_size) {
+  const at::Tensor ids = at::arange(tokens, at::kLong).mul_(7919).remainder_(vocab_size);
+  return {ids.to(at::kInt), ids.roll(-1).to(at::kInt)};
+}
+
+double seconds_since(std::chrono::steady_clock::time_point begin) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+void run_steps(const RunConfig& config,
+               const Plan& plan,
+               const std::function<void()>& pulse,
+               ProbeResult& result) {
+  const JobSpec& spec = config.spec;
+  Model model(spec.model.config, {spec.sequence_len, attention_kind(plan.attention),
+                                  plan.gradient_checkpointing, pulse});
+  AdamW optimizer(model.layout().size(), model.layout().matrices_end());
+  initialize(model.layout(), spec.model.config.initializer_range, spec.seed, model.weights());
+  const MicroBatch batch =
+      made_up_batch(plan.micro_batch_size * spec.sequence_len, spec.model.config.vocab_size);
+  for (int step = 0; step < kSteps; ++step) {
+    const auto begin = std::chrono::steady_clock::now();
+    model.forward_backward(batch, 1.0 / static_cast<double>(batch.ids.numel()));
+    const double seconds = seconds_since(begin);
+    const bool better = step <= 1 || seconds < result.seconds_per_micro_batch;
+    if (better) result.seconds_per_micro_batch = seconds;
+    optimizer.update(model.weights(), model.gradients(), {.learning_rate = spec.learning_rate});
+    if (step > 0 && seconds > kLongStep) break;
+  }
+}
+
+ProbeResult measure(const RunConfig& config, const Plan& plan, const std::function<void()>& pulse) {
+  ProbeResult result;
+  result.micro_batch_size = plan.micro_batch_size;
+  result.gradient_checkpointing = plan.gradient_checkpointing;
+  device_memory::release_kept_blocks();
+  device_memory::reset_peak();
+  try {
+    run_steps(config, plan, pulse, result);
+  } catch (const c10::OutOfMemoryError&) {
+    result.oom = true;
+    result.seconds_per_micro_batch = 0;
+  }
+  result.memory = device_memory::peak_by_cause();
+  result.peak_bytes = device_memory::peak_bytes();
+  return result;
+}
+
+// A plan that needs at least what another one ran out with.
+bool cannot_fit(const Plan& plan, const std::vector<ProbeResult>& results) {
+  return std::any_of(results.begin(), results.end(), [&](const ProbeResult& r) {
+    return r.oom && plan.micro_batch_size >= r.micro_batch_size &&
+           (r.gradient_checkpointing || !plan.gradient_checkpointing);
+  });
+}
+
+}  // namespace
+
+std::vector<ProbeResult> probe(const RunConfig& config,
+                               const std::function<void()>& pulse,
+                               const std::function<void(const ProbeResult&)>& tell) {
+  std::vector<ProbeResult> results;
+  size_t fitting = 0;
+  bool plain_fits = false;  // without checkpointing: always faster than with
+  for (const Plan& plan : config.candidates) {
+    if (fitting >= kEnough || (plain_fits && plan.gradient_checkpointing)) break;
+    if (cannot_fit(plan, results)) continue;
+    results.push_back(measure(config, plan, pulse));
+    const ProbeResult& result = results.back();
+    tell(result);
+    if (result.oom) continue;
+    ++fitting;
+    plain_fits |= !result.gradient_checkpointing;
+  }
+  return results;
+}
+
+}  // namespace llmctl

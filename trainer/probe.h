@@ -1,0 +1,19 @@
+// The probe: which plans of RunConfig.candidates really fit, and how fast they are. Each candidate
+// is a few real steps on a full batch of made-up tokens (sequences are always full, so any batch is
+// the worst one), from empty memory. Running out is an outcome, not an error. Stops when the rest
+// cannot be better.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "core/run_config.h"
+
+namespace llmctl {
+
+// Results in the order tried. `pulse` is called all along.
+std::vector<ProbeResult> probe(const RunConfig& config,
+                               const std::function<void()>& pulse,
+                               const std::function<void(const ProbeResult&)>& tell);
+
+}  // namespace llmctl

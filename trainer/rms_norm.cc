@@ -1,0 +1,111 @@
+#include "trainer/rms_norm.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "trainer/simd.h"
+
+namespace llmctl {
+namespace {
+
+// Parts that the rows are cut into for sums over rows: a constant, so that the order of additions
+// is the same for any number of threads.
+constexpr int64_t kParts = 32;
+constexpr int64_t kGrain = 16'384;  // elements worth a thread
+
+int64_t row_grain(int64_t width) {
+  return std::max<int64_t>(1, kGrain / width);
+}
+
+SIMD_CLONES float sum_of_squares(const float* x, int64_t width) {
+  float sum = 0;
+  for (int64_t i = 0; i < width; ++i) sum += x[i] * x[i];
+  return sum;
+}
+
+SIMD_CLONES void add(float* x, const float* delta, int64_t width) {
+  for (int64_t i = 0; i < width; ++i) x[i] += delta[i];
+}
+
+SIMD_CLONES void scale(const float* x, float r, const float* w, float* y, int64_t width) {
+  for (int64_t i = 0; i < width; ++i) y[i] = x[i] * r * w[i];
+}
+
+SIMD_CLONES void row_backward(
+    const float* dy, const float* x, float r, const float* w, float* dx, float* dw, int64_t width) {
+  float dot = 0;
+  for (int64_t i = 0; i < width; ++i) dot += dy[i] * w[i] * x[i];
+  const float c = dot * r * r / static_cast<float>(width);
+  for (int64_t i = 0; i < width; ++i) {
+    dx[i] += r * (dy[i] * w[i] - x[i] * c);
+    dw[i] += dy[i] * x[i] * r;
+  }
+}
+
+Normed normalize(
+    float* x, const float* delta, const at::Tensor& like, const at::Tensor& w, double eps) {
+  const int64_t rows = like.size(0), width = like.size(1);
+  Normed out = {at::empty_like(like), at::empty({rows}, like.options())};
+  float* y = out.y.mutable_data_ptr<float>();
+  float* inverse_rms = out.inverse_rms.mutable_data_ptr<float>();
+  const auto* weight = w.const_data_ptr<float>();
+  at::parallel_for(0, rows, row_grain(width), [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      float* from = x + row * width;
+      if (delta != nullptr) add(from, delta + row * width, width);
+      const double mean = sum_of_squares(from, width) / static_cast<double>(width);
+      inverse_rms[row] = static_cast<float>(1.0 / std::sqrt(mean + eps));
+      scale(from, inverse_rms[row], weight, y + row * width, width);
+    }
+  });
+  return out;
+}
+
+}  // namespace
+
+Normed rms_norm(const at::Tensor& x, const at::Tensor& w, double eps) {
+  return normalize(const_cast<float*>(x.const_data_ptr<float>()), nullptr, x, w, eps);
+}
+
+Normed add_rms_norm(at::Tensor& x, const at::Tensor& delta, const at::Tensor& w, double eps) {
+  return normalize(x.mutable_data_ptr<float>(), delta.const_data_ptr<float>(), x, w, eps);
+}
+
+at::Tensor rms_norm_again(const at::Tensor& x, const at::Tensor& inverse_rms, const at::Tensor& w) {
+  const int64_t rows = x.size(0), width = x.size(1);
+  at::Tensor out = at::empty_like(x);
+  const auto *from = x.const_data_ptr<float>(), *r = inverse_rms.const_data_ptr<float>(),
+             *weight = w.const_data_ptr<float>();
+  float* y = out.mutable_data_ptr<float>();
+  at::parallel_for(0, rows, row_grain(width), [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      scale(from + row * width, r[row], weight, y + row * width, width);
+    }
+  });
+  return out;
+}
+
+void rms_norm_backward(const at::Tensor& dy,
+                       const at::Tensor& x,
+                       const at::Tensor& inverse_rms,
+                       const at::Tensor& w,
+                       at::Tensor& dx,
+                       at::Tensor& dw) {
+  const int64_t rows = x.size(0), width = x.size(1);
+  const int64_t part_rows = (rows + kParts - 1) / kParts;
+  const at::Tensor parts = at::zeros({kParts, width}, x.options());
+  const auto *in = x.const_data_ptr<float>(), *r = inverse_rms.const_data_ptr<float>(),
+             *weight = w.const_data_ptr<float>(), *grad = dy.const_data_ptr<float>();
+  auto *out = dx.mutable_data_ptr<float>(), *sums = parts.mutable_data_ptr<float>();
+  at::parallel_for(0, kParts, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin * part_rows; row < std::min(rows, end * part_rows); ++row) {
+      row_backward(grad + row * width, in + row * width, r[row], weight, out + row * width,
+                   sums + row / part_rows * width, width);
+    }
+  });
+  for (int64_t part = 0; part < kParts; ++part) {
+    add(dw.mutable_data_ptr<float>(), sums + part * width, width);
+  }
+}
+
+}  // namespace llmctl

@@ -1,0 +1,108 @@
+#include "trainer/rope.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "trainer/simd.h"
+
+namespace llmctl {
+namespace {
+
+constexpr int64_t kGrain = 8'192;  // elements worth a thread
+
+int64_t row_grain(const AttentionShape& shape) {
+  return std::max<int64_t>(1, kGrain / shape.row());
+}
+
+SIMD_CLONES void turn(float* head, const float* cosine, const float* sine, int64_t half) {
+  for (int64_t i = 0; i < half; ++i) {
+    const float a = head[i], b = head[i + half];
+    head[i] = a * cosine[i] - b * sine[i];
+    head[i + half] = b * cosine[i] + a * sine[i];
+  }
+}
+
+SIMD_CLONES void turn_back(
+    const float* from, float* to, const float* cosine, const float* sine, int64_t half) {
+  for (int64_t i = 0; i < half; ++i) {
+    const float a = from[i], b = from[i + half];
+    to[i] = a * cosine[i] + b * sine[i];
+    to[i + half] = b * cosine[i] - a * sine[i];
+  }
+}
+
+// A [B, heads, S, D] tensor addressed by token and head.
+struct HeadReader {
+  explicit HeadReader(const at::Tensor& t)
+      : data(t.const_data_ptr<float>()), batch(t.stride(0)), head(t.stride(1)), row(t.stride(2)) {}
+  const float* at(int64_t b, int64_t h, int64_t s) const {
+    return data + b * batch + h * head + s * row;
+  }
+  const float* data;
+  int64_t batch, head, row;
+};
+
+}  // namespace
+
+RotaryTable rotary_table(int64_t positions, int64_t head_dim, double theta) {
+  const int64_t half = head_dim / 2;
+  RotaryTable table = {at::empty({positions, half}, at::kFloat),
+                       at::empty({positions, half}, at::kFloat)};
+  auto *cosine = table.cosine.mutable_data_ptr<float>(),
+       *sine = table.sine.mutable_data_ptr<float>();
+  for (int64_t p = 0; p < positions; ++p) {
+    for (int64_t i = 0; i < half; ++i) {
+      const double exponent = -2.0 * static_cast<double>(i) / static_cast<double>(head_dim);
+      const double angle = static_cast<double>(p) * std::pow(theta, exponent);
+      cosine[p * half + i] = static_cast<float>(std::cos(angle));
+      sine[p * half + i] = static_cast<float>(std::sin(angle));
+    }
+  }
+  return table;
+}
+
+void rotate(at::Tensor& qkv,
+            const AttentionShape& shape,
+            const RotaryTable& table,
+            int64_t first_position) {
+  const int64_t half = shape.head_dim / 2;
+  const auto *cosine = table.cosine.const_data_ptr<float>(),
+             *sine = table.sine.const_data_ptr<float>();
+  float* rows = qkv.mutable_data_ptr<float>();
+  at::parallel_for(0, qkv.size(0), row_grain(shape), [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t) {
+      const int64_t angles = (first_position + t % shape.sequence) * half;
+      for (int64_t h = 0; h < shape.heads + shape.kv_heads; ++h) {
+        turn(rows + t * shape.row() + h * shape.head_dim, cosine + angles, sine + angles, half);
+      }
+    }
+  });
+}
+
+void rotate_back(const AttentionGradient& grad,
+                 const AttentionShape& shape,
+                 const RotaryTable& table,
+                 at::Tensor& dqkv) {
+  const int64_t dim = shape.head_dim, half = dim / 2;
+  const auto *cosine = table.cosine.const_data_ptr<float>(),
+             *sine = table.sine.const_data_ptr<float>();
+  const HeadReader q(grad.q), k(grad.k), v(grad.v);
+  float* rows = dqkv.mutable_data_ptr<float>();
+  at::parallel_for(0, dqkv.size(0), row_grain(shape), [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t) {
+      const int64_t b = t / shape.sequence, s = t % shape.sequence;
+      const float *c = cosine + s * half, *n = sine + s * half;
+      float* to = rows + t * shape.row();
+      for (int64_t h = 0; h < shape.heads; ++h, to += dim) turn_back(q.at(b, h, s), to, c, n, half);
+      for (int64_t h = 0; h < shape.kv_heads; ++h, to += dim) {
+        turn_back(k.at(b, h, s), to, c, n, half);
+      }
+      for (int64_t h = 0; h < shape.kv_heads; ++h, to += dim) {
+        std::memcpy(to, v.at(b, h, s), static_cast<size_t>(dim) * sizeof(float));
+      }
+    }
+  });
+}
+
+}  // namespace llmctl

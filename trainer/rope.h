@@ -1,0 +1,26 @@
+// Rotary position embedding (Su et al., arXiv 2104.09864) in Hugging Face's half-split layout: the
+// pair (i, i + D/2) of a head is turned by position * theta^(-2i/D). In place on the q and k heads
+// of the fused projection; the gradient is turned back while it is gathered into one row.
+#pragma once
+
+#include "trainer/attention.h"
+
+namespace llmctl {
+
+struct RotaryTable {
+  at::Tensor cosine, sine;  // [positions, D/2]
+};
+RotaryTable rotary_table(int64_t positions, int64_t head_dim, double theta);
+
+// Row t of qkv stands at `first_position + t mod shape.sequence`.
+void rotate(at::Tensor& qkv,
+            const AttentionShape& shape,
+            const RotaryTable& table,
+            int64_t first_position = 0);
+// Writes dq, dk (turned back) and dv into the rows of dqkv [T, shape.row()].
+void rotate_back(const AttentionGradient& grad,
+                 const AttentionShape& shape,
+                 const RotaryTable& table,
+                 at::Tensor& dqkv);
+
+}  // namespace llmctl

@@ -1,0 +1,41 @@
+// What a training run is between two steps, and its form in a checkpoint: weights under Hugging
+// Face's names, both moments under "optimizer.<moment>.<name>", and state.json. Saving and loading
+// give back every bit; a checkpoint of another model, data or batch is refused.
+#pragma once
+
+#include "core/job_spec.h"
+#include "trainer/adamw.h"
+#include "trainer/checkpoint.h"
+#include "trainer/model.h"
+
+namespace llmctl {
+
+struct TrainState {
+  int64_t step = 0;  // optimizer steps done, skipped ones included; decides the data position
+  int64_t tokens = 0;
+  int64_t nonfinite_steps = 0;         // skipped so far
+  int64_t nonfinite_steps_in_row = 0;  // up to this step
+  Millis elapsed_ms = 0;               // spent in steps, all attempts
+  double loss = 0, eval_loss = 0;      // NaN: none yet
+};
+
+struct RunIdentity {  // must be the same when a run goes on
+  JobSpec spec;
+  std::string data_hash;  // Batches::content_hash()
+};
+
+// Views of the live buffers: save before the next step.
+CheckpointContent checkpoint_content(int64_t epoch,
+                                     const TrainState& state,
+                                     const RunIdentity& identity,
+                                     Model& model,
+                                     AdamW& optimizer);
+// Fills model, optimizer and state. failed_precondition names what differs.
+Result<TrainState> restore(const Checkpoint& checkpoint,
+                           const RunIdentity& identity,
+                           Model& model,
+                           AdamW& optimizer);
+// Weights only, for generating.
+Status restore_weights(const Checkpoint& checkpoint, Model& model);
+
+}  // namespace llmctl
