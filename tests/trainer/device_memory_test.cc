@@ -1,0 +1,142 @@
+#include "trainer/device_memory.h"
+
+#include <c10/util/Exception.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "core/memory_model.h"
+#include "tests/trainer/sample_model.h"
+#include "trainer/adamw.h"
+
+namespace llmctl {
+namespace {
+
+const bool installed = [] {  // for all tests of this program
+  device_memory::install();
+  return true;
+}();
+
+constexpr Bytes kMiB = 1 << 20;
+
+class DeviceMemory : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_TRUE(installed);
+    device_memory::release_kept_blocks();
+    device_memory::reset_peak();
+    before_ = device_memory::live_bytes();
+  }
+  void TearDown() override { device_memory::set_cap(0); }
+  static at::Tensor mebibytes(int64_t n) { return at::empty({n * kMiB}, at::kByte); }
+  Bytes before_ = 0;
+};
+
+TEST_F(DeviceMemory, CountsEachTensorUnderTheCauseOfItsScope) {
+  const MemoryByCause base = device_memory::peak_by_cause();
+  at::Tensor a, b, c;
+  {
+    const CauseScope outer(Cause::activations);
+    a = mebibytes(3);
+    {
+      const CauseScope inner(Cause::logits);
+      b = mebibytes(5);
+    }
+    c = mebibytes(1);
+  }
+  EXPECT_EQ(device_memory::live_bytes() - before_, 9 * kMiB);
+  b.reset();
+  EXPECT_EQ(device_memory::live_bytes() - before_, 4 * kMiB);
+  const MemoryByCause peak = device_memory::peak_by_cause();
+  EXPECT_EQ(peak.activations - base.activations, 4 * kMiB);
+  EXPECT_EQ(peak.logits - base.logits, 5 * kMiB);
+  EXPECT_EQ(peak.total(), device_memory::peak_bytes());
+}
+
+TEST_F(DeviceMemory, RefusesWhatTheCapDoesNotAllow) {
+  device_memory::set_cap(before_ + 10 * kMiB);
+  const at::Tensor fits = mebibytes(8);
+  EXPECT_THROW(mebibytes(3), c10::OutOfMemoryError);
+  EXPECT_EQ(device_memory::live_bytes() - before_, 8 * kMiB);
+  EXPECT_NO_THROW(mebibytes(2));
+}
+
+TEST_F(DeviceMemory, LetsGoOfKeptBlocksBeforeItRefuses) {
+  device_memory::set_cap(before_ + 10 * kMiB);
+  { const at::Tensor kept = mebibytes(9); }
+  EXPECT_NO_THROW(mebibytes(10)) << "a kept block of another size stood in the way";
+}
+
+TEST_F(DeviceMemory, GivesAFreedBlockToTheNextRequestOfItsSize) {
+  const void* first = mebibytes(7).const_data_ptr();
+  EXPECT_EQ(mebibytes(7).const_data_ptr(), first);
+}
+
+struct Shape {
+  const char* name;
+  int64_t vocab, hidden, layers, heads, kv_heads, sequence, micro_batch;
+  bool checkpointing, tied;
+  int64_t head_dim = 0;  // 0: hidden / heads
+  const char* attention = "sdpa";
+};
+void PrintTo(const Shape& s, std::ostream* out) {
+  *out << s.name;
+}
+class Prediction : public ::testing::TestWithParam<Shape> {};
+
+MemoryByCause measured(const FitQuestion& q) {
+  device_memory::release_kept_blocks();
+  device_memory::reset_peak();
+  Model model(q.model,
+              {q.sequence_len, attention_kind(q.attention), q.gradient_checkpointing, [] {}});
+  AdamW optimizer(model.layout().size(), model.layout().matrices_end());
+  initialize(model.layout(), 0.02, 1, model.weights());
+  const MicroBatch batch = {at::zeros({q.micro_batch_size * q.sequence_len}, at::kInt),
+                            at::ones({q.micro_batch_size * q.sequence_len}, at::kInt)};
+  for (int step = 0; step < 2; ++step) {
+    model.forward_backward(batch, 1e-3);
+    optimizer.update(model.weights(), model.gradients(), {.learning_rate = 1e-3});
+  }
+  return device_memory::peak_by_cause();
+}
+
+TEST_P(Prediction, IsWithinATenthOfWhatIsMeasured) {
+  const Shape& s = GetParam();
+  FitQuestion q;
+  q.model.vocab_size = s.vocab;
+  q.model.hidden_size = s.hidden;
+  q.model.num_hidden_layers = s.layers;
+  q.model.num_attention_heads = s.heads;
+  q.model.num_key_value_heads = s.kv_heads;
+  q.model.tie_word_embeddings = s.tied;
+  q.model.head_dim = s.head_dim;
+  q.attention = s.attention;
+  q.model = resolved(q.model, 0, s.sequence);
+  q.sequence_len = s.sequence;
+  q.micro_batch_size = s.micro_batch;
+  q.gradient_checkpointing = s.checkpointing;
+  const MemoryByCause want = measured(q), got = predict_memory(q);
+  const auto real = static_cast<double>(want.total());
+  EXPECT_NEAR(static_cast<double>(got.total()), real, 0.1 * real)
+      << "predicted " << to_json(got) << "\nmeasured  " << to_json(want);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Shapes,
+    Prediction,
+    ::testing::Values(Shape{"tiny", 257, 64, 2, 4, 4, 32, 2, false, true},
+                      Shape{"long", 257, 128, 4, 4, 2, 512, 4, false, true},
+                      Shape{"long_checkpointed", 257, 128, 4, 4, 2, 512, 4, true, true},
+                      Shape{"wide_vocabulary", 16'384, 128, 2, 4, 2, 128, 4, false, true},
+                      Shape{"untied", 8'192, 256, 3, 8, 4, 128, 4, false, false},
+                      Shape{"deep_checkpointed", 1'024, 192, 12, 6, 2, 256, 4, true, false},
+                      // Attention's backward is the peak of these.
+                      Shape{"wide_heads", 257, 64, 2, 8, 8, 256, 4, false, true, 64},
+                      Shape{"wide_heads_grouped", 257, 64, 2, 8, 2, 256, 4, true, true, 64},
+                      Shape{"manual", 257, 64, 2, 4, 2, 256, 2, false, true, 0, "manual"},
+                      Shape{"manual_checkpointed", 257, 64, 3, 4, 4, 256, 2, true, true, 0,
+                            "manual"}),
+    [](const auto& c) { return std::string(c.param.name); });
+
+}  // namespace
+}  // namespace llmctl

@@ -1,0 +1,30 @@
+// A model small enough for double precision autograd, and batches for it.
+#pragma once
+
+#include "trainer/model.h"
+
+namespace llmctl {
+
+inline constexpr int64_t kSampleLength = 24;
+
+inline ModelConfig sample_config() {
+  ModelConfig config;
+  config.vocab_size = 77;
+  config.hidden_size = 48;
+  config.intermediate_size = 80;
+  config.num_hidden_layers = 3;
+  config.num_attention_heads = 4;
+  config.num_key_value_heads = 2;
+  return resolved(config, 0, kSampleLength);
+}
+
+inline MicroBatch sample_batch(int64_t sequences, uint64_t seed) {
+  const at::Tensor ids = at::arange(sequences * kSampleLength, at::kLong)
+                             .add_(static_cast<int64_t>(seed))
+                             .mul_(2'654'435'761)
+                             .remainder_(1'000'003)
+                             .remainder_(77);
+  return {ids.to(at::kInt), ids.mul(31).add_(7).remainder_(77).to(at::kInt)};
+}
+
+}  // namespace llmctl

@@ -1,0 +1,276 @@
+// Training runs of the real program: ended, killed, stopped, resumed, on one rank and on two.
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <cstring>
+
+#include "core/clock.h"
+#include "core/memory_model.h"
+#include "tests/trainer/scratch.h"
+#include "tests/trainer/trainer_process.h"
+#include "trainer/checkpoint.h"
+
+namespace llmctl {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string some_text() {
+  std::string text;
+  const char* words[] = {"loss ", "token ", "block ", "norm ", "rank ", "gate\n", "seed ", "step "};
+  for (uint32_t i = 0, state = 1; i < 8'000; ++i) {
+    state = state * 1'664'525 + 1'013'904'223;
+    text += words[state >> 29];
+  }
+  return text;
+}
+
+int free_port() {
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t bytes = sizeof address;
+  EXPECT_EQ(bind(fd, reinterpret_cast<sockaddr*>(&address), bytes), 0);
+  EXPECT_EQ(getsockname(fd, reinterpret_cast<sockaddr*>(&address), &bytes), 0);
+  close(fd);
+  return ntohs(address.sin_port);
+}
+
+class Training : public ::testing::Test {
+ protected:
+  void SetUp() override { write_file(scratch_.path() / "text.txt", some_text()); }
+
+  RunConfig config(const std::string& job, int64_t steps) const {
+    RunConfig config;
+    config.job_dir = scratch_.path() / job;
+    config.cache_dir = scratch_.path() / "cache";
+    config.threads = 1;
+    config.resume_scan = true;
+    JobSpec& spec = config.spec;
+    spec.name = job;
+    spec.datasets = {{scratch_.path() / "text.txt"}};
+    spec.sequence_len = 32;
+    spec.global_batch_size = 8;
+    spec.micro_batch_size = 4;
+    spec.gradient_checkpointing = false;
+    spec.max_steps = steps;
+    spec.tokenizer.vocab_size = 257;
+    ModelConfig& model = spec.model.config;
+    model.hidden_size = 64;
+    model.num_hidden_layers = 2;
+    model.num_attention_heads = 4;
+    model.num_key_value_heads = 2;
+    model = resolved(model, 257, spec.sequence_len);
+    config.plan = candidate_plans(spec, 0).front();
+    return config;
+  }
+  fs::path run_directory() { return scratch_.path() / ("run" + std::to_string(++runs_)); }
+
+  static std::vector<Checkpoint> checkpoints(const RunConfig& config) {
+    std::vector<Checkpoint> out;
+    for (const fs::path& path : list_checkpoints(fs::path(config.job_dir) / "checkpoints")) {
+      auto checkpoint = load_checkpoint(path);
+      EXPECT_TRUE(checkpoint.ok()) << path;
+      if (checkpoint.ok()) out.push_back(std::move(*checkpoint));
+    }
+    return out;
+  }
+  static std::string weights(const RunConfig& config) {  // of the newest checkpoint
+    const auto all = checkpoints(config);
+    return all.empty() ? "" : read_file(all.front().path / "rank-0.safetensors");
+  }
+  // Runs to the end, undisturbed.
+  std::string weights_after(const RunConfig& config) {
+    TrainerProcess process(config, run_directory());
+    EXPECT_EQ(process.wait_exit(), 0);
+    return weights(config);
+  }
+
+  Scratch scratch_;
+  int runs_ = 0;
+};
+
+TEST_F(Training, LearnsAndTellsEverythingOnTheWay) {
+  RunConfig run = config("job", 60);
+  run.spec.learning_rate = 3e-3;
+  run.spec.val_set_size = 0.1;
+  run.spec.datasets.clear();
+  for (int i = 0; i < 20; ++i) {
+    const fs::path file = scratch_.path() / ("part" + std::to_string(i) + ".txt");
+    write_file(file, some_text());
+    run.spec.datasets.push_back({file});
+  }
+  run.spec.sample_prompt = "loss ";
+  TrainerProcess process(run, run_directory());
+  ASSERT_EQ(process.wait_exit(), 0);
+  const auto steps = process.lines("step");
+  ASSERT_GE(steps.size(), 2u);
+  EXPECT_EQ(steps.back()["step"], 60);
+  EXPECT_EQ(steps.back()["steps"], 60);
+  EXPECT_EQ(steps.back()["tokens"], 60 * 8 * 32);
+  EXPECT_LT(steps.back()["loss"], 2.5);
+  EXPECT_EQ(process.lines("up").size(), 1u);
+  EXPECT_EQ(process.lines("memory").size(), 1u);
+  ASSERT_EQ(process.lines("eval").size(), 1u);
+  EXPECT_LT(process.lines("eval")[0]["loss"], 2.5);
+  ASSERT_EQ(process.lines("checkpoint").size(), 1u);
+  EXPECT_EQ(process.lines("checkpoint")[0]["step"], 60);
+  ASSERT_EQ(process.lines("sample").size(), 1u);
+  EXPECT_GT(process.lines("sample")[0]["text"].get<std::string>().size(), 20u);
+  EXPECT_EQ(process.lines().back()["outcome"], "done");
+
+  const std::string generate = std::string(LLMCTL_BIN_DIR) + "/llmctl-trainer generate " +
+                               checkpoints(run).front().path.string() +
+                               " --prompt 'loss ' --max-tokens 30 --temperature 0";
+  const ProgramOutput first = run_program(generate), again = run_program(generate);
+  EXPECT_EQ(first.code, 0);
+  EXPECT_GT(first.out.size(), 20u);
+  EXPECT_EQ(first.out, again.out);
+}
+
+TEST_F(Training, KilledAtAnyMomentResumesBitForBit) {
+  const std::string undisturbed = weights_after(config("calm", 40));
+  ASSERT_FALSE(undisturbed.empty());
+  RunConfig run = config("killed", 40);
+  run.spec.save_steps = 6;
+  for (const int64_t step : {3, 13, 22, 31}) {
+    TrainerProcess process(run, run_directory());
+    ASSERT_TRUE(process.wait_step(step));
+    process.signal(SIGKILL);
+    EXPECT_EQ(process.wait_exit(), 128 + SIGKILL);
+  }
+  TrainerProcess last(run, run_directory());
+  ASSERT_EQ(last.wait_exit(), 0);
+  EXPECT_TRUE(weights(run) == undisturbed) << "the resumed run ended with other bits";
+  EXPECT_LE(checkpoints(run).size(), 2u) << "save_total_limit is 2";
+}
+
+TEST_F(Training, AskedToLeaveSavesAndGoesOnLaterBitForBit) {
+  const std::string undisturbed = weights_after(config("calm", 400));
+  const RunConfig run = config("left", 400);
+  {
+    TrainerProcess process(run, run_directory());
+    ASSERT_TRUE(process.wait_step(5));
+    process.signal(SIGTERM);
+    EXPECT_EQ(process.wait_exit(), exit_code(Outcome::left));
+    EXPECT_EQ(process.lines().back()["outcome"], "left");
+    ASSERT_EQ(process.lines("checkpoint").size(), 1u);
+    EXPECT_LT(process.lines("checkpoint")[0]["step"], 400);
+  }
+  TrainerProcess rest(run, run_directory());
+  EXPECT_EQ(rest.wait_exit(), 0);
+  EXPECT_TRUE(weights(run) == undisturbed);
+}
+
+TEST_F(Training, SavesWhenAskedAndTrainsOn) {
+  TrainerProcess process(config("job", 3000), run_directory());
+  ASSERT_TRUE(process.wait_step(2));
+  process.signal(SIGUSR1);
+  EXPECT_TRUE(process.wait_line([](const auto& line) { return line["type"] == "checkpoint"; }));
+  const int64_t saved = process.lines("checkpoint")[0]["step"];
+  EXPECT_TRUE(process.wait_step(saved + 2));
+}
+
+TEST_F(Training, TwoRanksGiveTheWeightsOfOneWithAccumulation) {
+  const RunConfig alone = config("alone", 10);
+  weights_after(alone);
+  RunConfig first = config("gang", 10);
+  first.spec.resources.ranks = 2;
+  first.plan.gradient_accumulation_steps = 1;
+  first.world_size = 2;
+  first.master_port = free_port();
+  RunConfig second = first;
+  second.rank = 1;
+  TrainerProcess process0(first, run_directory()), process1(second, run_directory());
+  ASSERT_EQ(process0.wait_exit(), 0);
+  ASSERT_EQ(process1.wait_exit(), 0);
+  EXPECT_TRUE(process1.lines("checkpoint").empty());
+  const auto one = checkpoints(alone), two = checkpoints(first);
+  ASSERT_EQ(two.size(), 1u);
+  for (const TensorView& want : one[0].shards.at("rank-0").tensors()) {
+    if (want.name.rfind("optimizer.", 0) == 0) continue;
+    const auto* a = reinterpret_cast<const float*>(want.bytes.data());
+    const auto* b = reinterpret_cast<const float*>(two[0].find(want.name)->bytes.data());
+    double difference = 0, size = 0;
+    for (size_t i = 0; i < want.bytes.size() / sizeof(float); ++i) {
+      difference += std::pow(a[i] - b[i], 2);
+      size += std::pow(a[i], 2);
+    }
+    EXPECT_LE(std::sqrt(difference), 1e-3 * std::sqrt(size)) << want.name;
+  }
+}
+
+TEST_F(Training, WaitsWhileItsLeaseHasPassed) {
+  const fs::path directory = run_directory();
+  const auto write_lease = [&](Millis until) {
+    char bytes[8];
+    std::memcpy(bytes, &until, sizeof bytes);
+    write_file(directory / "lease", {bytes, sizeof bytes});
+  };
+  write_lease(1);
+  TrainerProcess process(config("job", 5), directory);
+  ASSERT_TRUE(process.wait_line([](const auto& line) { return line["type"] == "up"; }));
+  usleep(300'000);
+  EXPECT_TRUE(process.lines("step").empty()) << "it stepped without a lease";
+  write_lease(SystemClock().boot_ms() + 3'600'000);
+  EXPECT_EQ(process.wait_exit(), 0);
+  EXPECT_EQ(process.lines("step").back()["step"], 5);
+}
+
+TEST_F(Training, GivesUpAfterTooManyStepsThatAreNotFinite) {
+  RunConfig run = config("job", 50);
+  run.spec.learning_rate = 1e14;  // with this decay weights overflow within a few steps
+  run.spec.weight_decay = 10;
+  run.spec.nonfinite_limit = 4;
+  TrainerProcess process(run, run_directory());
+  EXPECT_EQ(process.wait_exit(), exit_code(Outcome::nonfinite));
+  EXPECT_EQ(process.lines("step").back()["nonfinite_steps"], 4);
+  EXPECT_TRUE(process.lines("checkpoint").empty());
+}
+
+TEST_F(Training, SaysWhenItRunsOutOfMemory) {
+  RunConfig run = config("job", 5);
+  run.memory_cap_bytes = 2 << 20;
+  TrainerProcess process(run, run_directory());
+  EXPECT_EQ(process.wait_exit(), exit_code(Outcome::oom));
+  EXPECT_NE(process.lines().back()["detail"].get<std::string>().find("cap 2.0 MiB"),
+            std::string::npos);
+}
+
+TEST_F(Training, RefusesToGoOnWithOtherText) {
+  const RunConfig run = config("job", 5);
+  weights_after(run);
+  write_file(scratch_.path() / "text.txt", some_text() + "more");
+  RunConfig longer = run;
+  longer.spec.max_steps = 10;
+  TrainerProcess process(longer, run_directory());
+  EXPECT_EQ(process.wait_exit(), exit_code(Outcome::bad_input));
+}
+
+TEST_F(Training, FallsBackFromACorruptCheckpoint) {
+  RunConfig run = config("job", 12);
+  run.spec.lr_scheduler = "constant";
+  RunConfig calm = config("calm", 20);
+  calm.spec.lr_scheduler = "constant";
+  const std::string undisturbed = weights_after(calm);
+  run.spec.save_steps = 6;
+  weights_after(run);
+  const fs::path newest = checkpoints(run).front().path;
+  std::string bytes = read_file(newest / "rank-0.safetensors");
+  bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
+  write_file(newest / "rank-0.safetensors", bytes);
+  run.spec.max_steps = 20;
+  TrainerProcess process(run, run_directory());
+  EXPECT_EQ(process.wait_exit(), 0);
+  EXPECT_TRUE(weights(run) == undisturbed);
+  ASSERT_FALSE(process.lines("checkpoint_removed").empty());
+  EXPECT_EQ(process.lines("checkpoint_removed")[0]["corrupt"], true);
+}
+
+}  // namespace
+}  // namespace llmctl
