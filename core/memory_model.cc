@@ -54,18 +54,21 @@ static std::vector<Moment> moments(const Widths& w, const FitQuestion& q) {
   const double all = again ? (layers - 1) * w.hidden + block : layers * block;
   const double inputs = again ? layers * w.hidden : layers * block;  // once forward is through
   const double gradient = w.hidden;
-  const double scores =
-      q.attention == "manual" ? 4 * w.heads * static_cast<double>(q.sequence_len) : 0;
+  // The gradients of attention's output, q, k and v; the plain formula repeats k and v for each
+  // query head and has whole score matrices.
+  const double attention =
+      q.attention == "manual"
+          ? 6 * w.query + 4 * w.heads * static_cast<double>(q.sequence_len)
+          : 2 * w.query + 2 * w.key_value;
   return {
       // The last block's forward: its MLP's product and its output. With checkpointing the same
       // block runs again beside the gradient that waits for it.
       {.activations = all + w.mlp + w.hidden + (again ? gradient : 0)},
       // The loss: the last residual stream and its norm, and one chunk of logits.
       {.activations = inputs + 2 * w.hidden + 1, .logits = true},
-      // The last block's backward: first its MLP, then, with the MLP's part gone, its attention,
-      // whose gradients are written per query head.
+      // The last block's backward: first its MLP, then, with the MLP's part gone, its attention.
       {.activations = all + gradient, .workspace = std::max(w.mlp, w.hidden)},
-      {.activations = all + gradient - 2 * w.mlp - w.hidden, .workspace = 6 * w.query + scores},
+      {.activations = all + gradient - 2 * w.mlp - w.hidden, .workspace = attention},
   };
 }
 
