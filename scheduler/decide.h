@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "core/limits.h"
 #include "core/run_config.h"
 #include "scheduler/input.h"
 #include "scheduler/state.h"

@@ -2,15 +2,17 @@
 
 #include <CLI/CLI.hpp>
 
+#include "core/version.h"
+
 namespace llmctl {
 
 std::optional<Options> parse_options(int argc, const char* const* argv, int& exit_code) {
   Options options;
   AccessOptions& access = options.server.access;
   access.listen = "127.0.0.1:0";
-  options.server.version = LLMCTL_VERSION;
+  options.server.version = kVersion;
   CLI::App app("llmctl-scheduler: queues, fits and places training jobs, and keeps them safe");
-  app.set_version_flag("--version", std::string("llmctl-scheduler ") + LLMCTL_VERSION);
+  app.set_version_flag("--version", std::string("llmctl-scheduler ") + kVersion);
   app.add_option("--data-dir", options.data_dir, "Where the store lives; one scheduler per folder")
       ->required();
   app.add_option("--listen", access.listen, "HOST:PORT of the API; port 0 takes a free one")
