@@ -43,6 +43,7 @@ void Index::note(const Job& job) {
   if (job.state == JobState::recovering) recovering.insert(job.id);
   if (!job.attempt) return;
   live.insert(job.id);
+  if (job.attempt->stop_checkpoint) leaving.insert(job.id);
   if (job.attempt->kind == AttemptKind::probe) ++probing[job.fit_key];
 }
 
@@ -60,6 +61,7 @@ void Index::forget(const Job& job) {
   recovering.erase(job.id);
   if (!job.attempt) return;
   live.erase(job.id);
+  leaving.erase(job.id);
   if (job.attempt->kind == AttemptKind::probe) {
     const auto count = probing.find(job.fit_key);
     if (--count->second == 0) probing.erase(count);

@@ -59,6 +59,7 @@ struct Index {
   std::map<Need, std::set<QueueKey>> queue;  // queued jobs whose last attempt is gone
   std::set<QueueKey> heads;                  // the first of each need
   std::set<JobId> live;                      // have an attempt
+  std::set<JobId> leaving;                   // asked to checkpoint and leave
   std::set<JobId> recovering;
   std::map<std::string, int> probing;  // live probes by fit_key
   std::map<WorkerId, WorkerLoad> loads;

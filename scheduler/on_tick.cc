@@ -25,7 +25,7 @@ void lose_silent_workers(Turn& turn) {
 }
 
 void kill_those_that_do_not_leave(Turn& turn) {
-  for (const JobId id : turn.state.index.live) {
+  for (const JobId id : turn.state.index.leaving) {
     const Job* job = turn.job(id);
     if (job == nullptr || !job->attempt || !job->attempt->stop_checkpoint) continue;
     const Attempt& attempt = *job->attempt;
