@@ -73,8 +73,8 @@ static constexpr const char* kIntro = R"(# The job file
 
 <!-- Generated from core/job_fields.cc by `llmctl schema --markdown`; a test keeps it current. -->
 
-A job file is YAML (or JSON) of at most 1 MiB. Required are `model`, `datasets` and one of `max_steps`,
-`max_tokens`, `num_epochs`, `max_duration`; everything else has the default shown here.
+A job file is YAML (or JSON) of at most 1 MiB. Required are `model`, `datasets` and one of
+`max_steps`, `max_tokens`, `num_epochs`, `max_duration`; everything else has the default shown here.
 
 ```yaml
 name: shakespeare
@@ -88,11 +88,11 @@ learning_rate: 1e-3
 val_set_size: 0.05
 ```
 
-Paths are relative to the job file. Sizes are written `24GiB` or `24GB`, durations `8h30m`, numbers `1e-4` or
-`1_000_000`. `auto` leaves a choice to llmctl. All errors are reported at once, as
-`job.yaml:12:7: learning_rate: expected number > 0 and <= 10, got "fast"`. What YAML readers disagree on is
-refused with the fix: duplicate keys, merge keys (`<<`), `010`, an unquoted `yes` where text or a boolean is
-wanted, several documents in one file.
+Paths are relative to the job file. Sizes are written `24GiB` or `24GB`, durations `8h30m`, numbers
+`1e-4` or `1_000_000`. `auto` leaves a choice to llmctl. All errors are reported at once, as
+`job.yaml:12:7: learning_rate: expected number > 0, got "fast"`. What YAML readers disagree on is
+refused with the fix: duplicate keys, merge keys (`<<`), `010`, an unquoted `yes` where text or a
+boolean is wanted, several documents in one file.
 
 )";
 

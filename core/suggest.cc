@@ -29,6 +29,9 @@ std::string did_you_mean(std::string_view wrong, const std::vector<std::string_v
   std::string_view best;
   size_t best_distance = wrong.size() / 3 + 1;
   for (std::string_view name : known) {
+    const size_t difference =
+        wrong.size() < name.size() ? name.size() - wrong.size() : wrong.size() - name.size();
+    if (difference >= best_distance) continue;  // the distance is at least that
     const size_t distance = edit_distance(wrong, name);
     if (distance < best_distance) {
       best = name;
