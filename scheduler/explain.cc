@@ -114,7 +114,13 @@ Explanation explain_queued(const State& state, const Job& job, const SchedulerCo
         {},
         "it is placed when that probe ends"};
   }
-  const Placement placement = place(state, job, config);
+  Job fitted = job;  // as the next pass will see it
+  const std::optional<Plan> known = plan_from_profiles(state, job, config);
+  if (!job.fitted && known) {
+    fitted.plan = *known;
+    fitted.fitted = true;
+  }
+  const Placement placement = place(state, fitted, config);
   if (const auto* refusals = std::get_if<std::vector<Refusal>>(&placement)) {
     return explain_refusals(state, job, *refusals);
   }

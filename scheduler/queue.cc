@@ -31,8 +31,7 @@ class Pass {
       const Job* job = turn_.job(key.job);
       if (job == nullptr || job->state != JobState::queued || job->attempt) continue;
       const Need need = need_of(*job);
-      // A job that this pass fitted leaves its group as one that was placed does.
-      if (consider(key.job) || need_of(*turn_.job(key.job)) != need) follow(need, key);
+      if (consider(*job)) follow(need, key);
     }
   }
 
@@ -62,27 +61,29 @@ class Pass {
     return waiting != nullptr && supply_.rivals(*waiting, job);
   }
 
-  // True: placed.
-  bool consider(JobId id) {
-    if (held(*turn_.job(id))) return false;
-    if (!turn_.job(id)->fitted && !fit(id)) return false;
-    const Job& job = *turn_.job(id);
+  // True: placed. A plan that earlier jobs have measured is told only with the grant: until then
+  // the job stays with those like it.
+  bool consider(const Job& job) {
+    if (held(job)) return false;
+    if (job.fitted) return place(job, nullptr);
+    // Another job's probe measures for this one too.
+    if (index_.probing.contains(job.fit_key) || probing_.contains(job.fit_key)) return false;
+    const std::optional<Plan> plan = plan_from_profiles(turn_.state, job, turn_.config);
+    if (!plan) return place(job, nullptr);
+    Job fitted = job;
+    fitted.plan = *plan;
+    fitted.fitted = true;
+    return place(fitted, &*plan);
+  }
+
+  bool place(const Job& job, const Plan* news) {
     std::optional<std::vector<Grant>> grants = supply_.take(job, turn_.config);
     if (!grants) {
       refused(job);
       return false;
     }
+    if (news != nullptr) turn_.tell(job.id, JobPlanned{*news});
     grant(job, *std::move(grants));
-    return true;
-  }
-
-  // False: another job's probe measures for this one too, so it waits. A probe that could never
-  // start stays queued; explain() says what is missing.
-  bool fit(JobId id) {
-    const Job& job = *turn_.job(id);
-    if (index_.probing.contains(job.fit_key) || probing_.contains(job.fit_key)) return false;
-    const std::optional<Plan> plan = plan_from_profiles(turn_.state, job, turn_.config);
-    if (plan) turn_.tell(id, JobPlanned{*plan});
     return true;
   }
 
