@@ -25,7 +25,10 @@ Saver::Saver(const RunConfig& config, const Lease& lease, Reporter& report)
       epoch_(config.epoch) {}
 
 Result<std::optional<Checkpoint>> Saver::newest() {
-  std::vector<fs::path> candidates(config_.resume.begin(), config_.resume.end());
+  std::vector<fs::path> candidates;
+  for (const std::string& path : config_.resume) {
+    candidates.push_back(fs::path(config_.job_dir) / path);
+  }
   if (config_.resume_scan) {
     candidates = list_checkpoints(checkpoints_);
     // By hand nobody counts attempts; a fresh epoch keeps names from colliding.
