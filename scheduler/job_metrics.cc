@@ -9,8 +9,8 @@
 namespace llmctl {
 namespace {
 
-constexpr size_t kJobsWithSeries = 1'000;     // about 40 lines each: a page of a few MiB at most
-constexpr Millis kKeepEnded = 5 * 60 * 1000;  // at least two scrapes of any usual interval
+constexpr size_t kJobsWithSeries = 1'000;  // about 40 lines each: a page of a few MiB at most
+constexpr Millis kKeepEnded = 300'000;     // at least two scrapes of any usual interval
 constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
 
 struct ProgressGauge {

@@ -72,9 +72,9 @@ struct Banned {
   std::string_view instead;
 };
 const std::vector<Banned> kBanned = {
-    {R"(\bsystem_clock\b)", {"core/clock.cc", "cli/client.cc"}, "the Clock seam"},
+    {R"(\bsystem_clock\b)", {"core/clock.cc", "cli/client.cc", "tests/"}, "the Clock seam"},
     {R"(\bsleep_for\b|\busleep\()",
-     {"tests/", "cli/process.cc"},
+     {"tests/", "bench/", "cli/process.cc", "trainer/lease.cc"},
      "a condition or poll() to wait on"},
     {R"(\bstd::thread\b(?!::))", {"tests/", "bench/"}, "std::jthread in a file of the list"},
     {R"(\bstd::jthread\b)",
