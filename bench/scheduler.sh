@@ -50,6 +50,7 @@ bench_llmctl() {
   start_scheduler restart
   "$bin/scheduler_bench" fill "$address" 10000
   kill -9 "$scheduler"
+  wait "$scheduler" 2>/dev/null || true # bash would say "Killed"
   local begin
   begin=$(now_ms)
   start_scheduler restart

@@ -226,7 +226,7 @@ class FleetSession final : public grpc::ServerBidiReactor<v1::WorkerMessage, v1:
 
   // `then` runs here, on the streams thread, once the input was applied and is durable.
   template <class Then>
-  void post(InputBody input, Then then) {
+  void post(InputBody&& input, Then then) {
     ++in_flight_;
     auto self = self_;
     const bool posted = hub_.edges_.loop.post(
