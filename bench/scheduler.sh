@@ -109,7 +109,8 @@ start_slurm() {
       chmod 400 /etc/munge/munge.key
     }
     mkdir -p /run/munge && chown munge: /run/munge
-    runuser -u munge -- munged
+    runuser -u munge -- munged --pid-file /run/munge/munged.pid
+    started_munge=yes
   fi
   write_slurm_conf
   slurmctld -c
@@ -126,6 +127,7 @@ stop_slurm() {
   for name in slurmd slurmctld; do
     [[ ! -s $work/slurm/$name.pid ]] || kill "$(cat "$work/slurm/$name.pid")" 2>/dev/null || true
   done
+  [[ -z ${started_munge:-} ]] || kill "$(cat /run/munge/munged.pid)" 2>/dev/null || true
   sleep 1
 }
 
@@ -137,10 +139,10 @@ bench_slurm() {
   done
   line slurm durable_submissions_1_client "$(per_second "$n" $(($(now_ms) - begin)))" 1/s
   scancel --user=root
-  srun true
+  srun -Q true
   for _ in $(seq 10); do
     begin=$(now_ms)
-    srun true
+    srun -Q true
     echo $(($(now_ms) - begin))
   done | sort -n >"$work/srun"
   line slurm srun_true_p50 "$(sed -n 5p "$work/srun")" ms

@@ -7,6 +7,7 @@
 #include "proto/checks.h"
 #include "proto/convert.h"
 #include "scheduler/explain.h"
+#include "scheduler/fit.h"
 #include "scheduler/job_view.h"
 #include "scheduler/placement.h"
 #include "scheduler/service.h"
@@ -51,12 +52,17 @@ Result<JobQuery> read_list(const v1::ListRequest& request) {
   return query;
 }
 
-// A job that was not submitted: what a dry run looks at.
-Job imagined(const State& state, JobSpec spec) {
+// A job that was not submitted: what a dry run looks at. Its plan is there when profiles know one.
+Job imagined(const State& state, const JobSpec& spec, const SchedulerConfig& config) {
+  Event event;
+  event.job = JobId{state.last_job.value + 1};
+  event.body = JobSubmitted{spec, "", {}, {}};
   Job job;
-  job.id = JobId{state.last_job.value + 1};
-  job.priority = spec.priority;
-  job.spec = std::move(spec);
+  apply(job, event);
+  if (auto known = plan_from_profiles(state, job, config)) {
+    event.body = JobPlanned{*std::move(known)};
+    apply(job, event);
+  }
   return job;
 }
 
@@ -167,10 +173,15 @@ grpc::ServerUnaryReactor* SchedulerService::Plan(Context* context,
     return call.reactor();
   }
   query(call, [this, call, response, spec = std::move(spec).value()](const State& state) {
-    const Job job = imagined(state, spec);
+    const Job job = imagined(state, spec, edges_.config);
     const std::vector<llmctl::Plan> plans = candidate_plans(spec, search_cap(state, spec));
     for (const llmctl::Plan& plan : plans) *response->add_candidates() = to_wire(plan);
-    if (!plans.empty()) *response->mutable_chosen() = to_wire(plans.front());
+    response->set_from_profile(job.fitted);
+    if (job.fitted) {
+      *response->mutable_chosen() = to_wire(job.plan);
+    } else if (!plans.empty()) {
+      *response->mutable_chosen() = to_wire(plans.front());
+    }
     const ModelConfig& model = spec.model.config;
     response->set_parameters(parameter_count(model));
     response->set_flops_per_token(flops_per_token(model, spec.sequence_len));

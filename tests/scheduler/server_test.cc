@@ -227,6 +227,22 @@ TEST_F(List, RefusesATokenItDidNotGive) {
             grpc::StatusCode::INVALID_ARGUMENT);
 }
 
+TEST_F(Server, PlansWithoutSubmitting) {
+  ASSERT_TRUE(scheduler.start()) << scheduler.log();
+  v1::PlanRequest request;
+  request.set_spec_json(to_json(small_spec("dry")).dump());
+  v1::PlanResponse response;
+  grpc::ClientContext context;
+  ASSERT_TRUE(scheduler.stub->Plan(&context, request, &response).ok());
+  EXPECT_GT(response.candidates_size(), 0);
+  EXPECT_GT(response.chosen().micro_batch_size(), 0);
+  EXPECT_FALSE(response.from_profile());
+  EXPECT_EQ(response.placement_size(), 0);  // there is no worker
+  EXPECT_FALSE(response.explanation().headline().empty());
+  v1::Job job;
+  EXPECT_EQ(scheduler.get(0, &job).error_code(), grpc::StatusCode::NOT_FOUND);
+}
+
 TEST_F(Server, SaysNotFoundForUnknownJobs) {
   ASSERT_TRUE(scheduler.start()) << scheduler.log();
   v1::Job job;
