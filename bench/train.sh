@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# Tokens/s and peak memory of llmctl-trainer beside PyTorch eager and torch.compile. ./dev bench train
+set -euo pipefail
+cd "$(dirname "$(readlink -f "$0")")/.."
+python=${LLMCTL_PYTHON:-python3}
+"$python" -c 'import torch' 2>/dev/null || python=.venv/bin/python
+exec "$python" bench/train.py "$@"
