@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace llmctl::worker {
 
@@ -50,6 +51,7 @@ Millis Agent::margin() const {
 
 void Agent::on_dialing() {
   link_ = Link::greeting;
+  told_ = false;
   unanswered_.clear();
   hello_boot_ms_ = host_.boot_ms();
   outbox_.clear();
@@ -61,7 +63,8 @@ void Agent::on_welcome(const Welcome& welcome) {
   lease_ms_ = welcome.lease_ms;
   heartbeat_ms_ = welcome.heartbeat_ms;
   heartbeat_boot_ms_ = hello_boot_ms_;
-  renew(hello_boot_ms_ + lease_ms_ - margin(), true);
+  lease_until_boot_ms_ = std::max(lease_until_boot_ms_, hello_boot_ms_ + lease_ms_ - margin());
+  renew(lease_until_boot_ms_, false);
   for (const auto& [key, run] : runs_) {
     for (const Report& fact : run.facts) outbox_.emplace_back(RunReport{key, fact});
   }
@@ -82,13 +85,16 @@ void Agent::on_disconnected(const Disconnected& message) {
   if (message.refused) renew(host_.boot_ms() + lease_ms_ - margin(), false);
 }
 
-// `thaw`: the scheduler itself has spoken, so also a lease that has lapsed comes back.
+// `thaw`: the scheduler itself has spoken. A lease that has lapsed comes back only for a run that
+// this connection has named as wanted: another epoch may have taken over in between.
 void Agent::renew(Millis until_boot_ms, bool thaw) {
   const Millis now = host_.boot_ms();
   if (thaw) lease_until_boot_ms_ = std::max(lease_until_boot_ms_, until_boot_ms);
   for (auto& [key, run] : runs_) {
     const bool lapsed = now > run.lease_until_boot_ms;
-    if (run.ended() || until_boot_ms <= run.lease_until_boot_ms || (lapsed && !thaw)) continue;
+    const bool wanted = told_ && desired_->contains(key) && run.kill_asked_boot_ms == 0;
+    if (run.ended() || until_boot_ms <= run.lease_until_boot_ms) continue;
+    if (lapsed && !(thaw && wanted)) continue;
     if (lapsed) run.heard_boot_ms = now;
     run.lease_until_boot_ms = until_boot_ms;
     host_.renew_lease(key, until_boot_ms);
@@ -105,6 +111,7 @@ void Agent::on_desired(const Desired& desired) {
   }
   while (newest_epoch_.size() > kFences) newest_epoch_.erase(newest_epoch_.begin());
   reconcile();
+  if (!std::exchange(told_, true)) renew(lease_until_boot_ms_, true);
 }
 
 // Makes the actual runs follow the desired ones. Idempotent; until the scheduler has spoken once

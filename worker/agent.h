@@ -5,7 +5,7 @@
 // Lease: an answered message renews it from the time that message was *made*, minus kLeaseMargin,
 // so the worker's view always ends before the scheduler's. While the scheduler's address refuses
 // connections nobody can take over and a lease that has not lapsed is renewed here; silence, and a
-// lease that has lapsed once, wait for the scheduler.
+// lease that has lapsed once, wait until the scheduler has said again what it wants.
 #pragma once
 
 #include <deque>
@@ -98,6 +98,7 @@ class Agent {
   bool news_ = false;                                  // a heartbeat should go out now
   bool devices_changed_ = false;
   std::optional<std::map<RunKey, RunOrder>> desired_;  // none: not told since the start
+  bool told_ = false;                                  // desired_ is of this connection
   std::map<RunKey, Run> runs_;
   Millis lease_until_boot_ms_ = 0;       // what a run that starts now gets
   std::map<JobId, Epoch> newest_epoch_;  // fence against orders from the past

@@ -287,7 +287,21 @@ TEST_F(AgentTest, ARefusedConnectionNeverThawsALapsedLease) {
   agent.receive(Disconnected{true, "connection refused"});
   EXPECT_EQ(host.lease[kRun], before) << "somebody may have taken over during the silence";
   connect();
+  desire({order(kRun)});
   EXPECT_GT(host.lease[kRun], host.now) << "the scheduler itself thaws it";
+}
+
+TEST_F(AgentTest, ALapsedLeaseWaitsUntilItsRunIsWantedAgain) {
+  connect();
+  desire({order(kRun)});
+  const Millis before = host.lease[kRun];
+  pass(15'000);
+  connect();
+  pass_acknowledged(1'000);
+  EXPECT_EQ(host.lease[kRun], before) << "another epoch may have taken over";
+  desire({});
+  pass_acknowledged(1'000);
+  EXPECT_EQ(host.lease[kRun], before) << "it is being killed";
 }
 
 TEST_F(AgentTest, ARankThatStopsReportingIsDumpedAndKilledAsAHang) {
@@ -322,6 +336,7 @@ TEST_F(AgentTest, ARankWithoutALeaseIsNotAHang) {
   pass(3 * limits::kHangTimeout);
   EXPECT_EQ(asked(), Asked{});
   connect();
+  desire({order(kRun)});
   pass_acknowledged(limits::kHangTimeout - 2'000);
   EXPECT_EQ(asked(), Asked{}) << "its time starts again when the lease returns";
 }
