@@ -15,7 +15,7 @@ std::string rendezvous_host(const State& state, const Attempt& attempt) {
     const auto worker = state.workers.find(grant.worker);
     return worker == state.workers.end() ? std::string() : worker->second.inventory.hostname;
   };
-  const std::string first = host(attempt.grants.front());
+  std::string first = host(attempt.grants.front());
   for (const Grant& grant : attempt.grants) {
     if (host(grant) != first) return first;
   }

@@ -100,6 +100,7 @@ std::optional<std::vector<Grant>> Supply::take(const Job& job, const SchedulerCo
 
   // One worker if one is enough (the tightest such), else as few as possible.
   std::vector<std::pair<int64_t, WorkerId>> order;
+  order.reserve(capacity.size());
   for (const auto& [worker, ranks] : capacity) {
     order.emplace_back(ranks >= need.ranks ? ranks : limits::kRanks + need.ranks - ranks, worker);
   }

@@ -42,7 +42,7 @@ void SimScheduler::receive(Batch& batch) {
   for (size_t seat = 0; seat < world_.workers().size(); ++seat) {
     Link& link = world_.workers()[seat]->link();
     if (link.cut) continue;
-    const auto back = [this, seat, &link](int64_t connection, ToWorker message) {
+    const auto back = [this, &link](int64_t connection, ToWorker message) {
       link.down.send(connection, world_.now() + link.slowness_ms, std::move(message));
     };
     for (auto& [connection, message] : link.up.receive(world_.now())) {
