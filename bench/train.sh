@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Tokens/s and peak memory of llmctl-trainer beside PyTorch eager and torch.compile. ./dev bench train
+# Tokens/s and peak memory of llmctl-trainer beside PyTorch. ./dev bench train runs it.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 python=${LLMCTL_PYTHON:-python3}
