@@ -196,11 +196,11 @@ Problems check_size(const File& file) {
   const auto lines = lines_of(file.text);
   bool in_raw_string = false;  // text of a page or a help; it is wrapped where it is shown
   for (size_t i = 0; i < lines.size(); ++i) {
-    if (lines[i].find("R\"(") != std::string::npos) in_raw_string = true;
-    if (lines[i].find(")\"") != std::string::npos) in_raw_string = false;
+    in_raw_string |= lines[i].find("R\"(") != std::string::npos;
     if (columns_of(lines[i]) > kLineColumns && !in_raw_string) {
       problems.push_back(at(file, i) + "longer than 100 columns; wrap it");
     }
+    if (lines[i].find(")\"") != std::string::npos) in_raw_string = false;
   }
   const size_t limit = file.path.starts_with("tests/") ? kTestLines : kFileLines;
   if (lines.size() > limit) {
