@@ -39,7 +39,8 @@ Result<std::vector<std::string>> trainer_environment(
       return Error{Code::invalid_argument, "env." + name + ": a job may not set this variable",
                    "LD_*, GLIBC_* and PATH belong to the worker"};
     }
-    lines.push_back(name + "=" + value);
+    std::string& line = lines.emplace_back(name);
+    line.append("=").append(value);
   }
   return lines;
 }

@@ -60,6 +60,7 @@ void Loop::read_devices() {
   const auto stats = parts_.devices.read(parts_.host.trainer_pids());
   parts_.metrics.observe_devices(stats, memory_available());
   std::vector<Device> devices;
+  devices.reserve(stats.size());
   for (const DeviceStats& one : stats) devices.push_back(one.device);
   parts_.agent.set_devices(std::move(devices));
 }
