@@ -5,7 +5,7 @@
 
 namespace llmctl {
 
-static std::string with_detail(std::string line, const std::string& detail) {
+static std::string with_detail(const std::string& line, const std::string& detail) {
   return detail.empty() ? line : line + ": " + detail;
 }
 

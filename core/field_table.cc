@@ -73,7 +73,7 @@ static std::string plain(double value) {
 }
 
 static std::string range_text(const Rule& rule) {
-  const std::string least = (rule.above ? " > " : " >= ") + plain(rule.min);
+  std::string least = (rule.above ? " > " : " >= ") + plain(rule.min);
   if (rule.max >= kUnbounded) return least;
   if (rule.above) return least + " and <= " + plain(rule.max);
   return " from " + plain(rule.min) + " to " + plain(rule.max);
@@ -201,7 +201,8 @@ json value_schema(const Field& field) {
   if (choices.size() > 1) schema = {{"anyOf", choices}};
   schema["description"] = field.help;
   const json value = value_json(field);
-  if (!value.is_null() && value != "") schema["default"] = value;
+  const bool blank = value.is_string() && value.get_ref<const std::string&>().empty();
+  if (!value.is_null() && !blank) schema["default"] = value;
   return schema;
 }
 

@@ -7,8 +7,7 @@ namespace llmctl {
 static constexpr double kTextBytes = 4'096;  // paths, names of devices
 static constexpr double kBatch = 1 << 20;    // sequences
 
-FieldTable job_fields(JobDraft& d) {
-  JobSpec& s = d.spec;
+static FieldTable what_fields(JobSpec& s) {
   return {
       {"name", "", &s.name, text(1, limits::kNameBytes),
        "Shown in every table. Letters, digits, '.', '_' and '-'; the file's name when absent."},
@@ -32,7 +31,12 @@ FieldTable job_fields(JobDraft& d) {
        block(),
        "bytes; the path of a tokenizer.json; or {train: {vocab_size: N}}, which learns a "
        "byte-level BPE from the datasets."},
+  };
+}
 
+static FieldTable batch_fields(JobDraft& d) {
+  JobSpec& s = d.spec;
+  return {
       {"sequence_len", "max_seq_length cutoff_len seq_len max_seq_len", &s.sequence_len,
        integer(2, limits::kSequenceLen), "Length of one training sequence in tokens."},
       {"micro_batch_size", "per_device_train_batch_size local_batch_size", &s.micro_batch_size,
@@ -50,7 +54,11 @@ FieldTable job_fields(JobDraft& d) {
        "Precision of the matrix products; weights and optimizer state stay fp32."},
       {"attention", "attn_implementation", &s.attention, choice("sdpa manual"),
        "sdpa: fused; manual: plain matrix products, for comparison."},
+  };
+}
 
+static FieldTable length_fields(JobSpec& s) {
+  return {
       {"max_steps", "steps", &s.max_steps, integer(1, kUnbounded),
        "Optimizer steps. Give one or more of max_steps, max_tokens, num_epochs, max_duration; "
        "the first one reached ends the run."},
@@ -59,7 +67,11 @@ FieldTable job_fields(JobDraft& d) {
        "Passes over the training data; a fraction is allowed."},
       {"max_duration", "", &s.max_duration, duration(),
        "Training time over all attempts; the run ends with a checkpoint."},
+  };
+}
 
+static FieldTable optimizer_fields(JobSpec& s) {
+  return {
       {"optimizer", "optim", &s.optimizer, choice("adamw"), "AdamW with decoupled weight decay."},
       {"learning_rate", "lr", &s.learning_rate, number_above(0, kUnbounded), "Peak learning rate."},
       {"weight_decay", "", &s.weight_decay, number(0, 10),
@@ -76,7 +88,11 @@ FieldTable job_fields(JobDraft& d) {
       {"warmup_ratio", "", &s.warmup_ratio, number(0, 1),
        "Instead of warmup_steps: share of the run."},
       {"min_lr_ratio", "", &s.min_lr_ratio, number(0, 1), "Final learning rate / learning_rate."},
+  };
+}
 
+static FieldTable record_fields(JobSpec& s) {
+  return {
       {"val_set_size", "val_size", &s.val_set_size, number(0, kUnbounded),
        "Held out for validation: a share of the documents below 1, else their number."},
       {"eval_steps", "", &s.eval_steps, integer(0, kUnbounded),
@@ -93,13 +109,28 @@ FieldTable job_fields(JobDraft& d) {
        "NaN or Inf steps skipped in a row before the run fails."},
       {"sample_prompt", "", &s.sample_prompt, text(0, 1 << 16),
        "Text that the trained model continues at the end; empty: none."},
+  };
+}
 
+static FieldTable queue_fields(JobSpec& s) {
+  return {
       {"resources", "", {}, block(), "What each rank needs."},
       {"priority", "", &s.priority, integer(0, 100), "Bigger is sooner."},
       {"retry", "", {}, block(), "What happens after a failure."},
       {"labels", "", {}, block(), "Your own names and values, for filters."},
       {"env", "", {}, block(), "Environment variables of the trainer."},
   };
+}
+
+FieldTable job_fields(JobDraft& draft) {
+  JobSpec& spec = draft.spec;
+  FieldTable all;
+  for (const FieldTable& group :
+       {what_fields(spec), batch_fields(draft), length_fields(spec), optimizer_fields(spec),
+        record_fields(spec), queue_fields(spec)}) {
+    all.insert(all.end(), group.begin(), group.end());
+  }
+  return all;
 }
 
 FieldTable model_fields(ModelSpec& m) {

@@ -86,7 +86,7 @@ std::vector<std::string> problems(const ModelConfig& config) {
   }
   check_range(out, "vocab_size", config.vocab_size, limits::kVocabSize);
   check_range(out, "hidden_size", config.hidden_size, limits::kHiddenSize);
-  check_range(out, "intermediate_size", config.intermediate_size, 16 * limits::kHiddenSize);
+  check_range(out, "intermediate_size", config.intermediate_size, 16LL * limits::kHiddenSize);
   check_range(out, "num_hidden_layers", config.num_hidden_layers, limits::kLayers);
   check_range(out, "num_attention_heads", config.num_attention_heads, kHeads);
   check_range(out, "num_key_value_heads", config.num_key_value_heads, kHeads);
