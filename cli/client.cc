@@ -3,6 +3,7 @@
 #include <grpcpp/grpcpp.h>
 
 #include <chrono>
+#include <limits>
 #include <optional>
 
 #include "core/limits.h"
@@ -152,6 +153,9 @@ static Result<JobView> job_view(const v1::Job& job) {
   view.spec_json = job.spec_json();
   if (job.has_plan()) view.plan = TRY(from_wire(job.plan()));
   if (job.has_progress()) view.progress = TRY(from_wire(job.progress()));
+  if (view.progress.step == 0) {  // nothing is known yet: 0 would read as a perfect loss
+    view.progress.loss = view.progress.eval_loss = std::numeric_limits<double>::quiet_NaN();
+  }
   for (const v1::Checkpoint& checkpoint : job.checkpoints()) {
     view.checkpoints.push_back({TRY(from_wire(checkpoint)), checkpoint.epoch()});
   }

@@ -47,7 +47,6 @@ class Follower {
     job_ = TRY(client.get(JobId{job_.id}));
     if (lost_) sink_.on_back(job_);
     lost_ = false;
-    if (is_done(job_) && job_.last_seq < next_seq_) return ok_status();
     if (next_seq_ == 0) next_seq_ = job_.last_seq + 1;
     const WatchQuery query{job_.id, next_seq_, request_.progress, /*until_done=*/true};
     TRY(client.watch(query, [&](const Event* event) {
@@ -57,19 +56,21 @@ class Follower {
         if (event->seq) next_seq_ = event->seq.value + 1;
         sink_.on_event(*event);
       }
-      return !stopped();
+      return !given_up();
     }));
     job_ = TRY(client.get(JobId{job_.id}));
+    done_ = is_done(job_);  // only now: all its events have been told
     return ok_status();
   }
 
-  bool stopped() const {
-    return interrupt_.interrupted() || is_done(job_) ||
+  bool given_up() const {
+    return interrupt_.interrupted() ||
            (deadline_ms_ > 0 && context_.clock.boot_ms() >= deadline_ms_);
   }
+  bool stopped() const { return done_ || given_up(); }
 
   Followed finished() const {
-    if (is_done(job_)) return {FollowEnd::done, job_};
+    if (done_) return {FollowEnd::done, job_};
     return {interrupt_.interrupted() ? FollowEnd::interrupted : FollowEnd::timed_out, job_};
   }
 
@@ -80,7 +81,8 @@ class Follower {
   JobView job_;
   int64_t next_seq_;
   const Millis deadline_ms_;
-  bool lost_ = false;
+  bool lost_ = false;  // no connection, and the reader was told
+  bool done_ = false;  // the job has ended and the reader has seen it
 };
 
 Result<Followed> follow(const Context& context,

@@ -60,7 +60,7 @@ static std::vector<std::vector<std::string>> settings_of(const LoadedJob& job) {
       value = json(*child);
       begin = end + 1;
     }
-    if (value.is_object() || value.is_null()) continue;
+    if (value.is_null()) continue;
     (origin == "given" ? given : defaults).push_back({field, value_text(value), origin});
   }
   given.insert(given.end(), defaults.begin(), defaults.end());
