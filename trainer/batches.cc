@@ -71,6 +71,7 @@ Split split_by_document(const TokenCache& cache, double size) {
     limit = static_cast<uint64_t>(size * 18446744073709549568.0);
   } else {
     std::vector<uint64_t> order;
+    order.reserve(hashes.size());
     for (const uint64_t hash : hashes) order.push_back(mix(hash, 0));
     const auto nth = order.begin() + static_cast<ptrdiff_t>(size);
     std::nth_element(order.begin(), nth, order.end());

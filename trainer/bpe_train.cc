@@ -163,6 +163,7 @@ Result<Tokenizer> BpeTrainer::train(int64_t vocab_size, const PhaseFn& phase) co
   std::vector<std::pair<std::string, int64_t>> sorted(words_->counts.begin(), words_->counts.end());
   std::sort(sorted.begin(), sorted.end());
   std::vector<Word> words;
+  words.reserve(sorted.size());
   for (const auto& [text, count] : sorted) {
     Word word{{}, count};
     for (const char c : text) word.symbols.push_back(static_cast<uint8_t>(c));

@@ -123,6 +123,7 @@ std::vector<fs::path> list_checkpoints(const fs::path& checkpoints) {
   }
   std::sort(found.rbegin(), found.rend());
   std::vector<fs::path> paths;
+  paths.reserve(found.size());
   for (auto& [name, path] : found) paths.push_back(std::move(path));
   return paths;
 }

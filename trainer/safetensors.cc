@@ -227,7 +227,9 @@ Result<SafetensorsFile> SafetensorsFile::parse(std::shared_ptr<const MappedFile>
   for (size_t i = 0; i < result.tensors_.size(); ++i) {
     const std::string& tensor = result.tensors_[i].name;
     if (!result.index_.emplace(tensor, i).second) {
-      return Error{Code::invalid_argument, name + ": tensor \"" + tensor + "\": appears twice", ""};
+      return Error{Code::invalid_argument,
+                   std::move(name).append(": tensor \"").append(tensor).append("\": appears twice"),
+                   ""};
     }
   }
   return result;
@@ -244,8 +246,9 @@ Result<std::string> safetensors_header(std::span<const TensorView> tensors,
   if (!metadata.empty()) header["__metadata__"] = metadata;
   Bytes at = 0;
   for (const TensorView& tensor : tensors) {
-    const auto fail = [&](const char* what) {
-      return Error{Code::invalid_argument, "tensor \"" + tensor.name + "\": " + what, ""};
+    const auto fail = [&](std::string what) {
+      what.insert(0, "tensor \"" + tensor.name + "\": ");
+      return Error{Code::invalid_argument, std::move(what), ""};
     };
     const auto bytes = static_cast<Bytes>(tensor.bytes.size());
     if (tensor_bytes(tensor) != bytes) return fail("shape and dtype do not make its bytes");
@@ -270,6 +273,7 @@ Status write_safetensors(const fs::path& file,
                          const std::map<std::string, std::string>& metadata) {
   const std::string header = TRY(safetensors_header(tensors, metadata));
   std::vector<std::span<const std::byte>> parts{as_bytes(header)};
+  parts.reserve(tensors.size() + 1);
   for (const TensorView& tensor : tensors) parts.push_back(tensor.bytes);
   return replace_file(file, parts);
 }

@@ -188,7 +188,7 @@ std::string DecodeStream::push(int32_t id) {
 }
 
 std::string DecodeStream::finish() {
-  const std::string rest = pending_.empty() ? "" : kReplacement;
+  std::string rest = pending_.empty() ? "" : kReplacement;
   pending_.clear();
   return rest;
 }

@@ -369,6 +369,7 @@ std::string decoded(const DecoderRules& rules, const std::string& token) {
 }
 
 void fill_bytes_of_ids(Tokenizer::Parts& parts) {
+  parts.bytes_of_id.reserve(parts.model.tokens().size());
   for (const std::string& token : parts.model.tokens()) {
     parts.bytes_of_id.push_back(decoded(parts.decoder, token));
   }
@@ -406,6 +407,7 @@ Status read_tokenizer_file(std::string_view json, Tokenizer::Parts& parts) {
 
 std::string byte_level_json(const std::vector<std::pair<int32_t, int32_t>>& merges) {
   std::vector<std::string> tokens;
+  tokens.reserve(merges.size() + 257);
   auto vocab = nlohmann::ordered_json::object();
   auto merge_texts = nlohmann::ordered_json::array();
   for (int byte = 0; byte < 256; ++byte) {
@@ -414,7 +416,7 @@ std::string byte_level_json(const std::vector<std::pair<int32_t, int32_t>>& merg
   for (const auto& [left, right] : merges) {
     const std::string& a = tokens[static_cast<size_t>(left)];
     const std::string& b = tokens[static_cast<size_t>(right)];
-    merge_texts.push_back(a + " " + b);
+    merge_texts.push_back(std::string(a).append(" ").append(b));
     tokens.push_back(std::string(a).append(b));
   }
   tokens.emplace_back("<|endoftext|>");
