@@ -21,6 +21,7 @@ namespace llmctl::worker {
 
 static constexpr Millis kBackoffFirst = 50;       // a scheduler restarts in well under a second
 static constexpr Millis kBackoffLimit = 1'000;    // far below any lease: a refusal renews it
+static constexpr Millis kConnectTimeout = 2'000;  // of one attempt by gRPC
 static constexpr Millis kProbeTimeout = 300;      // of a plain connect after a failed dial
 static constexpr size_t kQueuedMessages = 8'192;  // unsent; more means the scheduler does not read
 
@@ -31,6 +32,7 @@ struct SchedulerLink::Inbox {
     std::optional<v1::SchedulerMessage> message;
     bool reading_over = false;
     std::optional<Disconnected> closed;
+    std::shared_ptr<Stream> stream;  // with `closed`: to be destroyed by the loop thread
   };
   void push(Arrival arrival) {
     {
@@ -52,29 +54,38 @@ struct SchedulerLink::Inbox {
   std::deque<Arrival> arrivals;  // bounded by the scheduler's flow: one message per read
 };
 
+// One channel for the life of the link: gRPC 1.51 aborts when the last channel goes away on one of
+// its own threads, so neither channel nor streams are ever destroyed there.
+struct SchedulerLink::Connection {
+  explicit Connection(const LinkOptions& options) {
+    grpc::ChannelArguments arguments;
+    arguments.SetMaxReceiveMessageSize(limits::kMessageBytes);
+    arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, static_cast<int>(kBackoffFirst));
+    arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, static_cast<int>(kBackoffLimit) / 2);
+    arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, static_cast<int>(kConnectTimeout));
+    auto credentials = grpc::InsecureChannelCredentials();
+    if (!options.tls_ca.empty()) {
+      credentials = grpc::SslCredentials({options.tls_ca, "", ""});
+    }
+    channel = grpc::CreateCustomChannel(options.address, credentials, arguments);
+    stub = v1::Fleet::NewStub(channel);
+  }
+  std::shared_ptr<grpc::Channel> channel;
+  std::unique_ptr<v1::Fleet::Stub> stub;
+};
+
 // One stream's life: start(), write()s from the loop thread, reading over, release(), OnDone.
 class SchedulerLink::Stream final
     : public grpc::ClientBidiReactor<v1::WorkerMessage, v1::SchedulerMessage> {
  public:
   Stream(const LinkOptions& options, int64_t dial, std::shared_ptr<Inbox> inbox)
       : address_(options.address), dial_(dial), inbox_(std::move(inbox)) {
-    grpc::ChannelArguments arguments;
-    // Distinct arguments, distinct connection: a dial must not inherit the last one's waiting time.
-    arguments.SetString("llmctl.dial", std::to_string(dial));
-    arguments.SetMaxReceiveMessageSize(limits::kMessageBytes);
-    auto credentials = grpc::InsecureChannelCredentials();
-    if (!options.tls_ca.empty()) {
-      credentials = grpc::SslCredentials(
-          {.pem_root_certs = options.tls_ca, .pem_private_key = "", .pem_cert_chain = ""});
-    }
-    channel_ = grpc::CreateCustomChannel(options.address, credentials, arguments);
-    stub_ = v1::Fleet::NewStub(channel_);
     if (!options.token.empty()) context_.AddMetadata("authorization", "Bearer " + options.token);
   }
 
-  void start(std::shared_ptr<Stream> self) {
+  void start(std::shared_ptr<Stream> self, v1::Fleet::Stub& stub) {
     self_ = std::move(self);
-    stub_->async()->Connect(&context_, this);
+    stub.async()->Connect(&context_, this);
     AddHold();  // for write() from outside of the reactions, until release()
     StartRead(&incoming_);
     StartCall();
@@ -110,10 +121,10 @@ class SchedulerLink::Stream final
     StartWrite(&queue_.front());
   }
   void OnReadDone(bool ok) override {
-    if (!ok)
-      return inbox_->push({.dial = dial_, .message = {}, .reading_over = true, .closed = {}});
-    inbox_->push(
-        {.dial = dial_, .message = std::move(incoming_), .reading_over = false, .closed = {}});
+    Inbox::Arrival arrival{dial_, {}, !ok, {}, {}};
+    if (ok) arrival.message = std::move(incoming_);
+    inbox_->push(std::move(arrival));
+    if (!ok) return;
     incoming_.Clear();
     StartRead(&incoming_);
   }
@@ -122,19 +133,17 @@ class SchedulerLink::Stream final
     why.detail = status.ok() ? "the scheduler ended the stream" : status.error_message();
     why.refused = status.error_code() == grpc::StatusCode::UNAVAILABLE &&
                   connection_refused(address_, kProbeTimeout);
-    inbox_->push({.dial = dial_, .message = {}, .reading_over = false, .closed = std::move(why)});
-    self_.reset();
+    const auto inbox = inbox_;  // the push below gives this object away
+    inbox->push({dial_, {}, false, std::move(why), std::move(self_)});
   }
 
  private:
   const std::string address_;
   const int64_t dial_;
   const std::shared_ptr<Inbox> inbox_;
-  std::shared_ptr<grpc::Channel> channel_;
-  std::unique_ptr<v1::Fleet::Stub> stub_;
   grpc::ClientContext context_;
   v1::SchedulerMessage incoming_;
-  std::shared_ptr<Stream> self_;  // alive until OnDone
+  std::shared_ptr<Stream> self_;  // until OnDone, so that gRPC never calls into nothing
   bool released_ = false;         // loop thread only
 
   mutable std::mutex mutex_;
@@ -146,6 +155,7 @@ class SchedulerLink::Stream final
 SchedulerLink::SchedulerLink(LinkOptions options, const Clock& clock)
     : options_(std::move(options)),
       clock_(clock),
+      connection_(std::make_unique<Connection>(options_)),
       inbox_(std::make_shared<Inbox>()),
       random_(static_cast<unsigned>(clock.unix_ms() ^ getpid())) {}
 
@@ -172,7 +182,7 @@ Bytes SchedulerLink::queued_bytes() const {
 
 void SchedulerLink::dial() {
   stream_ = std::make_shared<Stream>(options_, ++dials_, inbox_);
-  stream_->start(stream_);
+  stream_->start(stream_, *connection_->stub);
   heard_boot_ms_ = clock_.boot_ms();
   dialing_news_ = true;
 }

@@ -38,11 +38,13 @@ class SchedulerLink {
  private:
   class Stream;
   struct Inbox;
+  struct Connection;
   void dial();
   void on_closed(const Disconnected& why);
 
   LinkOptions options_;
   const Clock& clock_;
+  std::unique_ptr<Connection> connection_;  // outlives every stream
   std::shared_ptr<Inbox> inbox_;
   std::shared_ptr<Stream> stream_;  // null: between two dials
   int64_t dials_ = 0;               // numbers the streams, so that echoes of old ones are ignored
