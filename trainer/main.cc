@@ -2,6 +2,7 @@
 // to standard output, words for people to standard error; the exit code repeats the outcome. This
 // is where LibTorch's exceptions end.
 #include <c10/util/Exception.h>
+#include <torch/version.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -11,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/memory_model.h"
+#include "core/version.h"
 #include "trainer/device_memory.h"
 #include "trainer/generate_command.h"
 #include "trainer/loop.h"
@@ -82,6 +84,10 @@ int main(int argc, char** argv) {
   const std::vector<std::string> args(argv + 1, argv + argc);
   const bool runs = args.size() == 2 && (args[0] == "train" || args[0] == "probe");
   device_memory::install();
+  if (args.size() == 1 && args[0] == "--version") {
+    std::printf("llmctl-trainer %s, LibTorch %s\n", kVersion, TORCH_VERSION);
+    return 0;
+  }
   if (!args.empty() && args[0] == "generate")
     return generate_command({args.begin() + 1, args.end()});
   if (!runs) {
