@@ -353,7 +353,7 @@ Status Client::watch(const WatchQuery& query, const std::function<bool(const Eve
   request.set_progress(query.progress);
   request.set_until_done(query.until_done);
   std::optional<Error> unreadable;
-  const Status ended = wire_->stream<v1::Event>(
+  Status ended = wire_->stream<v1::Event>(
       [&](grpc::ClientContext* context, grpc::CompletionQueue* queue) {
         return wire_->connected().PrepareAsyncWatch(context, request, queue);
       },

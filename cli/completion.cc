@@ -82,8 +82,8 @@ static std::vector<std::string> candidates(Context& context, std::span<const std
     return words;
   }
   const CommandLine line = make_command_line();
-  const auto subcommands = line.app->get_subcommands(
-      [&](const CLI::App* sub) { return sub->get_name() == typed[0]; });
+  const auto subcommands =
+      line.app->get_subcommands([&](const CLI::App* sub) { return sub->get_name() == typed[0]; });
   if (subcommands.empty()) return words;
   const CLI::App* verb = subcommands[0];
   if (typed.back().rfind('-', 0) == 0) {

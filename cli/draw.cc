@@ -118,7 +118,7 @@ std::string age(Millis since_ms) {
   const Millis seconds = std::max<Millis>(0, since_ms) / 1000;
   if (seconds < 60) return std::to_string(seconds) + "s";
   if (seconds < 3600) return std::to_string(seconds / 60) + "m";
-  if (seconds < 48 * 3600) return std::to_string(seconds / 3600) + "h";
+  if (seconds < Millis{48} * 3600) return std::to_string(seconds / 3600) + "h";
   return std::to_string(seconds / 86400) + "d";
 }
 

@@ -31,7 +31,7 @@ std::string find_sample(const Home& home, const JobView& job) {
       std::to_string(job.id) + "-e" + std::to_string(job.epoch) + "-r0/report.jsonl";
   std::error_code error;
   for (const auto& worker : std::filesystem::directory_iterator(home.dir + "/workers", error)) {
-    const std::string sample = sample_of(worker.path() / "runs" / run);
+    std::string sample = sample_of(worker.path() / "runs" / run);
     if (!sample.empty()) return sample;
   }
   return "";
