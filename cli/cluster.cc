@@ -76,6 +76,8 @@ static Run setup_up(CLI::App& app) {
       ->check(CLI::PositiveNumber);
   app.add_option("--grace-ms", shape.grace_ms, "Wait beyond the lease before taking over")
       ->check(CLI::PositiveNumber);
+  app.add_option("--trainer", shape.trainer, "Another build of llmctl-trainer, e.g. for CUDA")
+      ->check(CLI::ExistingFile);
   return [arguments](Context& context) { return up(context, *arguments); };
 }
 

@@ -64,6 +64,7 @@ static void read_shape(const json& document, ClusterShape& shape, Status& status
   reader.read("port", shape.port);
   reader.read("lease_ms", shape.lease_ms);
   reader.read("grace_ms", shape.grace_ms);
+  reader.read("trainer", shape.trainer);
   status = reader.status();
 }
 
@@ -114,7 +115,8 @@ Status write_cluster(const Home& home, const ClusterRecord& record) {
                            {"threads", shape.threads},
                            {"port", shape.port},
                            {"lease_ms", shape.lease_ms},
-                           {"grace_ms", shape.grace_ms}}},
+                           {"grace_ms", shape.grace_ms},
+                           {"trainer", shape.trainer}}},
                          {"processes", std::move(processes)},
                          {"drained", record.drained}};
   return write_whole(home.record_path(), document.dump(2) + "\n");

@@ -21,6 +21,7 @@ struct ClusterShape {
   int threads = 0;                    // per rank; 0: the worker decides
   int port = 0;                       // of the scheduler; 0: any free one
   Millis lease_ms = 0, grace_ms = 0;  // 0: the scheduler's defaults
+  std::string trainer;                // program; empty: llmctl-trainer beside llmctl
   bool operator==(const ClusterShape&) const = default;
 };
 

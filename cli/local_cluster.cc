@@ -105,8 +105,8 @@ static Status start_worker(const Environment& env,
   Launch launch{name,
                 {env.bin_dir + "/llmctl-worker", "--scheduler", record.address, "--name", name,
                  "--work-dir", home.worker_dir(name), "--jobs-dir", home.jobs_dir(), "--trainer",
-                 env.bin_dir + "/llmctl-trainer", "--metrics-listen", "127.0.0.1:0", "--token-file",
-                 home.token_path()},
+                 shape.trainer.empty() ? env.bin_dir + "/llmctl-trainer" : shape.trainer,
+                 "--metrics-listen", "127.0.0.1:0", "--token-file", home.token_path()},
                 home.log_path(name)};
   const auto option = [&](const char* flag, int64_t value) {
     if (value > 0) launch.arguments.insert(launch.arguments.end(), {flag, std::to_string(value)});
@@ -154,6 +154,7 @@ static Result<ClusterShape> merge_shape(const ClusterShape& asked, const Cluster
   if (differs(asked.cpu_memory, running.cpu_memory) || differs(asked.slots, running.slots) ||
       differs(asked.threads, running.threads) || differs(asked.port, running.port) ||
       differs(asked.lease_ms, running.lease_ms) || differs(asked.grace_ms, running.grace_ms) ||
+      (!asked.trainer.empty() && asked.trainer != running.trainer) ||
       (asked.workers != 0 && asked.workers < running.workers)) {
     return Error{Code::failed_precondition, "a cluster of another shape runs already",
                  "`llmctl down`, then `llmctl up` with the new options"};

@@ -139,7 +139,9 @@ Result<Job> finished_job(const v1::Job& record) {
   return job;
 }
 
-std::vector<MetricPoint> metric_points(const Event& event, const Progressed& progress) {
+std::vector<MetricPoint> metric_points(const Event& event,
+                                       const Progressed& progress,
+                                       const Progressed& before) {
   std::vector<MetricPoint> points;
   const auto add = [&](const char* name, double value, bool known) {
     if (!known || !std::isfinite(value)) return;
@@ -147,7 +149,8 @@ std::vector<MetricPoint> metric_points(const Event& event, const Progressed& pro
   };
   if (progress.step == 0) return points;  // preparing: nothing is measured yet
   add("loss", progress.loss, true);
-  add("eval_loss", progress.eval_loss, progress.eval_loss != 0);
+  add("eval_loss", progress.eval_loss,
+      progress.eval_loss != 0 && progress.eval_loss != before.eval_loss);
   add("learning_rate", progress.learning_rate, true);
   add("grad_norm", progress.grad_norm, true);
   add("tokens_per_second", progress.tokens_per_second, progress.tokens_per_second > 0);

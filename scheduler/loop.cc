@@ -1,5 +1,7 @@
 #include "scheduler/loop.h"
 
+#include <algorithm>
+#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "core/limits.h"
@@ -123,16 +125,17 @@ Status Loop::stage(Batch& batch, const Event& event) {
   const bool may_leave =
       std::holds_alternative<JobMoved>(event.body) || std::holds_alternative<RankGone>(event.body);
   if (may_leave && before != state_.jobs.end()) leaving = before->second;
+  if (const auto* progress = std::get_if<Progressed>(&event.body)) {
+    const Progressed known = before == state_.jobs.end() ? Progressed{} : before->second.progress;
+    progressed_.insert(event.job);
+    std::ranges::move(metric_points(event, *progress, known), std::back_inserter(points_));
+  }
   batch.wakes = batch.wakes || wakes(event);
   apply(state_, event);
   batch.events.push_back(event);
   if (leaving && !state_.jobs.contains(event.job)) {
     apply(*leaving, event);
     batch.left.insert_or_assign(event.job, *std::move(leaving));
-  }
-  if (const auto* progress = std::get_if<Progressed>(&event.body)) {
-    progressed_.insert(event.job);
-    for (MetricPoint& point : metric_points(event, *progress)) points_.push_back(std::move(point));
   }
   if (!is_durable(event)) return ok_status();
   if (event.job) batch.touched.insert(event.job);
@@ -165,8 +168,10 @@ Status Loop::persist(Batch& batch) {
     TRY(store_.put_job(job_record(state_, job, finished)));
     progressed_.erase(id);
   }
-  const bool flush = now_boot_ms_ >= flush_boot_ms_ || points_.size() > kPointsWaiting;
-  if (!batch.touched.empty() || flush) TRY(flush_progress(batch));
+  // Whoever sees the end of a job finds its series whole.
+  const bool flush =
+      now_boot_ms_ >= flush_boot_ms_ || points_.size() > kPointsWaiting || !batch.left.empty();
+  if (flush) TRY(flush_progress(batch));
   const Millis begin = clock_.boot_ms();
   TRY(store_.commit());
   if (!batch.touched.empty()) {
@@ -176,7 +181,6 @@ Status Loop::persist(Batch& batch) {
 }
 
 Status Loop::flush_progress(Batch& batch) {
-  if (now_boot_ms_ < flush_boot_ms_ && points_.size() <= kPointsWaiting) return ok_status();
   flush_boot_ms_ = now_boot_ms_ + kFlushEvery;
   metrics_.refresh(state_);
   if (disk_full_) {

@@ -79,14 +79,14 @@ class Chaos : public ::testing::Test {
     for (const auto& event : cluster_->events(id)) {
       EXPECT_GT(event["seq"].get<int64_t>(), seq) << event;
       seq = event["seq"];
-      if (event["event"] == "AttemptGranted") {
+      if (event["type"] == "AttemptGranted") {
         EXPECT_GT(event["epoch"].get<int64_t>(), epoch) << event;
         epoch = event["epoch"];
       }
-      if (event["event"] == "CheckpointCommitted") {
+      if (event["type"] == "CheckpointCommitted") {
         EXPECT_EQ(event["epoch"], epoch) << event;
       }
-      if (event["event"] == "JobMoved") {
+      if (event["type"] == "JobMoved") {
         EXPECT_EQ(event["from"], state) << event;
         state = event["to"];
         ends += state == "SUCCEEDED";
@@ -172,7 +172,7 @@ TEST_F(Chaos, ACorruptNewestCheckpointFallsBackToTheOneBefore) {
   expect_unharmed(id);
   bool told = false;
   for (const auto& event : cluster_->events(id)) {
-    told |= event["event"] == "CheckpointRemoved" && event["corrupt"] == true;
+    told |= event["type"] == "CheckpointRemoved" && event["corrupt"] == true;
   }
   EXPECT_TRUE(told) << "nobody heard of the corruption";
 }

@@ -126,6 +126,7 @@ int64_t Cluster::submit(const std::string& job_file, std::vector<std::string> mo
 json Cluster::wait_until(int64_t job,
                          const std::function<bool(const nlohmann::json&)>& done,
                          int seconds) const {
+  CHECK(job > 0);
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(seconds);
   nlohmann::json last;
   while (std::chrono::steady_clock::now() < deadline) {
