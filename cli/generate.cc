@@ -45,7 +45,7 @@ static Result<int> generate(Context& context, const GenerateArguments& arguments
     return Error{Code::not_found, "checkpoint " + path + " is not on this machine",
                  "run it on a worker: llmctl-trainer generate DIR --prompt \"...\""};
   }
-  const std::vector<std::string> command = {context.env.bin_dir + "/llmctl-trainer",
+  const std::vector<std::string> command = {trainer_program(context.env),
                                             "generate",
                                             path,
                                             "--prompt",

@@ -57,7 +57,7 @@ static Status write_whole(const std::string& path, const std::string& text) {
 
 static void read_shape(const json& document, ClusterShape& shape, Status& status) {
   JsonReader reader(document, "shape");
-  reader.read("workers", shape.workers, 1);
+  reader.read("workers", shape.workers);
   reader.read("cpu_memory", shape.cpu_memory);
   reader.read("slots", shape.slots);
   reader.read("threads", shape.threads);
@@ -139,7 +139,7 @@ static Status make_token(const Home& home) {
 
 Status make_home(const Home& home) {
   for (const std::string& dir : {home.dir, home.scheduler_dir(), home.dir + "/workers",
-                                 home.jobs_dir(), home.cache_dir(), home.dir + "/logs"}) {
+                                 home.jobs_dir(), home.dir + "/logs"}) {
     std::error_code error;
     fs::create_directories(dir, error);
     if (error) {
@@ -187,6 +187,12 @@ std::string local_jobs_dir(const Environment& env) {
   const Result<ClusterRecord> record = read_cluster(home);
   if (!record.ok()) return "";
   return env.server.empty() || env.server == record->address ? home.jobs_dir() : "";
+}
+
+std::string trainer_program(const Environment& env) {
+  const Result<ClusterRecord> record = read_cluster(Home{env.home});
+  if (record.ok() && !record->shape.trainer.empty()) return record->shape.trainer;
+  return env.bin_dir + "/llmctl-trainer";
 }
 
 }  // namespace llmctl

@@ -1,6 +1,6 @@
 // LLMCTL_HOME: the layout of a local cluster on disk and its one record, HOME/cluster.json.
 //   cluster.json  what runs, where     token      shared secret, 0600      logs/  of the programs
-//   scheduler/    its data             workers/   work folders by name     cache/ token caches
+//   scheduler/    its data             workers/   work folders by name, with token caches
 //   jobs/         checkpoints of all jobs, shared by the workers
 // Files are written whole (temporary, fsync, rename). Errors name the file.
 #pragma once
@@ -15,7 +15,7 @@
 namespace llmctl {
 
 struct ClusterShape {
-  int workers = 1;
+  int workers = 0;                    // 0: one
   Bytes cpu_memory = 0;               // per worker; 0: the worker decides
   int slots = 0;                      // ranks per device; 0: the worker decides
   int threads = 0;                    // per rank; 0: the worker decides
@@ -39,7 +39,6 @@ struct Home {
   std::string scheduler_dir() const { return dir + "/scheduler"; }
   std::string worker_dir(const std::string& name) const { return dir + "/workers/" + name; }
   std::string jobs_dir() const { return dir + "/jobs"; }
-  std::string cache_dir() const { return dir + "/cache"; }
   std::string log_path(const std::string& name) const { return dir + "/logs/" + name + ".log"; }
   std::string token_path() const { return dir + "/token"; }
   std::string record_path() const { return dir + "/cluster.json"; }
@@ -55,5 +54,7 @@ Result<Endpoint> find_endpoint(const Environment& env);
 Result<Client> connect(const Environment& env);
 // The jobs folder when the cluster asked is the local one; empty: it is somewhere else.
 std::string local_jobs_dir(const Environment& env);
+// The trainer that the local cluster was brought up with, else the one beside llmctl.
+std::string trainer_program(const Environment& env);
 
 }  // namespace llmctl

@@ -12,6 +12,7 @@
 #include "cli/child_output.h"
 #include "cli/doctor.h"
 #include "cli/draw.h"
+#include "cli/home.h"
 #include "core/clock.h"
 
 namespace llmctl {
@@ -105,7 +106,7 @@ static Check check_open_files() {
 }
 
 static Check check_trainer(const Environment& env) {
-  const std::string program = env.bin_dir + "/llmctl-trainer";
+  const std::string program = trainer_program(env);
   const Result<ChildOutput> output = run_child({program, "--version"});
   if (!output.ok()) {
     return {"trainer", Verdict::fail, output.error().message, "./dev build, or reinstall"};

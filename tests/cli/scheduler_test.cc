@@ -2,6 +2,7 @@
 // watcher that outlives a restart of the scheduler.
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -20,6 +21,15 @@ struct Answer {
   int code = 0;
   std::string out, err;
   json document() const { return json::parse(out, nullptr, false); }
+};
+
+// Tells another thread that something was written and flushed.
+struct NoticingBuffer : std::stringbuf {
+  int sync() override {
+    written = true;
+    return 0;
+  }
+  std::atomic<bool> written = false;
 };
 
 class SchedulerTest : public ::testing::Test {
@@ -161,18 +171,23 @@ TEST_F(SchedulerTest, CompletionOffersJobsByIdAndName) {
 
 TEST_F(SchedulerTest, AWatcherSurvivesARestartOfTheSchedulerWithoutAGap) {
   const std::string id = std::to_string(submit());
+  NoticingBuffer buffer;
   auto watching = std::async(std::launch::async, [&] {
-    return run({"watch", id, "--from", "1", "-o", "json"});
+    std::ostream out(&buffer);
+    std::ostringstream err;
+    const SystemClock clock;
+    Context context{env_, OutputFormat::table, out, err, {}, {}, clock};
+    return run_cli({"watch", id, "--from", "1", "-o", "json"}, context);
   });
+  ASSERT_TRUE(wait_until(10'000, [&] { return buffer.written.load(); }));
   ASSERT_EQ(run({"priority", id, "60"}).code, 0);
   kill(static_cast<pid_t>(process_.pid), SIGKILL);
   stop_process(process_, 5'000);
   start(address_);
   ASSERT_EQ(run({"priority", id, "70"}).code, 0);
   ASSERT_EQ(run({"cancel", id}).code, 0);
-  const Answer watched = watching.get();
-  EXPECT_EQ(watched.code, kExitJobCanceled);
-  std::istringstream lines(watched.out);
+  EXPECT_EQ(watching.get(), kExitJobCanceled);
+  std::istringstream lines(buffer.str());
   std::vector<std::string> types;
   int64_t last_seq = 0;
   for (std::string line; std::getline(lines, line);) {
