@@ -219,6 +219,10 @@ json event_document(const Event& event) {
     document["bytes"] = commit->bytes;
     document["loss"] = number(commit->loss);
   }
+  if (const auto* removed = std::get_if<CheckpointRemoved>(&event.body)) {
+    document["path"] = removed->path;
+    document["corrupt"] = removed->corrupt;
+  }
   return versioned(std::move(document));
 }
 

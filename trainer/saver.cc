@@ -29,6 +29,15 @@ Result<std::optional<Checkpoint>> Saver::newest() {
   for (const std::string& path : config_.resume) {
     candidates.push_back(fs::path(config_.job_dir) / path);
   }
+  // While nobody listened, an earlier attempt may have replaced the checkpoints that the scheduler
+  // knows by newer ones, each committed under its lease: they are the second choice.
+  if (!candidates.empty()) {
+    const size_t known = candidates.size();
+    for (fs::path& path : list_checkpoints(checkpoints_)) {
+      const auto end = candidates.begin() + static_cast<std::ptrdiff_t>(known);
+      if (std::find(candidates.begin(), end, path) == end) candidates.push_back(std::move(path));
+    }
+  }
   if (config_.resume_scan) {
     candidates = list_checkpoints(checkpoints_);
     // By hand nobody counts attempts; a fresh epoch keeps names from colliding.

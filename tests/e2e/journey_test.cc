@@ -166,7 +166,7 @@ resources: {memory: 16MiB}
   const auto show = cluster_->wait_state(id, "FAILED");
   EXPECT_EQ(show["reason"], "does_not_fit");
   const auto why = cluster_->json({"explain", std::to_string(id)});
-  EXPECT_NE(why["headline"].get<std::string>().find("MiB"), std::string::npos) << why;
+  EXPECT_NE(why["evidence"].dump().find("16.0 MiB"), std::string::npos) << why;
   EXPECT_EQ(cluster_->llmctl({"wait", std::to_string(id)}).code, 100);
 }
 
