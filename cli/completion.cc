@@ -29,7 +29,10 @@ compdef _llmctl llmctl
 )";
 
 constexpr const char* kFish = R"(# llmctl completion for fish: llmctl completion fish | source
-complete -c llmctl -a '(llmctl __complete -- (commandline -opc)[2..-1] (commandline -ct) 2>/dev/null)'
+function _llmctl
+  llmctl __complete -- (commandline -opc)[2..-1] (commandline -ct) 2>/dev/null
+end
+complete -c llmctl -a '(_llmctl)'
 )";
 
 static Run setup_completion(CLI::App& app) {
