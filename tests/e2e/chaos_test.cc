@@ -182,13 +182,13 @@ TEST_F(Chaos, AFullDiskLosesNothing) {
   cluster_.reset();
   start({"--workers", "1", "--slots", "1", "--cpu-memory", "2GiB"});
   const std::string jobs = cluster_->home() / "jobs";
-  if (mount("tmpfs", jobs.c_str(), "tmpfs", 0, "size=12m") != 0) {
+  if (mount("tmpfs", jobs.c_str(), "tmpfs", 0, "size=32m") != 0) {
     GTEST_SKIP() << "needs the right to mount a tmpfs";
   }
   const int64_t id = cluster_->submit(job_file_);
   cluster_->wait_until(
       id, [](const auto& s) { return !s["checkpoints"].empty(); }, 60);
-  std::ofstream(jobs + "/ballast") << std::string(16 << 20, 'x');
+  std::ofstream(jobs + "/ballast") << std::string(40 << 20, 'x');
   cluster_->wait_until(
       id, [](const auto& s) { return s["state"] != "RUNNING" || s["progress"]["step"] > 150; }, 90);
   fs::remove(jobs + "/ballast");
