@@ -31,8 +31,10 @@ std::string find_sample(const Home& home, const JobView& job) {
       std::to_string(job.id) + "-e" + std::to_string(job.epoch) + "-r0/report.jsonl";
   std::error_code error;
   for (const auto& worker : std::filesystem::directory_iterator(home.dir + "/workers", error)) {
-    std::string sample = sample_of(worker.path() / "runs" / run);
-    if (!sample.empty()) return sample;
+    for (const char* folder : {"runs", "ended"}) {
+      std::string sample = sample_of(worker.path() / folder / run);
+      if (!sample.empty()) return sample;
+    }
   }
   return "";
 }

@@ -151,8 +151,8 @@ Status Loop::stage(Batch& batch, const Event& event) {
 }
 
 void Loop::tick_if_due(Batch& batch) {
-  const bool early = batch.wakes && now_boot_ms_ >= early_tick_boot_ms_;
-  if (!early && now_boot_ms_ < tick_boot_ms_) return;
+  if (batch.wakes) tick_boot_ms_ = std::min(tick_boot_ms_, early_tick_boot_ms_);
+  if (now_boot_ms_ < tick_boot_ms_) return;
   if (disk_full_) recover_space();
   decide_one(batch, TickInput{}, nullptr);
   const Millis end = clock_.boot_ms();
