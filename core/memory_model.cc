@@ -56,10 +56,9 @@ static std::vector<Moment> moments(const Widths& w, const FitQuestion& q) {
   const double gradient = w.hidden;
   // The gradients of attention's output, q, k and v; the plain formula repeats k and v for each
   // query head and has whole score matrices.
-  const double attention =
-      q.attention == "manual"
-          ? 6 * w.query + 4 * w.heads * static_cast<double>(q.sequence_len)
-          : 2 * w.query + 2 * w.key_value;
+  const double attention = q.attention == "manual"
+                               ? 6 * w.query + 4 * w.heads * static_cast<double>(q.sequence_len)
+                               : 2 * w.query + 2 * w.key_value;
   return {
       // The last block's forward: its MLP's product and its output. With checkpointing the same
       // block runs again beside the gradient that waits for it.

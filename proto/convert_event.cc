@@ -111,9 +111,8 @@ Result<JobSubmitted> read(const v1::JobSubmitted& body) {
   out.idempotency_key =
       TRY(wire::text("idempotency_key", body.idempotency_key(), limits::kNameBytes));
   out.retry_of.value = TRY(wire::at_least("retry_of", body.retry_of(), int64_t{0}));
-  out.inherited =
-      TRY(wire::list("inherited", body.inherited(), limits::kInheritedCheckpoints,
-                     [](const v1::InheritedCheckpoint& one) { return read(one); }));
+  out.inherited = TRY(wire::list("inherited", body.inherited(), limits::kInheritedCheckpoints,
+                                 [](const v1::InheritedCheckpoint& one) { return read(one); }));
   return out;
 }
 
