@@ -41,11 +41,7 @@ retry: {max_restarts: 20}
 
 class Chaos : public ::testing::Test {
  protected:
-  void SetUp() override {
-    // A short lease, so that its end comes within the test.
-    start({"--workers", "1", "--slots", "1", "--cpu-memory", "2GiB", "--lease-ms", "3000",
-           "--grace-ms", "1000"});
-  }
+  void SetUp() override { start({"--workers", "1", "--slots", "1", "--cpu-memory", "2GiB"}); }
   void start(const std::vector<std::string>& up_args) {
     cluster_ = std::make_unique<Cluster>(up_args);
     std::ofstream(cluster_->home() / "text.txt") << training_text(4000);
@@ -95,7 +91,7 @@ class Chaos : public ::testing::Test {
     EXPECT_EQ(ends, 1);
   }
 
-  int64_t random_step() { return std::uniform_int_distribution<int64_t>(25, 180)(random_); }
+  int64_t random_step() { return std::uniform_int_distribution<int64_t>(25, 150)(random_); }
 
   std::unique_ptr<Cluster> cluster_;
   std::string job_file_;
@@ -106,7 +102,7 @@ TEST_F(Chaos, KilledTrainersChangeNothing) {
   const int64_t id = cluster_->submit(job_file_);
   for (const int64_t step : {30, 95, 170}) {
     cluster_->wait_step(id, step);
-    for (const pid_t pid : cluster_->trainer_pids(id)) kill(pid, SIGKILL);
+    for (const pid_t pid : cluster_->trainer_pids(id)) kill_hard(pid);
   }
   expect_unharmed(id);
   EXPECT_GE(cluster_->show(id)["attempts"], 3);
@@ -117,7 +113,7 @@ TEST_F(Chaos, AKilledWorkerAdoptsItsRunningRanks) {
   cluster_->wait_step(id, random_step());
   const auto pids = cluster_->trainer_pids(id);
   ASSERT_EQ(pids.size(), 1u);
-  kill(cluster_->worker_pid("w1"), SIGKILL);
+  kill_hard(cluster_->worker_pid("w1"));
   cluster_->up();
   EXPECT_TRUE(alive(pids[0])) << "the rank did not survive its agent";
   expect_unharmed(id);
@@ -131,7 +127,7 @@ TEST_F(Chaos, AKilledSchedulerFindsItsWorkAgain) {
     cluster_->wait_step(id, 30 + i * 50);
     const auto pids = cluster_->trainer_pids(id);
     acknowledged.insert(cluster_->submit(job_file_, {"--set", "max_steps=1"}));
-    kill(cluster_->scheduler_pid(), SIGKILL);
+    kill_hard(cluster_->scheduler_pid());
     cluster_->up();
     for (const pid_t pid : pids) EXPECT_TRUE(alive(pid)) << "an outage killed work";
   }
@@ -141,6 +137,10 @@ TEST_F(Chaos, AKilledSchedulerFindsItsWorkAgain) {
 }
 
 TEST_F(Chaos, AStoppedWorkerIsFencedAndItsZombieWritesNothing) {
+  cluster_.reset();
+  // A short lease, so that its end comes within the test.
+  start({"--workers", "1", "--slots", "1", "--cpu-memory", "2GiB", "--lease-ms", "3000",
+         "--grace-ms", "1000"});
   const int64_t id = cluster_->submit(job_file_);
   cluster_->wait_step(id, random_step());
   const pid_t worker = cluster_->worker_pid("w1");
@@ -179,8 +179,6 @@ TEST_F(Chaos, ACorruptNewestCheckpointFallsBackToTheOneBefore) {
 
 // The jobs folder is a small tmpfs: checkpoints stop fitting, then space comes back.
 TEST_F(Chaos, AFullDiskLosesNothing) {
-  cluster_.reset();
-  start({"--workers", "1", "--slots", "1", "--cpu-memory", "2GiB"});
   const std::string jobs = cluster_->home() / "jobs";
   if (mount("tmpfs", jobs.c_str(), "tmpfs", 0, "size=32m") != 0) {
     GTEST_SKIP() << "needs the right to mount a tmpfs";
@@ -210,15 +208,15 @@ TEST_F(Chaos, RandomKillsOfEverythingLoseNothing) {
     switch (random_() % 3) {
       case 0:
         history += " trainer";
-        for (const pid_t pid : cluster_->trainer_pids(id)) kill(pid, SIGKILL);
+        for (const pid_t pid : cluster_->trainer_pids(id)) kill_hard(pid);
         break;
       case 1:
         history += " worker";
-        kill(cluster_->worker_pid("w1"), SIGKILL);
+        kill_hard(cluster_->worker_pid("w1"));
         break;
       default:
         history += " scheduler";
-        kill(cluster_->scheduler_pid(), SIGKILL);
+        kill_hard(cluster_->scheduler_pid());
     }
     cluster_->up();
   }

@@ -199,6 +199,12 @@ void wait_gone(pid_t pid, int seconds) {
   EXPECT_FALSE(alive(pid)) << "pid " << pid << " is still there";
 }
 
+void kill_hard(pid_t pid) {
+  CHECK(pid > 0);
+  kill(pid, SIGKILL);
+  wait_gone(pid);
+}
+
 std::string file_text(const fs::path& path) {
   std::ifstream file(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(file), {}};

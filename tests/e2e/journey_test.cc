@@ -90,7 +90,7 @@ TEST_F(Journey, OneKeyIsOneJob) {
 }
 
 TEST_F(Journey, APausedJobGoesOnWhereItWas) {
-  const int64_t id = cluster_->submit(job("pause", "max_steps: 400\n"));
+  const int64_t id = cluster_->submit(job("pause", "max_steps: 1500\n"));
   cluster_->wait_step(id, 20);
   EXPECT_EQ(cluster_->llmctl({"pause", std::to_string(id)}).code, 0);
   const auto paused = cluster_->wait_until(
@@ -99,7 +99,7 @@ TEST_F(Journey, APausedJobGoesOnWhereItWas) {
   EXPECT_GE(step, 20);
   EXPECT_EQ(cluster_->llmctl({"resume", std::to_string(id)}).code, 0);
   const auto done = cluster_->wait_state(id, "SUCCEEDED");
-  EXPECT_EQ(done["progress"]["step"], 400);
+  EXPECT_EQ(done["progress"]["step"], 1500);
   EXPECT_EQ(done["attempts"], 2);
 }
 
@@ -171,7 +171,7 @@ resources: {memory: 16MiB}
 }
 
 TEST_F(Journey, DrainMovesTheJobToTheOtherWorker) {
-  const int64_t id = cluster_->submit(job("drain", "max_steps: 600\n"));
+  const int64_t id = cluster_->submit(job("drain", "max_steps: 2500\n"));
   const auto before = cluster_->wait_step(id, 10);
   const std::string worker = before["ranks"][0]["worker"];
   EXPECT_EQ(cluster_->llmctl({"drain", worker}).code, 0);
@@ -183,7 +183,7 @@ TEST_F(Journey, DrainMovesTheJobToTheOtherWorker) {
       60);
   EXPECT_EQ(after["attempts"], 2);
   EXPECT_EQ(cluster_->llmctl({"drain", worker, "--undo"}).code, 0);
-  EXPECT_EQ(cluster_->wait_state(id, "SUCCEEDED")["progress"]["step"], 600);
+  EXPECT_EQ(cluster_->wait_state(id, "SUCCEEDED")["progress"]["step"], 2500);
 }
 
 }  // namespace llmctl::e2e
