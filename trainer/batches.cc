@@ -1,12 +1,14 @@
 #include "trainer/batches.h"
 
-#include <algorithm>
 #include <bit>
-#include <vector>
+#include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "trainer/batches_order.h"
 #include "trainer/content_hash.h"
+#include "trainer/data_split.h"
 #include "trainer/dataset.h"
+#include "trainer/disk.h"
 #include "trainer/token_cache.h"
 
 namespace llmctl {
@@ -14,99 +16,40 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr int kFeistelRounds = 8;
-// Fewer expected validation documents than this say little: the tail of the stream is used.
-constexpr double kFewDocuments = 8;
-constexpr double kTailShare = 0.1;  // of the stream, when a number of documents was asked for
 
-uint64_t mix(uint64_t value, uint64_t key) {  // the finalizer of SplitMix64
-  value += key + 0x9E3779B97F4A7C15ULL;
-  value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9ULL;
-  value = (value ^ (value >> 27)) * 0x94D049BB133111EBULL;
-  return value ^ (value >> 31);
+// What was counted of one split of one cache, remembered beside it: a small JSON file.
+Result<DataFacts> remembered_facts(const fs::path& file) {
+  const auto mapped = TRY(MappedFile::open(file));
+  const auto json = nlohmann::json::parse(as_text(mapped->bytes()), nullptr, false);
+  const auto number = [&](const char* key) { return json.contains(key) && json[key].is_number(); };
+  if (!json.is_object() || !number("train_tokens") || !number("validation_tokens") ||
+      !number("unigram_entropy")) {
+    return Error{Code::data_loss, file.string() + ": damaged", ""};
+  }
+  return DataFacts{json["train_tokens"], json["validation_tokens"], json["unigram_entropy"]};
 }
 
-// Documents of one side, as one stream: runs of neighbours in the cache are one segment.
-class Stream {
- public:
-  void add(int64_t cache_begin, int64_t cache_end) {
-    if (segments_.empty() || last_end_ != cache_begin) segments_.push_back({tokens_, cache_begin});
-    tokens_ += cache_end - cache_begin;
-    last_end_ = cache_end;
-  }
-  int64_t sequences(int64_t length) const { return std::max<int64_t>((tokens_ - 1) / length, 0); }
-  int64_t tokens() const { return tokens_; }
-
-  void read(const TokenCache& cache, int64_t first, std::span<int32_t> ids) const {
-    auto segment = std::upper_bound(
-        segments_.begin(), segments_.end(), first,
-        [](int64_t position, const Segment& s) { return position < s.stream_begin; });
-    for (--segment; !ids.empty(); ++segment) {
-      const bool last = segment + 1 == segments_.end();
-      const int64_t end = last ? tokens_ : (segment + 1)->stream_begin;
-      const auto n = std::min<size_t>(ids.size(), static_cast<size_t>(end - first));
-      cache.read(segment->cache_begin + first - segment->stream_begin, ids.first(n));
-      ids = ids.subspan(n);
-      first += static_cast<int64_t>(n);
-    }
-  }
-
- private:
-  struct Segment {
-    int64_t stream_begin, cache_begin;
-  };
-  std::vector<Segment> segments_;
-  int64_t tokens_ = 0, last_end_ = -1;
-};
-
-struct Split {
-  Stream train, validation;
-};
-
-// A document's side depends on its own text alone, so added documents move none of the others, and
-// copies of a document are on one side.
-Split split_by_document(const TokenCache& cache, double size) {
-  const auto hashes = cache.document_hashes();
-  uint64_t limit = 0;  // validation: mixed hash below this
-  if (size < 1) {
-    limit = static_cast<uint64_t>(size * 18446744073709549568.0);
-  } else {
-    std::vector<uint64_t> order;
-    order.reserve(hashes.size());
-    for (const uint64_t hash : hashes) order.push_back(mix(hash, 0));
-    const auto nth = order.begin() + static_cast<ptrdiff_t>(size);
-    std::nth_element(order.begin(), nth, order.end());
-    limit = *nth;
-  }
-  Split split;
-  int64_t begin = 0;
-  for (size_t i = 0; i < hashes.size(); ++i) {
-    const auto end = static_cast<int64_t>(cache.document_ends()[i]);
-    (mix(hashes[i], 0) < limit ? split.validation : split.train).add(begin, end);
-    begin = end;
-  }
-  return split;
-}
-
-Split split_tail(const TokenCache& cache, double share, int64_t sequence_len) {
-  const auto wanted = static_cast<int64_t>(static_cast<double>(cache.tokens()) * share);
-  const int64_t tail = share > 0 ? std::max(wanted, sequence_len + 1) : 0;
-  const int64_t cut = std::max<int64_t>(cache.tokens() - tail, 0);
-  Split split;
-  split.train.add(0, cut);
-  if (cut < cache.tokens()) split.validation.add(cut, cache.tokens());
-  return split;
-}
-
-Split split_tokens(const TokenCache& cache, double size, int64_t sequence_len) {
-  const auto documents = static_cast<double>(cache.document_ends().size());
-  const bool enough = size < 1 ? documents * size >= kFewDocuments : size < documents;
-  if (size > 0 && enough) {
-    Split split = split_by_document(cache, size);
-    if (split.train.sequences(sequence_len) > 0 && split.validation.sequences(sequence_len) > 0) {
-      return split;
-    }
-  }
-  return split_tail(cache, size < 1 ? size : kTailShare, sequence_len);
+// The file is named by all that the facts depend on. Not being able to write it costs only time.
+DataFacts facts_of(const TokenCache& cache,
+                   const DataSplit& split,
+                   const std::string& content,
+                   const JobSpec& spec,
+                   const fs::path& cache_dir) {
+  std::ostringstream key;
+  key << content << ' ' << std::hexfloat << spec.val_set_size << ' ' << spec.sequence_len;
+  const fs::path file = cache_dir / ("facts-" + content_hash(key.str()) + ".json");
+  const auto known = remembered_facts(file);
+  if (known.ok() && known->train_tokens == split.train.tokens()) return *known;
+  const DataFacts facts{split.train.tokens(), split.validation.tokens(),
+                        unigram_entropy(cache, split.train)};
+  const std::string json = nlohmann::json{{"train_tokens", facts.train_tokens},
+                                          {"validation_tokens", facts.validation_tokens},
+                                          {"unigram_entropy", facts.unigram_entropy}}
+                               .dump() +
+                           "\n";
+  const auto bytes = as_bytes(json);
+  (void)replace_file(file, std::span(&bytes, 1));
+  return facts;
 }
 
 Result<Tokenizer> trained_tokenizer(const std::vector<SourceFile>& sources,
@@ -157,9 +100,10 @@ int64_t shuffled(int64_t index, int64_t count, uint64_t key) {
 struct Batches::Parts {
   Tokenizer tokenizer;
   TokenCache cache;
-  Split split;
+  DataSplit split;
   int64_t sequence_len, seed;
   std::string content_hash;
+  DataFacts facts;
 };
 
 Batches::Batches(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
@@ -187,9 +131,10 @@ Result<Batches> Batches::open(const JobSpec& spec,
                  "add text, or lower sequence_len or val_set_size"};
   }
   std::string content = llmctl::content_hash(hash + tokenizer.fingerprint());
+  const DataFacts facts = facts_of(cache, split, content, spec, cache_dir);
   return Batches(
       std::make_unique<Parts>(Parts{std::move(tokenizer), std::move(cache), std::move(split),
-                                    spec.sequence_len, spec.seed, std::move(content)}));
+                                    spec.sequence_len, spec.seed, std::move(content), facts}));
 }
 
 const Tokenizer& Batches::tokenizer() const {
@@ -206,6 +151,9 @@ int64_t Batches::validation_sequences() const {
 }
 const std::string& Batches::content_hash() const {
   return parts_->content_hash;
+}
+const DataFacts& Batches::facts() const {
+  return parts_->facts;
 }
 
 void Batches::fill(int64_t epoch, int64_t index, std::span<int32_t> ids) const {

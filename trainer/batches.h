@@ -16,6 +16,11 @@
 
 namespace llmctl {
 
+struct DataFacts {
+  int64_t train_tokens = 0, validation_tokens = 0;
+  double unigram_entropy = 0;  // of the training tokens; nats per token
+};
+
 class Batches {
  public:
   // Reads (or builds) the tokenizer and the token cache of spec.datasets. `phase` is called at
@@ -34,6 +39,7 @@ class Batches {
   int64_t train_sequences() const;          // per epoch, >= 1
   int64_t validation_sequences() const;     // 0 when val_set_size is 0
   const std::string& content_hash() const;  // of tokenizer and data: equal hash, equal sequences
+  const DataFacts& facts() const;           // counted once per data, tokenizer and split
 
   // ids.size() == sequence_len + 1: inputs are ids[0..n), labels ids[1..n+1).
   // Requires epoch >= 0 and 0 <= index < train_sequences(); each epoch visits every sequence once.

@@ -120,6 +120,13 @@ Status TrainingRun::prepare() {
                    config_.plan.gradient_checkpointing, [this] { report_.pulse(); }});
   optimizer_ = std::make_unique<AdamW>(model_->layout().size(), model_->layout().matrices_end());
   TRY(resume());
+  if (ranks_->rank() == 0) {
+    const DataFacts& facts = batches_->facts();
+    report_.line({{"type", "data"},
+                  {"train_tokens", facts.train_tokens},
+                  {"validation_tokens", facts.validation_tokens},
+                  {"unigram_entropy", facts.unigram_entropy}});
+  }
   report_.line({{"type", "up"},
                 {"pid", getpid()},
                 {"parameters", model_->layout().parameters()},

@@ -1,6 +1,7 @@
 #include "trainer/batches.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <set>
 
@@ -155,6 +156,23 @@ TEST(Batches, OneDocumentIsValidatedOnItsTail) {
   const Batches batches = open_batches(spec, scratch);
   EXPECT_EQ(batches.validation_sequences(), (250 - 1) / kLength);
   EXPECT_EQ(validation_text(batches).find('a'), std::string::npos);
+}
+
+TEST(Batches, FactsAreThoseOfTheSplitAndAreRemembered) {
+  const Scratch scratch;
+  write_file(scratch.path() / "t.txt", std::string(300, 'a') + std::string(100, 'b'));
+  JobSpec spec = spec_for(scratch.path() / "t.txt");
+  spec.val_set_size = 0.25;
+  for (int start = 0; start < 2; ++start) {  // counted, then read
+    const Batches batches = open_batches(spec, scratch);
+    EXPECT_EQ(batches.facts().train_tokens,
+              301);  // 400 letters and the end of text, less a quarter
+    EXPECT_EQ(batches.facts().validation_tokens, 100);
+    const double a = 300.0 / 301, b = 1.0 / 301;
+    EXPECT_NEAR(batches.facts().unigram_entropy, -a * std::log(a) - b * std::log(b), 1e-12);
+  }
+  spec.val_set_size = 0;
+  EXPECT_EQ(open_batches(spec, scratch).facts().validation_tokens, 0);
 }
 
 TEST(Batches, TooLittleTextIsNamed) {
