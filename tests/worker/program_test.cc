@@ -124,6 +124,15 @@ class ProgramTest : public ::testing::Test {
   void wait_hello(int number) const {
     until([&] { return hellos() >= number; });
   }
+  // A worker that has been told to run kRun with this script, and its run is up.
+  PidFile start_run(const std::string& body) {
+    script(body);
+    start_worker();
+    wait_hello(1);
+    desire({kRun});
+    wait_phase("up");
+    return RunDirectory(run_path()).read_pids().value_or(PidFile{});
+  }
   fs::path run_path() const { return work / "w1/runs" / directory_name(kRun); }
   Millis lease() const { return RunDirectory(run_path()).read_lease(); }
 
@@ -140,11 +149,7 @@ while [ ! -e go ]; do echo '{"type":"phase","phase":"train"}'; sleep 0.05; done
 echo '{"type":"end","outcome":"done","detail":"all steps"}')";
 
 TEST_F(ProgramTest, RunsWhatIsDesiredAndTellsItsEnd) {
-  script(kRuns);
-  start_worker();
-  wait_hello(1);
-  desire({kRun});
-  wait_phase("up");
+  start_run(kRuns);
   const auto config = nlohmann::json::parse(std::ifstream(run_path() / "config.json"));
   EXPECT_EQ(config["job_dir"], (work / "jobs/7").string());
   EXPECT_EQ(config["threads"], 2) << "4 cores shared by 2 slots";
@@ -157,46 +162,29 @@ TEST_F(ProgramTest, RunsWhatIsDesiredAndTellsItsEnd) {
 }
 
 TEST_F(ProgramTest, ARunThatIsNoLongerDesiredIsKilled) {
-  script(kRuns);
-  start_worker();
-  wait_hello(1);
-  desire({kRun});
-  wait_phase("up");
-  const auto pids = RunDirectory(run_path()).read_pids();
-  ASSERT_TRUE(pids);
+  const PidFile pids = start_run(kRuns);
+  ASSERT_TRUE(is_alive(pids.trainer));
   desire({});
-  until([&] { return !is_alive(pids->trainer); });
+  until([&] { return !is_alive(pids.trainer); });
 }
 
 TEST_F(ProgramTest, AKilledWorkerAdoptsItsRunsWhenItComesBack) {
-  script(kRuns);
-  start_worker();
-  wait_hello(1);
-  desire({kRun});
-  wait_phase("up");
-  const auto pids = RunDirectory(run_path()).read_pids();
-  ASSERT_TRUE(pids);
+  const PidFile pids = start_run(kRuns);
   end_worker(SIGKILL);
-  EXPECT_TRUE(is_alive(pids->trainer));
+  EXPECT_TRUE(is_alive(pids.trainer));
   start_worker();
   wait_hello(2);
   desire({kRun});
-  EXPECT_TRUE(is_alive(pids->trainer)) << "adopted, not restarted";
+  EXPECT_TRUE(is_alive(pids.trainer)) << "adopted, not restarted";
   std::ofstream(run_path() / "go") << "";
   wait_phase("ended");
   EXPECT_EQ(status().outcome(), "done");
 }
 
 TEST_F(ProgramTest, SigtermStopsTheWorkerAndNotItsRuns) {
-  script(kRuns);
-  start_worker();
-  wait_hello(1);
-  desire({kRun});
-  wait_phase("up");
-  const auto pids = RunDirectory(run_path()).read_pids();
-  ASSERT_TRUE(pids);
+  const PidFile pids = start_run(kRuns);
   end_worker(SIGTERM);
-  EXPECT_TRUE(is_alive(pids->trainer));
+  EXPECT_TRUE(is_alive(pids.trainer));
   EXPECT_FALSE(fs::exists(work / "w1/worker.json"));
 }
 
@@ -218,11 +206,7 @@ TEST_F(ProgramTest, CheckpointsAreToldAgainOnANewStream) {
 }
 
 TEST_F(ProgramTest, TheLeaseIsRenewedByAnswersAndNotInSilence) {
-  script(kRuns);
-  start_worker();
-  wait_hello(1);
-  desire({kRun});
-  wait_phase("up");
+  start_run(kRuns);
   const Millis first = lease();
   until([&] { return lease() > first; });
   ::kill(worker, SIGSTOP);
@@ -236,11 +220,7 @@ TEST_F(ProgramTest, TheLeaseIsRenewedByAnswersAndNotInSilence) {
 
 TEST_F(ProgramTest, AServerThatStopsAnsweringStopsTheLease) {
   server.answer_heartbeats = false;
-  script(kRuns);
-  start_worker();
-  wait_hello(1);
-  desire({kRun});
-  wait_phase("up");
+  start_run(kRuns);
   const Millis only = lease();
   const size_t before = server.received().size();
   until([&] { return server.received().size() > before + 10; });  // ten heartbeats or reports later
@@ -248,11 +228,7 @@ TEST_F(ProgramTest, AServerThatStopsAnsweringStopsTheLease) {
 }
 
 TEST_F(ProgramTest, ASchedulerThatIsNotRunningKeepsTheLease) {
-  script(kRuns);
-  start_worker();
-  wait_hello(1);
-  desire({kRun});
-  wait_phase("up");
+  start_run(kRuns);
   server.stop();
   const Millis at_stop = lease();
   until([&] { return lease() > at_stop; });
@@ -275,11 +251,7 @@ TEST_F(ProgramTest, ARankThatHangsIsKilledAndItsThreadsAreInTheLog) {
 }
 
 TEST_F(ProgramTest, ServesLogsAlsoOfAnEndedRun) {
-  script(kRuns);
-  start_worker();
-  wait_hello(1);
-  desire({kRun});
-  wait_phase("up");
+  start_run(kRuns);
   std::ofstream(run_path() / "go") << "";
   wait_phase("ended");
   desire({});
