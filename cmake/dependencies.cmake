@@ -36,6 +36,6 @@ if(LLMCTL_TRAINER)
   pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
   find_package(simdjson REQUIRED)
   if(LLMCTL_TRAINER_ENGINE)
-    find_package(Torch REQUIRED) # ./dev passes Torch_DIR or CMAKE_PREFIX_PATH
+    include(llmctl_torch)
   endif()
 endif()

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <vector>
 
+#include "trainer/aten.h"
 #include "trainer/device_memory.h"
 #include "trainer/simd.h"
 
@@ -35,14 +36,17 @@ SIMD_CLONES double sum_of_squares(const float* x, int64_t n) {
 
 }  // namespace
 
-AdamW::AdamW(int64_t elements, int64_t decay_end) : decay_end_(decay_end) {
+AdamW::AdamW(int64_t elements, int64_t decay_end, at::Device device) : decay_end_(decay_end) {
   const CauseScope cause(Cause::optimizer);
-  first_ = at::zeros({elements}, at::kFloat);
-  second_ = at::zeros({elements}, at::kFloat);
+  first_ = at::zeros({elements}, at::device(device).dtype(at::kFloat));
+  second_ = at::zeros_like(first_);
 }
 
 void AdamW::update(at::Tensor& weights, at::Tensor& gradients, const AdamWStep& step) {
   ++updates_;
+  if (!weights.is_cpu()) {
+    return aten::adamw(weights, gradients, {first_, second_}, decay_end_, updates_, step);
+  }
   const auto t = static_cast<double>(updates_);
   const double correction1 = 1 - std::pow(step.beta1, t), correction2 = 1 - std::pow(step.beta2, t);
   const Factors decayed = {static_cast<float>(step.gradient_scale),
@@ -64,6 +68,7 @@ void AdamW::update(at::Tensor& weights, at::Tensor& gradients, const AdamWStep& 
 }
 
 double gradient_norm(const at::Tensor& gradients) {
+  if (!gradients.is_cpu()) return aten::gradient_norm(gradients);
   const int64_t elements = gradients.numel(), parts = (elements + kPart - 1) / kPart;
   const auto* g = gradients.const_data_ptr<float>();
   std::vector<double> sums(static_cast<size_t>(parts));

@@ -1,6 +1,7 @@
 // AdamW (Loshchilov & Hutter, arXiv 1711.05101; PyTorch's formula) as one pass over flat buffers:
 // clip, decay, moments, update and clearing the gradient together. Weights before `decay_end`
 // decay, those behind (norms) do not. Owns the moments. Deterministic for any number of threads.
+// Tensors on another device than the CPU go to trainer/aten.h.
 #pragma once
 
 #include "trainer/tensor.h"
@@ -15,7 +16,7 @@ struct AdamWStep {
 
 class AdamW {
  public:
-  AdamW(int64_t elements, int64_t decay_end);
+  AdamW(int64_t elements, int64_t decay_end, at::Device device = at::kCPU);
   // weights and gradients: flat fp32 of `elements`; the gradients are zero afterwards.
   void update(at::Tensor& weights, at::Tensor& gradients, const AdamWStep& step);
 

@@ -1,7 +1,8 @@
 // Causal attention with grouped queries over the fused projection [T, (heads + 2 kv_heads) * D]:
-// rows hold q heads, then k heads, then v heads. `sdpa` is LibTorch's flash attention for CPU (log
-// sum exp saved, scores never whole); `manual` is the plain formula with the whole score matrix,
-// the oracle of the other.
+// rows hold q heads, then k heads, then v heads. `sdpa` never has the scores as a whole and saves
+// their log sum exp: LibTorch's flash attention on the CPU, its memory-efficient attention on CUDA
+// (the one that takes fp32). `manual` is the plain formula with the whole score matrix, the oracle
+// of the others, and what sdpa means where neither of them can be had.
 #pragma once
 
 #include <string_view>
@@ -18,8 +19,9 @@ enum class AttentionKind { sdpa, manual };
 AttentionKind attention_kind(std::string_view name);  // of Plan::attention, which was checked
 
 struct AttentionSaved {
-  at::Tensor out;      // [T, heads * D]
-  at::Tensor weights;  // sdpa: log sum exp [B, heads, S]; manual: probabilities [B, heads, S, S]
+  at::Tensor out;  // [T, heads * D]
+  at::Tensor
+      weights;  // sdpa: log sum exp [B, heads, S or more]; manual: probabilities [B, heads, S, S]
 };
 AttentionSaved attention(const at::Tensor& qkv, const AttentionShape& shape, AttentionKind kind);
 

@@ -7,6 +7,10 @@
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
+#ifdef USE_C10D_NCCL
+#include <torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>
+#endif
+
 namespace llmctl {
 namespace {
 
@@ -19,7 +23,7 @@ constexpr auto kOperationTimeout = std::chrono::minutes(30);
 
 struct Collective::Group {
   c10::intrusive_ptr<c10d::Store> store;
-  c10::intrusive_ptr<c10d::ProcessGroupGloo> gloo;
+  c10::intrusive_ptr<c10d::Backend> host, gpu;  // gpu: none on the CPU
 };
 
 Collective::Collective(std::unique_ptr<Group> group, int64_t rank, int64_t size)
@@ -62,17 +66,38 @@ static c10::intrusive_ptr<c10d::Store> rendezvous(const RunConfig& config) {
   return c10::make_intrusive<c10d::PrefixStore>(prefix, store);
 }
 
-Result<Collective> Collective::join(const RunConfig& config) {
+static c10::intrusive_ptr<c10d::Backend> gloo(const c10::intrusive_ptr<c10d::Store>& store,
+                                              const RunConfig& config) {
+  auto options = c10d::ProcessGroupGloo::Options::create(kOperationTimeout);
+  options->threads = 1;
+  options->devices.push_back(
+      c10d::ProcessGroupGloo::createDeviceForHostname(address_toward(config.master_addr)));
+  return c10::make_intrusive<c10d::ProcessGroupGloo>(store, config.rank, config.world_size,
+                                                     options);
+}
+
+#ifdef USE_C10D_NCCL
+static c10::intrusive_ptr<c10d::Backend> nccl(const c10::intrusive_ptr<c10d::Store>& store,
+                                              const RunConfig& config) {
+  auto options = c10d::ProcessGroupNCCL::Options::create();
+  options->timeout = kOperationTimeout;
+  const auto own_keys = c10::make_intrusive<c10d::PrefixStore>("nccl", store);
+  return c10::make_intrusive<c10d::ProcessGroupNCCL>(own_keys, config.rank, config.world_size,
+                                                     options);
+}
+#endif
+
+Result<Collective> Collective::join(const RunConfig& config, at::Device device) {
   if (config.world_size == 1) return Collective(nullptr, 0, 1);
   try {
     auto group = std::make_unique<Group>();
     group->store = rendezvous(config);
-    auto options = c10d::ProcessGroupGloo::Options::create(kOperationTimeout);
-    options->threads = 1;
-    options->devices.push_back(
-        c10d::ProcessGroupGloo::createDeviceForHostname(address_toward(config.master_addr)));
-    group->gloo = c10::make_intrusive<c10d::ProcessGroupGloo>(group->store, config.rank,
-                                                              config.world_size, options);
+    group->host = gloo(group->store, config);
+#ifdef USE_C10D_NCCL
+    if (device.is_cuda()) group->gpu = nccl(group->store, config);
+#else
+    CHECK(device.is_cpu());
+#endif
     return Collective(std::move(group), config.rank, config.world_size);
   } catch (const std::exception& e) {
     return Error{Code::unavailable,
@@ -85,7 +110,8 @@ Result<Collective> Collective::join(const RunConfig& config) {
 void Collective::sum(at::Tensor& tensor) {
   if (!group_) return;
   std::vector<at::Tensor> tensors = {tensor};
-  group_->gloo->allreduce(tensors)->wait();
+  const auto& backend = tensor.is_cpu() ? group_->host : group_->gpu;
+  backend->allreduce(tensors)->wait();
 }
 
 }  // namespace llmctl

@@ -1,7 +1,9 @@
-// What the ranks of one attempt do together, over c10d: Gloo between CPUs. Rank 0 hosts the
+// What the ranks of one attempt do together, over c10d: Gloo for tensors in host memory, NCCL
+// for those on a GPU. Rank 0 hosts the
 // rendezvous store at master_addr:master_port; keys carry (job, epoch), so ranks of an older
 // attempt never meet these. With one rank every operation does nothing. One thread. A peer that is
-// gone or silent past the timeout is c10d's exception, caught in main.
+// gone or silent past the timeout is c10d's exception, caught in main; NCCL's watchdog ends the
+// process instead, as a crash.
 #pragma once
 
 #include <memory>
@@ -14,14 +16,15 @@ namespace llmctl {
 class Collective {
  public:
   // Waits for all ranks; unavailable when they do not meet in time.
-  static Result<Collective> join(const RunConfig& config);
+  static Result<Collective> join(const RunConfig& config, at::Device device);
   ~Collective();
   Collective(Collective&&) noexcept;
   Collective& operator=(Collective&&) noexcept;
 
   int64_t rank() const { return rank_; }
   int64_t size() const { return size_; }
-  void sum(at::Tensor& tensor);  // in place, over all ranks
+  // In place, over all ranks. On a GPU it is enqueued, like any operator.
+  void sum(at::Tensor& tensor);
 
  private:
   struct Group;

@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -13,11 +14,12 @@
 #include <vector>
 
 #include "core/units.h"
+#include "trainer/memory_meter.h"
 
 namespace llmctl {
 namespace {
 
-thread_local Cause current_cause = Cause::workspace;
+thread_local Cause cause_of_thread = Cause::workspace;
 
 constexpr size_t kAlignment = 64;  // a cache line, and what SIMD loads like
 constexpr size_t kHugePage = 2 << 20;
@@ -29,15 +31,6 @@ struct alignas(kAlignment) Header {  // lies right before the bytes of a block
   Cause cause = Cause::workspace;
 };
 
-struct Counts {
-  std::array<Bytes, kCauses> by_cause = {};
-  Bytes total = 0;
-  void add(Cause cause, Bytes bytes) {
-    by_cause[static_cast<size_t>(cause)] += bytes;
-    total += bytes;
-  }
-};
-
 Header* system_block(size_t bytes) {
   const size_t whole = bytes + sizeof(Header);
   const size_t alignment = whole >= 2 * kHugePage ? kHugePage : kAlignment;
@@ -47,12 +40,12 @@ Header* system_block(size_t bytes) {
   return new (block) Header{bytes, Cause::workspace};
 }
 
-class CountingAllocator final : public c10::Allocator {
+class CountingAllocator final : public c10::Allocator, public MemoryMeter {
  public:
   c10::DataPtr allocate(size_t requested) override {
     const size_t bytes =
         std::max<size_t>(1, (requested + kAlignment - 1) / kAlignment) * kAlignment;
-    Header* block = take(bytes, current_cause);
+    Header* block = take(bytes, cause_of_thread);
     return {block + 1, block + 1, &CountingAllocator::give_back, c10::Device(c10::kCPU)};
   }
   c10::DeleterFnPtr raw_deleter() const override { return &CountingAllocator::give_back; }
@@ -60,23 +53,23 @@ class CountingAllocator final : public c10::Allocator {
     std::memcpy(to, from, bytes);
   }
 
-  void set_cap(Bytes cap) {
+  void set_cap(Bytes cap) override {
     const std::lock_guard lock(mutex_);
     cap_ = cap;
   }
-  Counts live() {
+  MemoryCounts live() override {
     const std::lock_guard lock(mutex_);
     return live_;
   }
-  Counts peak() {
+  MemoryCounts peak() override {
     const std::lock_guard lock(mutex_);
     return peak_;
   }
-  void reset_peak() {
+  void reset_peak() override {
     const std::lock_guard lock(mutex_);
     peak_ = live_;
   }
-  void release_kept() {
+  void release_kept() override {
     const std::lock_guard lock(mutex_);
     shrink_kept_to(0);
   }
@@ -145,7 +138,7 @@ class CountingAllocator final : public c10::Allocator {
   }
 
   std::mutex mutex_;
-  Counts live_, peak_;
+  MemoryCounts live_, peak_;
   Bytes cap_ = 0;
   Bytes kept_bytes_ = 0;
   std::map<size_t, std::vector<Header*>> kept_;  // freed blocks by size
@@ -161,13 +154,31 @@ void CountingAllocator::give_back(void* data) {
   allocator().keep(static_cast<Header*>(data) - 1);
 }
 
+MemoryMeter& meter_of(c10::Device device) {
+#ifdef LLMCTL_CUDA
+  if (device.is_cuda()) return cuda_meter(device.index());
+#endif
+  TORCH_INTERNAL_ASSERT(device.is_cpu());
+  return allocator();
+}
+
+std::atomic<MemoryMeter*> meter_in_use = nullptr;
+
+MemoryMeter& meter() {
+  MemoryMeter* chosen = meter_in_use;
+  return chosen != nullptr ? *chosen : allocator();
+}
+
 }  // namespace
 
-CauseScope::CauseScope(Cause cause) : before_(current_cause) {
-  current_cause = cause;
+CauseScope::CauseScope(Cause cause) : before_(cause_of_thread) {
+  cause_of_thread = cause;
 }
 CauseScope::~CauseScope() {
-  current_cause = before_;
+  cause_of_thread = before_;
+}
+Cause current_cause() {
+  return cause_of_thread;
 }
 
 namespace device_memory {
@@ -175,24 +186,27 @@ namespace device_memory {
 void install() {
   c10::SetCPUAllocator(&allocator(), /*priority=*/100);
 }
+void use(c10::Device device) {
+  meter_in_use = &meter_of(device);
+}
 void set_cap(Bytes bytes) {
-  allocator().set_cap(bytes);
+  meter().set_cap(bytes);
 }
 Bytes live_bytes() {
-  return allocator().live().total;
+  return meter().live().total;
 }
 Bytes peak_bytes() {
-  return allocator().peak().total;
+  return meter().peak().total;
 }
 void reset_peak() {
-  allocator().reset_peak();
+  meter().reset_peak();
 }
 void release_kept_blocks() {
-  allocator().release_kept();
+  meter().release_kept();
 }
 
 MemoryByCause peak_by_cause() {
-  const Counts peak = allocator().peak();
+  const MemoryCounts peak = meter().peak();
   const auto of = [&](Cause cause) { return peak.by_cause[static_cast<size_t>(cause)]; };
   return {of(Cause::parameters),  of(Cause::gradients), of(Cause::optimizer),
           of(Cause::activations), of(Cause::logits),    of(Cause::workspace)};

@@ -2,8 +2,13 @@
 // whose excess is a genuine c10::OutOfMemoryError. On CPU it is the allocator of every tensor:
 // counting, and keeping freed blocks of a size for the next request of that size, so that a step
 // does not fault in the same pages again. Kept blocks count against the cap and go first when room
-// is needed. One per process, because LibTorch has one CPU allocator; safe from any thread.
+// is needed. On CUDA LibTorch's caching allocator stays; it is capped and listened to, allocation
+// by allocation. What it reserved at most beyond what was allocated (rounding, fragments) counts as
+// workspace; the driver's own memory (about half a GiB per process) is not counted. One device per
+// process; safe from any thread.
 #pragma once
+
+#include <c10/core/Device.h>
 
 #include <array>
 #include <cstddef>
@@ -29,8 +34,9 @@ class CauseScope {
 
 namespace device_memory {
 
-void install();             // before the first tensor; again: no effect
-void set_cap(Bytes bytes);  // 0: none. Applies to what is allocated from now on
+void install();                // before the first tensor; again: no effect
+void use(c10::Device device);  // what all below speaks of; the CPU until then
+void set_cap(Bytes bytes);     // 0: none. Applies to what is allocated from now on
 Bytes live_bytes();
 Bytes peak_bytes();  // since reset_peak()
 MemoryByCause

@@ -1,5 +1,6 @@
 // Token embedding: rows of a table by id. Gradients are added in token order, so the sum does not
-// depend on the number of threads (each thread owns columns, not tokens).
+// depend on the number of threads (each thread owns columns, not tokens). Tensors on
+// another device go to trainer/aten.h.
 #pragma once
 
 #include "trainer/tensor.h"

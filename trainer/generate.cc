@@ -16,7 +16,8 @@ namespace llmctl {
 Decoder::Decoder(const Model& model) : model_(model), caches_(model.blocks().size()) {
   const ModelConfig& c = model.config();
   for (Cache& cache : caches_) {
-    cache.keys = at::empty({c.num_key_value_heads, model.options().sequence_len, c.head_dim});
+    cache.keys = at::empty({c.num_key_value_heads, model.options().sequence_len, c.head_dim},
+                           model.outer().embedding.options());
     cache.values = at::empty_like(cache.keys);
   }
 }
@@ -32,7 +33,7 @@ static at::Tensor attend(const at::Tensor& q, const at::Tensor& keys, const at::
   const at::Tensor grouped = q.reshape({kv_heads, -1, n, dim});
   at::Tensor scores = at::matmul(grouped, keys.unsqueeze(1).transpose(2, 3));
   scores.div_(std::sqrt(static_cast<double>(dim)));
-  const at::Tensor future = at::ones({n, length}, at::kBool).triu(length - n + 1);
+  const at::Tensor future = at::ones({n, length}, q.options().dtype(at::kBool)).triu(length - n + 1);
   scores.masked_fill_(future, -std::numeric_limits<double>::infinity());
   const at::Tensor out = at::matmul(at::softmax(scores, -1), values.unsqueeze(1));
   return out.reshape({-1, n, dim}).transpose(0, 1).reshape({n, -1});
@@ -62,7 +63,7 @@ at::Tensor Decoder::feed(std::span<const int32_t> ids) {
   CHECK(n > 0 && n <= room());
   at::Tensor tokens = at::empty({n}, at::kInt);
   std::copy(ids.begin(), ids.end(), tokens.mutable_data_ptr<int32_t>());
-  at::Tensor x = embed(tokens, model_.outer().embedding);
+  at::Tensor x = embed(tokens.to(model_.options().device), model_.outer().embedding);
   for (size_t i = 0; i < caches_.size(); ++i) x = run_block(model_.blocks()[i], x, caches_[i]);
   length_ += n;
   const at::Tensor last = x.narrow(0, n - 1, 1).contiguous();
@@ -70,7 +71,7 @@ at::Tensor Decoder::feed(std::span<const int32_t> ids) {
   return linear_forward(normed.y, model_.outer().head).squeeze(0);
 }
 
-// Samples from the smallest set of most likely ids whose probability reaches top_p.
+// `logits` in host memory. Samples from the smallest set of most likely ids whose probability reaches top_p.
 static int32_t choose(const at::Tensor& logits, const GenerateOptions& o, std::mt19937_64& random) {
   if (o.temperature <= 0) return static_cast<int32_t>(logits.argmax().item<int64_t>());
   const at::Tensor p = at::softmax(logits.to(at::kDouble) / o.temperature, -1);
@@ -103,7 +104,7 @@ Status generate(const Model& model,
   std::mt19937_64 random(static_cast<uint64_t>(options.seed));
   std::span<const int32_t> next = newest(window);
   for (int64_t made = 0; made < options.max_tokens; ++made) {
-    const int32_t id = choose(decoder.feed(next), options, random);
+    const int32_t id = choose(decoder.feed(next).cpu(), options, random);
     if (tokenizer.eos() == id) break;
     context.push_back(id);
     emit(text.push(id));

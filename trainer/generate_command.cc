@@ -7,6 +7,7 @@
 #include <iterator>
 
 #include "core/run_config.h"
+#include "trainer/device.h"
 #include "trainer/generate.h"
 #include "trainer/saver.h"
 #include "trainer/train_state.h"
@@ -18,6 +19,7 @@ namespace fs = std::filesystem;
 
 struct Command {
   fs::path from;
+  std::string device = "cpu";
   GenerateOptions options;
 };
 
@@ -45,6 +47,8 @@ Result<Command> parse(const std::vector<std::string>& args) {
     if (++i == args.size()) return wrong(flag + ": its value is missing");
     if (flag == "--prompt") {
       o.prompt = args[i];
+    } else if (flag == "--device") {
+      command.device = args[i];
     } else if (flag == "--max-tokens") {
       TRY(read_number(flag, args[i], o.max_tokens));
     } else if (flag == "--temperature") {
@@ -92,6 +96,7 @@ Status run(const std::vector<std::string>& args) {
   }
   ModelOptions options;
   options.sequence_len = spec.sequence_len;
+  options.device = TRY(open_device(command.device));
   Model model(spec.model.config, options);
   TRY(restore_weights(checkpoint, model));
   TRY(generate(model, tokenizer, command.options, [](std::string_view text) {

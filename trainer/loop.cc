@@ -27,11 +27,13 @@ constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 class TrainingRun {
  public:
   TrainingRun(const RunConfig& config,
+              at::Device device,
               const std::filesystem::path& run_directory,
               const Clock& clock,
               Reporter& report)
       : config_(config),
         spec_(config.spec),
+        device_(device),
         clock_(clock),
         lease_(run_directory, clock),
         report_(report),
@@ -87,6 +89,7 @@ class TrainingRun {
 
   const RunConfig& config_;
   const JobSpec& spec_;
+  at::Device device_;
   const Clock& clock_;
   Lease lease_;
   Reporter& report_;
@@ -110,15 +113,16 @@ Status TrainingRun::prepare() {
   batches_ = TRY(Batches::open(spec_, config_.cache_dir, phase));
   steps_ = planned_steps(spec_, batches_->train_sequences());
   identity_ = {spec_, batches_->content_hash()};
-  ranks_ = TRY(Collective::join(config_));
+  ranks_ = TRY(Collective::join(config_, device_));
   feed_ =
       std::make_unique<DataFeed>(*batches_, spec_, config_.plan, ranks_->rank(), ranks_->size());
   TRY(feed_->check());
   model_ = std::make_unique<Model>(
       spec_.model.config,
       ModelOptions{spec_.sequence_len, attention_kind(config_.plan.attention),
-                   config_.plan.gradient_checkpointing, [this] { report_.pulse(); }});
-  optimizer_ = std::make_unique<AdamW>(model_->layout().size(), model_->layout().matrices_end());
+                   config_.plan.gradient_checkpointing, [this] { report_.pulse(); }, device_});
+  optimizer_ = std::make_unique<AdamW>(model_->layout().size(), model_->layout().matrices_end(),
+                                       device_);
   TRY(resume());
   if (ranks_->rank() == 0) {
     const DataFacts& facts = batches_->facts();
@@ -180,11 +184,11 @@ TrainingRun::Wishes TrainingRun::step() {
 
 double TrainingRun::accumulate_gradients() {
   const auto tokens = static_cast<double>(spec_.global_batch_size * spec_.sequence_len);
-  double loss_sum = 0;
+  at::Tensor loss_sum = at::zeros({}, at::device(device_).dtype(at::kDouble));
   for (int64_t pass = 0; pass < feed_->passes(); ++pass) {
     loss_sum += model_->forward_backward(feed_->batch(state_.step, pass), 1 / tokens);
   }
-  return loss_sum;
+  return loss_sum.item<double>();  // waits for the device
 }
 
 // One small exchange per step: the loss, who wants to leave or save, and rank 0's clock.
@@ -225,7 +229,7 @@ void TrainingRun::evaluate() {
   progress("eval");
   double loss_sum = 0;
   for (int64_t pass = 0; pass < feed_->validation_passes(); ++pass) {
-    loss_sum += model_->forward(feed_->validation_batch(pass));
+    loss_sum += model_->forward(feed_->validation_batch(pass)).item<double>();
   }
   at::Tensor total = at::full({1}, loss_sum, at::kDouble);
   ranks_->sum(total);
@@ -242,8 +246,9 @@ Status TrainingRun::save(bool must_succeed) {
   about.step = state_.step;
   about.tokens = state_.tokens;
   about.loss = state_.loss;
-  const Status saved = saver_.save(
-      checkpoint_content(saver_.epoch(), state_, identity_, *model_, *optimizer_), about);
+  const LiveContent live =
+      live_content(saver_.epoch(), state_, identity_, *model_, *optimizer_);
+  const Status saved = saver_.save(live.content, about);
   // With a full disk a run does better to go on: the next checkpoint may fit again.
   if (!saved.ok() && !must_succeed && saved.error().code == Code::resource_exhausted) {
     report_.phase("no checkpoint: " + saved.error().message);
@@ -303,10 +308,11 @@ Outcome outcome_of(Code code) {
 }  // namespace
 
 Ending train(const RunConfig& config,
+             at::Device device,
              const std::filesystem::path& run_directory,
              const Clock& clock,
              Reporter& report) {
-  Result<Ending> ending = TrainingRun(config, run_directory, clock, report).run();
+  Result<Ending> ending = TrainingRun(config, device, run_directory, clock, report).run();
   if (ending.ok()) return *ending;
   const Error& error = ending.error();
   return {outcome_of(error.code),

@@ -11,6 +11,7 @@
 #include "core/run_config.h"
 #include "trainer/lease.h"
 #include "trainer/report.h"
+#include "trainer/tensor.h"
 
 namespace llmctl {
 
@@ -19,8 +20,9 @@ struct Ending {
   std::string detail;
 };
 
-// `run_directory` holds config.json and the lease.
+// `device` is config.device, opened. `run_directory` holds config.json and the lease.
 Ending train(const RunConfig& config,
+             at::Device device,
              const std::filesystem::path& run_directory,
              const Clock& clock,
              Reporter& report);

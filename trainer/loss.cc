@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <vector>
 
 #include "core/memory_model.h"
 #include "core/result.h"
+#include "trainer/aten.h"
 #include "trainer/device_memory.h"
 #include "trainer/linear.h"
 #include "trainer/simd.h"
@@ -33,8 +35,14 @@ SIMD_CLONES void row_scale(float* x, float factor, int64_t width) {
   for (int64_t i = 0; i < width; ++i) x[i] *= factor;
 }
 
-// Sum of -log softmax at the labels. With `scale`, logits become scale * (softmax - onehot).
-double cross_entropy(at::Tensor& logits, const int32_t* labels, const float* scale) {
+// As in trainer/aten.h.
+void cross_entropy(at::Tensor& logits,
+                   const at::Tensor& label_rows,
+                   std::optional<double> scale,
+                   at::Tensor& total) {
+  if (!logits.is_cpu()) return aten::cross_entropy(logits, label_rows, scale, total);
+  const auto* labels = label_rows.const_data_ptr<int32_t>();
+  const auto factor = static_cast<float>(scale.value_or(0));
   const int64_t rows = logits.size(0), width = logits.size(1);
   float* data = logits.mutable_data_ptr<float>();
   std::vector<double> losses(static_cast<size_t>(rows));
@@ -44,14 +52,14 @@ double cross_entropy(at::Tensor& logits, const int32_t* labels, const float* sca
       const float most = row_max(x, width), at_label = x[labels[row]];
       const float sum = row_exp(x, most, width);
       losses[static_cast<size_t>(row)] = std::log(static_cast<double>(sum)) + most - at_label;
-      if (scale == nullptr) continue;
-      row_scale(x, *scale / sum, width);
-      x[labels[row]] -= *scale;
+      if (!scale) continue;
+      row_scale(x, factor / sum, width);
+      x[labels[row]] -= factor;
     }
   });
-  double total = 0;  // in row order, whatever the number of threads
-  for (const double loss : losses) total += loss;
-  return total;
+  double sum = 0;  // in row order, whatever the number of threads
+  for (const double loss : losses) sum += loss;
+  *total.mutable_data_ptr<double>() += sum;
 }
 
 struct Chunks {
@@ -66,32 +74,31 @@ struct Chunks {
 
 }  // namespace
 
-double loss_sum(const at::Tensor& hidden, const at::Tensor& labels, const at::Tensor& weight) {
+at::Tensor loss_sum(const at::Tensor& hidden, const at::Tensor& labels, const at::Tensor& weight) {
   const Chunks chunks(hidden, weight);
-  double total = 0;
+  at::Tensor total = at::zeros({}, hidden.options().dtype(at::kDouble));
   for (int64_t first = 0; first < chunks.tokens; first += chunks.rows) {
     const int64_t rows = std::min(chunks.rows, chunks.tokens - first);
     at::Tensor logits = chunks.buffer.narrow(0, 0, rows);
     at::mm_out(logits, hidden.narrow(0, first, rows), weight.t());
-    total += cross_entropy(logits, labels.const_data_ptr<int32_t>() + first, nullptr);
+    cross_entropy(logits, labels.narrow(0, first, rows), {}, total);
   }
   return total;
 }
 
-double loss_sum_and_gradient(at::Tensor& hidden,
-                             const at::Tensor& labels,
-                             const at::Tensor& weight,
-                             at::Tensor& weight_grad,
-                             double scale) {
+at::Tensor loss_sum_and_gradient(at::Tensor& hidden,
+                                 const at::Tensor& labels,
+                                 const at::Tensor& weight,
+                                 at::Tensor& weight_grad,
+                                 double scale) {
   const Chunks chunks(hidden, weight);
-  const auto factor = static_cast<float>(scale);
-  double total = 0;
+  at::Tensor total = at::zeros({}, hidden.options().dtype(at::kDouble));
   for (int64_t first = 0; first < chunks.tokens; first += chunks.rows) {
     const int64_t rows = std::min(chunks.rows, chunks.tokens - first);
     at::Tensor logits = chunks.buffer.narrow(0, 0, rows);
     at::Tensor part = hidden.narrow(0, first, rows);
     at::mm_out(logits, part, weight.t());
-    total += cross_entropy(logits, labels.const_data_ptr<int32_t>() + first, &factor);
+    cross_entropy(logits, labels.narrow(0, first, rows), scale, total);
     add_weight_gradient(weight_grad, logits, part);
     at::mm_out(part, logits, weight);
   }

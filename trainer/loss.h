@@ -1,6 +1,7 @@
 // The loss head: mean cross-entropy of the next token, in chunks of tokens, so that logits never
 // exist as a whole. Backward runs with forward: a chunk's logits become its gradient in place, and
-// the gradient of the hidden rows replaces the hidden rows.
+// the gradient of the hidden rows replaces the hidden rows. Sums are doubles on the device of
+// `hidden`: reading one waits for the device, so that is done once per step.
 #pragma once
 
 #include "trainer/tensor.h"
@@ -8,13 +9,13 @@
 namespace llmctl {
 
 // Sum of -log p(label) over the rows of hidden [T, H], labels [T] int32, weight [V, H].
-double loss_sum(const at::Tensor& hidden, const at::Tensor& labels, const at::Tensor& weight);
+at::Tensor loss_sum(const at::Tensor& hidden, const at::Tensor& labels, const at::Tensor& weight);
 
 // The same, and gradients of scale * sum: hidden becomes d/dhidden, weight_grad += d/dweight.
-double loss_sum_and_gradient(at::Tensor& hidden,
-                             const at::Tensor& labels,
-                             const at::Tensor& weight,
-                             at::Tensor& weight_grad,
-                             double scale);
+at::Tensor loss_sum_and_gradient(at::Tensor& hidden,
+                                 const at::Tensor& labels,
+                                 const at::Tensor& weight,
+                                 at::Tensor& weight_grad,
+                                 double scale);
 
 }  // namespace llmctl

@@ -13,6 +13,7 @@
 
 #include "core/memory_model.h"
 #include "core/version.h"
+#include "trainer/device.h"
 #include "trainer/device_memory.h"
 #include "trainer/generate_command.h"
 #include "trainer/loop.h"
@@ -27,17 +28,14 @@ constexpr const char* kUsage =
     "usage: llmctl-trainer train CONFIG.json\n"
     "       llmctl-trainer probe CONFIG.json\n"
     "       llmctl-trainer generate CONFIG.json|CHECKPOINT_DIR --prompt TEXT [--max-tokens N]\n"
-    "                               [--temperature T] [--top-p P] [--seed N]\n";
+    "                               [--temperature T] [--top-p P] [--seed N]\n"
+    "                               [--device cpu|cuda|cuda:N]\n";
 
 Result<RunConfig> read_config(const std::filesystem::path& file) {
   std::ifstream in(file, std::ios::binary);
   if (!in) return Error{Code::not_found, file.string() + ": cannot be read", ""};
   const std::string text{std::istreambuf_iterator<char>(in), {}};
   RunConfig config = TRY(parse_run_config(text));
-  if (config.device != "cpu") {
-    return Error{Code::invalid_argument, "device " + config.device + ": built for the CPU only",
-                 ""};
-  }
   // By hand there is no scheduler that plans.
   if (config.plan == Plan{}) {
     config.plan = candidate_plans(config.spec, config.memory_cap_bytes).front();
@@ -45,10 +43,10 @@ Result<RunConfig> read_config(const std::filesystem::path& file) {
   return config;
 }
 
-Ending run_probe(const RunConfig& config, Reporter& report) {
+Ending run_probe(const RunConfig& config, at::Device device, Reporter& report) {
   report.phase("probe");
   const auto results = probe(
-      config, [&] { report.pulse(); },
+      config, device, [&] { report.pulse(); },
       [&](const ProbeResult& result) {
         nlohmann::json line = to_json(result);
         line["type"] = "probe";
@@ -67,10 +65,17 @@ Ending run(const std::string& verb,
   const Result<RunConfig> config = read_config(file);
   if (!config.ok()) return {Outcome::bad_input, config.error().message};
   if (config->threads > 0) at::set_num_threads(config->threads);
+  const Result<at::Device> device = open_device(config->device);
+  if (!device.ok()) {
+    const Error& error = device.error();
+    return {Outcome::bad_input,
+            error.hint.empty() ? error.message : error.message + " (" + error.hint + ")"};
+  }
+  device_memory::use(*device);
   device_memory::set_cap(config->memory_cap_bytes);
   try {
-    if (verb == "probe") return run_probe(*config, report);
-    return train(*config, std::filesystem::absolute(file).parent_path(), clock, report);
+    if (verb == "probe") return run_probe(*config, *device, report);
+    return train(*config, *device, std::filesystem::absolute(file).parent_path(), clock, report);
   } catch (const c10::OutOfMemoryError& e) {
     return {Outcome::oom, e.what_without_backtrace()};
   } catch (const c10::Error& e) {

@@ -8,9 +8,17 @@
 
 namespace llmctl {
 
-static at::Tensor zeros_for(Cause cause, int64_t elements) {
+static at::Tensor zeros_for(Cause cause, int64_t elements, at::Device device) {
   const CauseScope scope(cause);
-  return at::zeros({elements}, at::kFloat);
+  return at::zeros({elements}, at::device(device).dtype(at::kFloat));
+}
+
+// Through pinned memory, so that the host need not wait for the device.
+static MicroBatch on_device(const MicroBatch& batch, at::Device device) {
+  const auto upload = [&](const at::Tensor& t) {
+    return t.device() == device ? t : t.pin_memory().to(device, t.scalar_type(), true);
+  };
+  return {upload(batch.ids), upload(batch.labels)};
 }
 
 // All that checkpointing keeps of a block.
@@ -26,9 +34,10 @@ Model::Model(const ModelConfig& config, ModelOptions options)
       shape_{options_.sequence_len, config.num_attention_heads, config.num_key_value_heads,
              config.head_dim},
       layout_(config),
-      rotary_(rotary_table(options_.sequence_len, config.head_dim, config.rope_theta)),
-      weights_(zeros_for(Cause::parameters, layout_.size())),
-      gradients_(zeros_for(Cause::gradients, layout_.size())),
+      rotary_(
+          rotary_table(options_.sequence_len, config.head_dim, config.rope_theta, options_.device)),
+      weights_(zeros_for(Cause::parameters, layout_.size(), options_.device)),
+      gradients_(zeros_for(Cause::gradients, layout_.size(), options_.device)),
       outer_(outer_tensors(layout_, weights_)),
       outer_gradients_(outer_tensors(layout_, gradients_)) {
   for (int64_t i = 0; i < config.num_hidden_layers; ++i) {
@@ -43,8 +52,9 @@ at::Tensor Model::run_block(size_t index, const at::Tensor& x, Block::Saved& sav
   return y;
 }
 
-double Model::forward_backward(const MicroBatch& batch, double scale) {
+at::Tensor Model::forward_backward(const MicroBatch& host_batch, double scale) {
   const CauseScope cause(Cause::activations);
+  const MicroBatch batch = on_device(host_batch, options_.device);
   std::vector<Block::Saved> saved(blocks_.size());
   at::Tensor x = embed(batch.ids, outer_.embedding);
   for (size_t i = 0; i < blocks_.size(); ++i) {
@@ -53,7 +63,7 @@ double Model::forward_backward(const MicroBatch& batch, double scale) {
   }
 
   Normed normed = rms_norm(x, outer_.norm, config_.rms_norm_eps);
-  const double loss =
+  at::Tensor loss =
       loss_sum_and_gradient(normed.y, batch.labels, outer_.head, outer_gradients_.head, scale);
   at::Tensor dx = at::zeros_like(x);
   rms_norm_backward(normed.y, x, normed.inverse_rms, outer_.norm, dx, outer_gradients_.norm);
@@ -69,8 +79,9 @@ double Model::forward_backward(const MicroBatch& batch, double scale) {
   return loss;
 }
 
-double Model::forward(const MicroBatch& batch) {
+at::Tensor Model::forward(const MicroBatch& host_batch) {
   const CauseScope cause(Cause::activations);
+  const MicroBatch batch = on_device(host_batch, options_.device);
   at::Tensor x = embed(batch.ids, outer_.embedding);
   for (size_t i = 0; i < blocks_.size(); ++i) {
     Block::Saved unused;

@@ -16,9 +16,11 @@ struct ModelOptions {
   AttentionKind attention = AttentionKind::sdpa;
   bool checkpointing = false;
   std::function<void()> pulse = [] {};  // called after each block's pass: somebody is alive
+  at::Device device = at::kCPU;         // from open_device()
 };
 
-struct MicroBatch {        // B sequences, flattened: T = B * sequence_len
+struct MicroBatch {        // B sequences, flattened: T = B * sequence_len; in host memory, or
+                           // already on the model's device
   at::Tensor ids, labels;  // [T] int32, each in [0, vocab_size)
 };
 
@@ -27,9 +29,10 @@ class Model {
   // Allocates; weights are zero until initialize() or a checkpoint fills them.
   Model(const ModelConfig& config, ModelOptions options);
 
-  // Adds the gradient of scale * (sum of the tokens' losses) and returns that sum, unscaled.
-  double forward_backward(const MicroBatch& batch, double scale);
-  double forward(const MicroBatch& batch);  // the sum of losses only
+  // Adds the gradient of scale * (sum of the tokens' losses) and returns that sum, unscaled: a
+  // double on the device; reading it waits until the device has come so far.
+  at::Tensor forward_backward(const MicroBatch& batch, double scale);
+  at::Tensor forward(const MicroBatch& batch);  // the sum of losses only
 
   void set_checkpointing(bool on) { options_.checkpointing = on; }
   const ModelConfig& config() const { return config_; }

@@ -132,13 +132,20 @@ OuterTensors outer_tensors(const ParameterLayout& layout, const at::Tensor& flat
   return {embedding, layout.view(flat, kNorm), untied ? layout.view(flat, kHead) : embedding};
 }
 
+void fill_from_host(at::Tensor view, const std::function<void(float*)>& write) {
+  if (view.is_cpu()) return write(view.mutable_data_ptr<float>());
+  at::Tensor host = at::empty(view.sizes(), at::kFloat);
+  write(host.mutable_data_ptr<float>());
+  view.copy_(host);
+}
+
 void initialize(const ParameterLayout& layout, double range, int64_t seed, at::Tensor& weights) {
   weights.zero_();
-  float* flat = weights.mutable_data_ptr<float>();
   for (const ParameterSlot& slot : layout.slots()) {
     if (slot.offset < layout.matrices_end()) {
       const uint64_t stream = hash64(slot.name, static_cast<uint64_t>(seed));
-      fill_normal(flat + slot.offset, slot.elements, range, stream);
+      fill_from_host(layout.view(weights, slot),
+                     [&](float* out) { fill_normal(out, slot.elements, range, stream); });
     } else {
       layout.view(weights, slot).fill_(1);
     }

@@ -3,6 +3,7 @@
 // v lie back to back (as gate and up do) and are also seen as one matrix. Names are Hugging Face's.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -50,8 +51,12 @@ struct OuterTensors {  // `head` is `embedding` when tied
 };
 OuterTensors outer_tensors(const ParameterLayout& layout, const at::Tensor& flat);
 
+// Fills a contiguous fp32 view by writing to host memory: its own, or for a view on another device
+// a buffer that is copied there.
+void fill_from_host(at::Tensor view, const std::function<void(float*)>& write);
+
 // Normal(0, initializer_range) for matrices, ones for norms. A pure function of seed, name and
-// element, the same on every machine and for every number of threads.
+// element, the same on every device and for every number of threads.
 void initialize(const ParameterLayout& layout, double range, int64_t seed, at::Tensor& weights);
 
 }  // namespace llmctl

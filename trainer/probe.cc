@@ -6,6 +6,7 @@
 #include <chrono>
 
 #include "trainer/adamw.h"
+#include "trainer/device.h"
 #include "trainer/device_memory.h"
 #include "trainer/model.h"
 
@@ -26,19 +27,22 @@ double seconds_since(std::chrono::steady_clock::time_point begin) {
 }
 
 void run_steps(const RunConfig& config,
+               at::Device device,
                const Plan& plan,
                const std::function<void()>& pulse,
                ProbeResult& result) {
   const JobSpec& spec = config.spec;
   Model model(spec.model.config, {spec.sequence_len, attention_kind(plan.attention),
-                                  plan.gradient_checkpointing, pulse});
-  AdamW optimizer(model.layout().size(), model.layout().matrices_end());
+                                  plan.gradient_checkpointing, pulse, device});
+  AdamW optimizer(model.layout().size(), model.layout().matrices_end(), device);
   initialize(model.layout(), spec.model.config.initializer_range, spec.seed, model.weights());
   const MicroBatch batch =
       made_up_batch(plan.micro_batch_size * spec.sequence_len, spec.model.config.vocab_size);
   for (int step = 0; step < kSteps; ++step) {
+    wait_for(device);
     const auto begin = std::chrono::steady_clock::now();
     model.forward_backward(batch, 1.0 / static_cast<double>(batch.ids.numel()));
+    wait_for(device);
     const double seconds = seconds_since(begin);
     const bool better = step <= 1 || seconds < result.seconds_per_micro_batch;
     if (better) result.seconds_per_micro_batch = seconds;
@@ -47,14 +51,17 @@ void run_steps(const RunConfig& config,
   }
 }
 
-ProbeResult measure(const RunConfig& config, const Plan& plan, const std::function<void()>& pulse) {
+ProbeResult measure(const RunConfig& config,
+                    at::Device device,
+                    const Plan& plan,
+                    const std::function<void()>& pulse) {
   ProbeResult result;
   result.micro_batch_size = plan.micro_batch_size;
   result.gradient_checkpointing = plan.gradient_checkpointing;
   device_memory::release_kept_blocks();
   device_memory::reset_peak();
   try {
-    run_steps(config, plan, pulse, result);
+    run_steps(config, device, plan, pulse, result);
   } catch (const c10::OutOfMemoryError&) {
     result.oom = true;
     result.seconds_per_micro_batch = 0;
@@ -75,6 +82,7 @@ bool cannot_fit(const Plan& plan, const std::vector<ProbeResult>& results) {
 }  // namespace
 
 std::vector<ProbeResult> probe(const RunConfig& config,
+                               at::Device device,
                                const std::function<void()>& pulse,
                                const std::function<void(const ProbeResult&)>& tell) {
   std::vector<ProbeResult> results;
@@ -83,7 +91,7 @@ std::vector<ProbeResult> probe(const RunConfig& config,
   for (const Plan& plan : config.candidates) {
     if (fitting >= kEnough || (plain_fits && plan.gradient_checkpointing)) break;
     if (cannot_fit(plan, results)) continue;
-    results.push_back(measure(config, plan, pulse));
+    results.push_back(measure(config, device, plan, pulse));
     const ProbeResult& result = results.back();
     tell(result);
     if (result.oom) continue;

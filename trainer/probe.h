@@ -8,11 +8,13 @@
 #include <vector>
 
 #include "core/run_config.h"
+#include "trainer/tensor.h"
 
 namespace llmctl {
 
-// Results in the order tried. `pulse` is called all along.
+// Results in the order tried. `device` is config.device, opened. `pulse` is called all along.
 std::vector<ProbeResult> probe(const RunConfig& config,
+                               at::Device device,
                                const std::function<void()>& pulse,
                                const std::function<void(const ProbeResult&)>& tell);
 

@@ -1,6 +1,7 @@
 // RMS normalization of rows (Zhang & Sennrich, arXiv 1910.07467): y = x * r * w with
 // r = 1 / sqrt(mean(x^2) + eps). Fused CPU kernels over contiguous fp32 [T, H]; the rows are shared
-// out over threads, sums over rows run in an order that does not depend on how.
+// out over threads, sums over rows run in an order that does not depend on how. Tensors on another
+// device go to trainer/aten.h.
 #pragma once
 
 #include "trainer/tensor.h"

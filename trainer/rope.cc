@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "trainer/aten.h"
 #include "trainer/simd.h"
 
 namespace llmctl {
@@ -45,7 +46,7 @@ struct HeadReader {
 
 }  // namespace
 
-RotaryTable rotary_table(int64_t positions, int64_t head_dim, double theta) {
+RotaryTable rotary_table(int64_t positions, int64_t head_dim, double theta, at::Device device) {
   const int64_t half = head_dim / 2;
   RotaryTable table = {at::empty({positions, half}, at::kFloat),
                        at::empty({positions, half}, at::kFloat)};
@@ -59,13 +60,14 @@ RotaryTable rotary_table(int64_t positions, int64_t head_dim, double theta) {
       sine[p * half + i] = static_cast<float>(std::sin(angle));
     }
   }
-  return table;
+  return {table.cosine.to(device), table.sine.to(device)};
 }
 
 void rotate(at::Tensor& qkv,
             const AttentionShape& shape,
             const RotaryTable& table,
             int64_t first_position) {
+  if (!qkv.is_cpu()) return aten::rotate(qkv, shape, table, first_position);
   const int64_t half = shape.head_dim / 2;
   const auto *cosine = table.cosine.const_data_ptr<float>(),
              *sine = table.sine.const_data_ptr<float>();
@@ -84,6 +86,7 @@ void rotate_back(const AttentionGradient& grad,
                  const AttentionShape& shape,
                  const RotaryTable& table,
                  at::Tensor& dqkv) {
+  if (!dqkv.is_cpu()) return aten::rotate_back(grad, shape, table, dqkv);
   const int64_t dim = shape.head_dim, half = dim / 2;
   const auto *cosine = table.cosine.const_data_ptr<float>(),
              *sine = table.sine.const_data_ptr<float>();

@@ -1,6 +1,7 @@
 // Rotary position embedding (Su et al., arXiv 2104.09864) in Hugging Face's half-split layout: the
 // pair (i, i + D/2) of a head is turned by position * theta^(-2i/D). In place on the q and k heads
 // of the fused projection; the gradient is turned back while it is gathered into one row.
+// Fused CPU kernels; tensors on another device go to trainer/aten.h.
 #pragma once
 
 #include "trainer/attention.h"
@@ -10,7 +11,7 @@ namespace llmctl {
 struct RotaryTable {
   at::Tensor cosine, sine;  // [positions, D/2]
 };
-RotaryTable rotary_table(int64_t positions, int64_t head_dim, double theta);
+RotaryTable rotary_table(int64_t positions, int64_t head_dim, double theta, at::Device device);
 
 // Row t of qkv stands at `first_position + t mod shape.sequence`.
 void rotate(at::Tensor& qkv,

@@ -1,5 +1,6 @@
 // SwiGLU (Shazeer, arXiv 2002.05202): a = silu(g) * u, with g and u side by side in one row as the
-// fused gate/up product writes them. Fused CPU kernels over contiguous fp32.
+// fused gate/up product writes them. Fused CPU kernels over contiguous fp32; tensors on another
+// device go to trainer/aten.h.
 #pragma once
 
 #include "trainer/tensor.h"

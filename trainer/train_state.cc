@@ -26,7 +26,6 @@ Status read_views(const Checkpoint& checkpoint,
                   const std::string& prefix,
                   const ParameterLayout& layout,
                   at::Tensor& flat) {
-  auto* data = static_cast<std::byte*>(flat.mutable_data_ptr());
   for (const ParameterSlot& slot : layout.slots()) {
     const TensorView* from = checkpoint.find(prefix + slot.name);
     if (from == nullptr || from->dtype != DType::f32 || from->shape != slot.shape) {
@@ -35,8 +34,8 @@ Status read_views(const Checkpoint& checkpoint,
                        (from == nullptr ? ": not there" : ": has another shape or type"),
                    "it belongs to another model"};
     }
-    std::memcpy(data + static_cast<size_t>(slot.offset) * sizeof(float), from->bytes.data(),
-                from->bytes.size());
+    fill_from_host(layout.view(flat, slot),
+                   [&](float* to) { std::memcpy(to, from->bytes.data(), from->bytes.size()); });
   }
   return ok_status();
 }
@@ -54,12 +53,14 @@ Status check_same(const Checkpoint& checkpoint, const char* what, bool same) {
 
 }  // namespace
 
-CheckpointContent checkpoint_content(int64_t epoch,
-                                     const TrainState& state,
-                                     const RunIdentity& identity,
-                                     Model& model,
-                                     AdamW& optimizer) {
-  CheckpointContent content;
+LiveContent live_content(int64_t epoch,
+                         const TrainState& state,
+                         const RunIdentity& identity,
+                         Model& model,
+                         AdamW& optimizer) {
+  LiveContent live = {
+      {}, model.weights().cpu(), optimizer.first_moment().cpu(), optimizer.second_moment().cpu()};
+  CheckpointContent& content = live.content;
   content.epoch = epoch;
   content.step = state.step;
   content.state = {{"step", state.step},
@@ -73,11 +74,11 @@ CheckpointContent checkpoint_content(int64_t epoch,
                    {"data_hash", identity.data_hash},
                    {"spec", to_json(identity.spec)}};
   CheckpointShard shard = {"rank-0", {}};
-  append_views(shard.tensors, "", model.layout(), model.weights());
-  append_views(shard.tensors, kFirst, model.layout(), optimizer.first_moment());
-  append_views(shard.tensors, kSecond, model.layout(), optimizer.second_moment());
+  append_views(shard.tensors, "", model.layout(), live.weights);
+  append_views(shard.tensors, kFirst, model.layout(), live.first_moment);
+  append_views(shard.tensors, kSecond, model.layout(), live.second_moment);
   content.shards.push_back(std::move(shard));
-  return content;
+  return live;
 }
 
 Status restore_weights(const Checkpoint& checkpoint, Model& model) {

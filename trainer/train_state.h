@@ -1,6 +1,6 @@
 // What a training run is between two steps, and its form in a checkpoint: weights under Hugging
 // Face's names, both moments under "optimizer.<moment>.<name>", and state.json. Saving and loading
-// give back every bit; a checkpoint of another model, data or batch is refused.
+// give back every bit, on whatever device; a checkpoint of another model, data or batch is refused.
 #pragma once
 
 #include "core/job_spec.h"
@@ -24,12 +24,16 @@ struct RunIdentity {  // must be the same when a run goes on
   std::string data_hash;  // Batches::content_hash()
 };
 
-// Views of the live buffers: save before the next step.
-CheckpointContent checkpoint_content(int64_t epoch,
-                                     const TrainState& state,
-                                     const RunIdentity& identity,
-                                     Model& model,
-                                     AdamW& optimizer);
+struct LiveContent {
+  CheckpointContent content;  // views of these, in host memory: the live buffers
+  at::Tensor weights, first_moment, second_moment;  // on the CPU, else copies
+};
+// Save before the next step.
+LiveContent live_content(int64_t epoch,
+                         const TrainState& state,
+                         const RunIdentity& identity,
+                         Model& model,
+                         AdamW& optimizer);
 // Fills model, optimizer and state. failed_precondition names what differs.
 Result<TrainState> restore(const Checkpoint& checkpoint,
                            const RunIdentity& identity,

@@ -64,7 +64,7 @@ TEST(Losses, EqualPyTorchsStepByStep) {
     const MicroBatch batch = sample_batch(4, static_cast<uint64_t>(step));
     document["batches"].push_back({numbers(batch.ids), numbers(batch.labels)});
     const auto tokens = static_cast<double>(batch.ids.numel());
-    ours.push_back(model.forward_backward(batch, 1 / tokens) / tokens);
+    ours.push_back(model.forward_backward(batch, 1 / tokens).item<double>() / tokens);
     optimizer.update(
         model.weights(), model.gradients(),
         {3e-3, 0.9, 0.95, 1e-8, 0.1, clip_scale(gradient_norm(model.gradients()), 1.0)});
@@ -108,7 +108,7 @@ TEST(Decoder, PredictsWhatTheTrainingPassPredicts) {
   for (int64_t i = 0; i < kSampleLength; ++i) {
     loss -= at::log_softmax(decoder.feed({ids + i, 1}), -1)[labels[i]].item<double>();
   }
-  EXPECT_NEAR(model.forward(batch), loss, 1e-4 * loss);
+  EXPECT_NEAR(model.forward(batch).item<double>(), loss, 1e-4 * loss);
 }
 
 }  // namespace

@@ -86,7 +86,7 @@ TEST_P(Backward, EqualsAutograd) {
   const MicroBatch batch = sample_batch(3, 5);
   const auto tokens = static_cast<double>(batch.ids.numel());
 
-  const double loss = model.forward_backward(batch, 1 / tokens) / tokens;
+  const double loss = model.forward_backward(batch, 1 / tokens).item<double>() / tokens;
 
   at::Tensor flat = model.weights().to(at::kDouble).set_requires_grad(true);
   const at::Tensor want = reference_loss(model, flat, batch);
@@ -96,7 +96,7 @@ TEST_P(Backward, EqualsAutograd) {
     const at::Tensor got = model.layout().view(model.gradients(), slot).to(at::kDouble);
     EXPECT_LE(relative_error(got, model.layout().view(flat.grad(), slot)), 1e-5) << slot.name;
   }
-  EXPECT_NEAR(model.forward(batch) / tokens, loss, 1e-6 * loss);
+  EXPECT_NEAR(model.forward(batch).item<double>() / tokens, loss, 1e-6 * loss);
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -117,7 +117,7 @@ struct Pass {
 Pass run_pass(Model& model, const std::vector<MicroBatch>& batches, double scale) {
   model.gradients().zero_();
   double loss = 0;
-  for (const MicroBatch& batch : batches) loss += model.forward_backward(batch, scale);
+  for (const MicroBatch& batch : batches) loss += model.forward_backward(batch, scale).item<double>();
   return {loss, model.gradients().clone()};
 }
 

@@ -1,0 +1,210 @@
+// The CUDA path against the CPU's, on a real GPU. Without one every test here says why it skips.
+#include <c10/util/Exception.h>
+#include <gtest/gtest.h>
+
+#include "tests/trainer/close.h"
+#include "tests/trainer/sample_model.h"
+#include "tests/trainer/scratch.h"
+#include "trainer/adamw.h"
+#include "trainer/device.h"
+#include "trainer/device_memory.h"
+#include "trainer/embedding.h"
+#include "trainer/generate.h"
+#include "trainer/loss.h"
+#include "trainer/rms_norm.h"
+#include "trainer/swiglu.h"
+#include "trainer/train_state.h"
+
+namespace llmctl {
+namespace {
+
+constexpr double kClose = 1e-4;  // relative: fp32 sums in another order, through whole models
+constexpr Bytes kMiB = 1 << 20;
+
+class Gpu : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    const Result<at::Device> opened = open_device("cuda");
+    if (!opened.ok()) GTEST_SKIP() << opened.error().message;
+    device_ = *opened;
+    device_memory::use(device_);
+    device_memory::release_kept_blocks();
+    device_memory::reset_peak();
+  }
+  void TearDown() override {
+    if (device_.is_cuda()) device_memory::set_cap(0);
+  }
+  at::Tensor there(const at::Tensor& t) const { return t.to(device_); }
+  at::Device device_ = at::kCPU;
+};
+
+::testing::AssertionResult close(const at::Tensor& got, const at::Tensor& want) {
+  return llmctl::close(got, want, kClose);
+}
+
+TEST_F(Gpu, NormsAndTheirGradientsEqualTheCpus) {
+  const at::Tensor x = numbers({130, 96}, 1), w = numbers({96}, 2), dy = numbers({130, 96}, 3);
+  const Normed want = rms_norm(x, w, 1e-5), got = rms_norm(there(x), there(w), 1e-5);
+  EXPECT_TRUE(close(got.y, want.y));
+  EXPECT_TRUE(close(rms_norm_again(there(x), got.inverse_rms, there(w)), want.y));
+  at::Tensor dx = numbers({130, 96}, 4), dw = numbers({96}, 5), dx_there = there(dx),
+             dw_there = there(dw);
+  rms_norm_backward(dy, x, want.inverse_rms, w, dx, dw);
+  rms_norm_backward(there(dy), there(x), got.inverse_rms, there(w), dx_there, dw_there);
+  EXPECT_TRUE(close(dx_there, dx));
+  EXPECT_TRUE(close(dw_there, dw));
+}
+
+TEST_F(Gpu, SwigluAndItsGradientEqualTheCpus) {
+  at::Tensor want = numbers({130, 192}, 1).mul_(6), got = there(want);
+  EXPECT_TRUE(close(swiglu(got), swiglu(want)));
+  const at::Tensor da = numbers({130, 96}, 2);
+  swiglu_backward(want, da);
+  swiglu_backward(got, there(da));
+  EXPECT_TRUE(close(got, want));
+}
+
+// head_dim 6 cannot be had from LibTorch's CUDA attention: it falls back to the plain formula.
+TEST_F(Gpu, AttentionAndItsGradientEqualTheCpusForEveryHeadShape) {
+  for (const AttentionShape& s : {AttentionShape{70, 4, 4, 64}, AttentionShape{33, 6, 2, 32},
+                                  AttentionShape{16, 4, 1, 6}, AttentionShape{129, 2, 2, 128}}) {
+    for (const AttentionKind kind : {AttentionKind::sdpa, AttentionKind::manual}) {
+      const at::Tensor qkv = numbers({2 * s.sequence, s.row()}, 1);
+      const at::Tensor dout = numbers({2 * s.sequence, s.heads * s.head_dim}, 2);
+      const AttentionSaved want = attention(qkv, s, kind), got = attention(there(qkv), s, kind);
+      EXPECT_TRUE(close(got.out, want.out));
+      const AttentionGradient a = attention_backward(dout, qkv, want, s, kind),
+                              b = attention_backward(there(dout), there(qkv), got, s, kind);
+      const RotaryTable table = rotary_table(s.sequence, s.head_dim, 10'000, at::kCPU);
+      at::Tensor dqkv = at::empty_like(qkv), dqkv_there = at::empty_like(there(qkv));
+      rotate_back(a, s, table, dqkv);
+      rotate_back(b, s, {there(table.cosine), there(table.sine)}, dqkv_there);
+      EXPECT_TRUE(close(dqkv_there, dqkv)) << "sequence " << s.sequence;
+    }
+  }
+}
+
+TEST_F(Gpu, EmbeddingAndLossEqualTheCpus) {
+  const MicroBatch batch = sample_batch(30, 2);
+  const int64_t tokens = batch.ids.size(0);
+  const at::Tensor table = numbers({77, 40}, 1), dx = numbers({tokens, 40}, 2);
+  EXPECT_TRUE(close(embed(there(batch.ids), there(table)), embed(batch.ids, table)));
+  at::Tensor want = at::zeros({77, 40}), got = there(want);
+  embed_backward(batch.ids, dx, want);
+  embed_backward(there(batch.ids), there(dx), got);
+  EXPECT_TRUE(close(got, want));
+
+  at::Tensor hidden = numbers({tokens, 40}, 3).mul_(3), hidden_there = there(hidden);
+  const at::Tensor loss = loss_sum_and_gradient(hidden, batch.labels, table, want, 0.03);
+  const at::Tensor loss_there =
+      loss_sum_and_gradient(hidden_there, there(batch.labels), there(table), got, 0.03);
+  EXPECT_NEAR(loss_there.item<double>(), loss.item<double>(), 1e-5 * loss.item<double>());
+  EXPECT_TRUE(close(hidden_there, hidden));
+  EXPECT_TRUE(close(got, want));
+}
+
+// A model, its optimizer and as many steps as wanted, on one device.
+struct Trainee {
+  Trainee(at::Device device, AttentionKind kind, bool checkpointing)
+      : model(sample_config(), {kSampleLength, kind, checkpointing, [] {}, device}),
+        optimizer(model.layout().size(), model.layout().matrices_end(), device) {
+    initialize(model.layout(), 0.1, 1, model.weights());
+  }
+  double step(uint64_t number) {
+    const MicroBatch batch = sample_batch(4, number);
+    const auto tokens = static_cast<double>(batch.ids.numel());
+    const at::Tensor loss = model.forward_backward(batch, 1 / tokens);
+    const double clip = clip_scale(gradient_norm(model.gradients()), 1.0);
+    optimizer.update(model.weights(), model.gradients(), {1e-3, 0.9, 0.95, 1e-8, 0.1, clip});
+    return loss.item<double>() / tokens;
+  }
+  Model model;
+  AdamW optimizer;
+};
+
+TEST_F(Gpu, WeightsBeginAsOnTheCpu) {
+  Trainee here(at::kCPU, AttentionKind::sdpa, false), gpu(device_, AttentionKind::sdpa, false);
+  EXPECT_TRUE(at::equal(gpu.model.weights().cpu(), here.model.weights()));
+}
+
+TEST_F(Gpu, LossesOfTwentyStepsEqualTheCpus) {
+  for (const AttentionKind kind : {AttentionKind::sdpa, AttentionKind::manual}) {
+    for (const bool checkpointing : {false, true}) {
+      Trainee here(at::kCPU, kind, checkpointing), gpu(device_, kind, checkpointing);
+      for (uint64_t step = 0; step < 20; ++step) {
+        const double want = here.step(step);
+        EXPECT_NEAR(gpu.step(step), want, 1e-3 * want) << "step " << step;
+      }
+    }
+  }
+}
+
+TEST_F(Gpu, RepeatsEveryBit) {
+  Trainee one(device_, AttentionKind::sdpa, false), two(device_, AttentionKind::sdpa, false);
+  for (uint64_t step = 0; step < 5; ++step) EXPECT_EQ(one.step(step), two.step(step));
+  EXPECT_TRUE(at::equal(one.model.weights(), two.model.weights()));
+}
+
+TEST_F(Gpu, CheckpointsResumeOnTheCpuWithEveryBit) {
+  const Scratch scratch;
+  Trainee gpu(device_, AttentionKind::sdpa, false), here(at::kCPU, AttentionKind::sdpa, false);
+  gpu.step(0);
+  RunIdentity identity;
+  identity.spec.sequence_len = kSampleLength;
+  identity.data_hash = "text";
+  const LiveContent live = live_content(1, {.step = 1}, identity, gpu.model, gpu.optimizer);
+  const auto saved = save_checkpoint(scratch.path(), live.content, {});
+  ASSERT_TRUE(saved.ok()) << saved.error().message;
+  const auto loaded = load_checkpoint(scratch.path() / saved->name);
+  ASSERT_TRUE(loaded.ok()) << loaded.error().message;
+  const auto state = restore(*loaded, identity, here.model, here.optimizer);
+  ASSERT_TRUE(state.ok()) << state.error().message;
+  EXPECT_TRUE(at::equal(here.model.weights(), gpu.model.weights().cpu()));
+  EXPECT_TRUE(at::equal(here.optimizer.second_moment(), gpu.optimizer.second_moment().cpu()));
+  EXPECT_EQ(here.optimizer.updates(), 1);
+  Trainee back(device_, AttentionKind::sdpa, false);
+  ASSERT_TRUE(restore(*loaded, identity, back.model, back.optimizer).ok());
+  EXPECT_TRUE(at::equal(back.model.weights(), gpu.model.weights()));
+}
+
+TEST_F(Gpu, DecodesTheLogitsOfTheCpu) {
+  Trainee here(at::kCPU, AttentionKind::sdpa, false), gpu(device_, AttentionKind::sdpa, false);
+  const MicroBatch batch = sample_batch(1, 4);
+  const std::span<const int32_t> ids(batch.ids.const_data_ptr<int32_t>(), kSampleLength - 1);
+  Decoder want(here.model), got(gpu.model);
+  EXPECT_TRUE(close(got.feed(ids), want.feed(ids)));
+  EXPECT_TRUE(close(got.feed({batch.labels.const_data_ptr<int32_t>(), 1}),
+                    want.feed({batch.labels.const_data_ptr<int32_t>(), 1})));
+}
+
+TEST_F(Gpu, MemoryIsCountedUnderTheCauseOfItsScope) {
+  const Bytes before = device_memory::live_bytes();
+  const MemoryByCause base = device_memory::peak_by_cause();
+  const auto mebibytes = [&](int64_t n) {
+    return at::empty({n * kMiB}, at::device(device_).dtype(at::kByte));
+  };
+  at::Tensor a, b;
+  {
+    const CauseScope outer(Cause::activations);
+    a = mebibytes(30);
+    const CauseScope inner(Cause::logits);
+    b = mebibytes(50);
+  }
+  EXPECT_EQ(device_memory::live_bytes() - before, 80 * kMiB);
+  b.reset();
+  EXPECT_EQ(device_memory::live_bytes() - before, 30 * kMiB);
+  const MemoryByCause peak = device_memory::peak_by_cause();
+  EXPECT_EQ(peak.activations - base.activations, 30 * kMiB);
+  EXPECT_EQ(peak.logits - base.logits, 50 * kMiB);
+  EXPECT_EQ(peak.total(), device_memory::peak_bytes());
+}
+
+TEST_F(Gpu, MemoryBeyondTheCapIsRefusedAsOutOfMemory) {
+  device_memory::set_cap(256 * kMiB);
+  const auto bytes = at::device(device_).dtype(at::kByte);
+  EXPECT_THROW(at::empty({512 * kMiB}, bytes), c10::OutOfMemoryError);
+  EXPECT_NO_THROW(at::empty({64 * kMiB}, bytes));
+}
+
+}  // namespace
+}  // namespace llmctl

@@ -1,0 +1,59 @@
+// The engine's kernels once more, in ATen operators alone, for tensors on any device. The fused
+// loops of rms_norm.cc, swiglu.cc and so on are for the CPU and hand other tensors over to these;
+// the contracts are those of their headers. Work is only enqueued: nothing but gradient_norm waits
+// for the device. LibTorch's fused operators are used where it has them.
+#pragma once
+
+#include <optional>
+
+#include "trainer/adamw.h"
+#include "trainer/rms_norm.h"
+#include "trainer/rope.h"
+
+namespace llmctl::aten {
+
+Normed rms_norm(const at::Tensor& x, const at::Tensor& w, double eps);
+at::Tensor rms_norm_again(const at::Tensor& x, const at::Tensor& inverse_rms, const at::Tensor& w);
+void rms_norm_backward(const at::Tensor& dy,
+                       const at::Tensor& x,
+                       const at::Tensor& inverse_rms,
+                       const at::Tensor& w,
+                       at::Tensor& dx,
+                       at::Tensor& dw);
+
+at::Tensor swiglu(const at::Tensor& gate_up);
+void swiglu_backward(at::Tensor& gate_up, const at::Tensor& da);
+
+void rotate(at::Tensor& qkv,
+            const AttentionShape& shape,
+            const RotaryTable& table,
+            int64_t first_position);
+void rotate_back(const AttentionGradient& grad,
+                 const AttentionShape& shape,
+                 const RotaryTable& table,
+                 at::Tensor& dqkv);
+
+at::Tensor embed(const at::Tensor& ids, const at::Tensor& table);
+void embed_backward(const at::Tensor& ids, const at::Tensor& dx, at::Tensor& dtable);
+
+// total (a double on the device) += the sum of -log softmax at the labels. logits [rows, V] become
+// scale * (softmax - onehot), or are spent when there is no scale.
+void cross_entropy(at::Tensor& logits,
+                   const at::Tensor& labels,
+                   std::optional<double> scale,
+                   at::Tensor& total);
+
+struct Moments {
+  at::Tensor& first;
+  at::Tensor& second;
+};
+// The `update`-th one, counted from 1; weights before decay_end decay.
+void adamw(at::Tensor& weights,
+           at::Tensor& gradients,
+           Moments moments,
+           int64_t decay_end,
+           int64_t update,
+           const AdamWStep& step);
+double gradient_norm(const at::Tensor& gradients);
+
+}  // namespace llmctl::aten

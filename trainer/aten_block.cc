@@ -1,0 +1,100 @@
+// Inside a block: normalization, SwiGLU, rotation. (Attention chooses LibTorch's operator itself.)
+#include "trainer/aten.h"
+
+namespace llmctl::aten {
+
+Normed rms_norm(const at::Tensor& x, const at::Tensor& w, double eps) {
+  const auto [y, inverse_rms] = at::_fused_rms_norm(x, w.sizes(), w, eps);
+  return {y, inverse_rms.view(-1)};
+}
+
+at::Tensor rms_norm_again(const at::Tensor& x, const at::Tensor& inverse_rms, const at::Tensor& w) {
+  return at::mul(x, inverse_rms.unsqueeze(1)).mul_(w);
+}
+
+void rms_norm_backward(const at::Tensor& dy,
+                       const at::Tensor& x,
+                       const at::Tensor& inverse_rms,
+                       const at::Tensor& w,
+                       at::Tensor& dx,
+                       at::Tensor& dw) {
+  const at::Tensor r = inverse_rms.unsqueeze(1);
+  if (x.is_cuda()) {  // the only device for which LibTorch has this as one kernel
+    const auto [x_part, w_part] =
+        at::_fused_rms_norm_backward(dy, x, w.sizes(), r, w, {true, true});
+    dx.add_(x_part);
+    dw.add_(w_part);
+    return;
+  }
+  const at::Tensor unit = at::mul(x, r);
+  dw.add_(at::mul(dy, unit).sum(0));
+  at::Tensor dunit = at::mul(dy, w);
+  const at::Tensor mean = at::mul(dunit, unit).mean(1, /*keepdim=*/true);
+  dx.add_(dunit.addcmul_(unit, mean, -1).mul_(r));
+}
+
+struct GateUp {
+  at::Tensor gate, up;  // [T, I], views
+};
+static GateUp halves(const at::Tensor& gate_up) {
+  const int64_t width = gate_up.size(1) / 2;
+  return {gate_up.narrow(1, 0, width), gate_up.narrow(1, width, width)};
+}
+
+at::Tensor swiglu(const at::Tensor& gate_up) {
+  const auto [gate, up] = halves(gate_up);
+  return at::silu(gate).mul_(up);
+}
+
+void swiglu_backward(at::Tensor& gate_up, const at::Tensor& da) {
+  auto [gate, up] = halves(gate_up);
+  const at::Tensor dsilu = at::mul(da, up);
+  at::mul_out(up, da, at::silu(gate));
+  at::silu_backward_out(gate, dsilu, gate);
+}
+
+struct Angles {
+  at::Tensor cosine, sine;  // [S, 1, D/2], views
+};
+static Angles angles_at(const RotaryTable& table, int64_t first, int64_t positions) {
+  return {table.cosine.narrow(0, first, positions).unsqueeze(1),
+          table.sine.narrow(0, first, positions).unsqueeze(1)};
+}
+
+void rotate(at::Tensor& qkv,
+            const AttentionShape& shape,
+            const RotaryTable& table,
+            int64_t first_position) {
+  const int64_t half = shape.head_dim / 2;
+  const auto [cosine, sine] = angles_at(table, first_position, shape.sequence);
+  const at::Tensor heads =
+      qkv.view({-1, shape.sequence, shape.heads + 2 * shape.kv_heads, shape.head_dim})
+          .narrow(2, 0, shape.heads + shape.kv_heads);
+  at::Tensor a = heads.narrow(3, 0, half), b = heads.narrow(3, half, half);
+  const at::Tensor turned = at::mul(a, cosine).addcmul_(b, sine, -1);
+  b.mul_(cosine).addcmul_(a, sine);
+  a.copy_(turned);
+}
+
+void rotate_back(const AttentionGradient& grad,
+                 const AttentionShape& shape,
+                 const RotaryTable& table,
+                 at::Tensor& dqkv) {
+  const int64_t half = shape.head_dim / 2;
+  const auto angles = angles_at(table, 0, shape.sequence);
+  const at::Tensor rows =
+      dqkv.view({-1, shape.sequence, shape.heads + 2 * shape.kv_heads, shape.head_dim});
+  const auto turn_back = [&](const at::Tensor& heads, int64_t first) {
+    const at::Tensor from = heads.transpose(1, 2);  // [B, S, heads, D]
+    const at::Tensor a = from.narrow(3, 0, half), b = from.narrow(3, half, half);
+    const at::Tensor to = rows.narrow(2, first, from.size(2));
+    at::Tensor to_a = to.narrow(3, 0, half), to_b = to.narrow(3, half, half);
+    at::mul_out(to_a, a, angles.cosine).addcmul_(b, angles.sine);
+    at::mul_out(to_b, b, angles.cosine).addcmul_(a, angles.sine, -1);
+  };
+  turn_back(grad.q, 0);
+  turn_back(grad.k, shape.heads);
+  rows.narrow(2, shape.heads + shape.kv_heads, shape.kv_heads).copy_(grad.v.transpose(1, 2));
+}
+
+}  // namespace llmctl::aten

@@ -1,0 +1,54 @@
+// Around the blocks: the embedding, the loss, the update.
+#include "trainer/aten.h"
+
+namespace llmctl::aten {
+
+at::Tensor embed(const at::Tensor& ids, const at::Tensor& table) {
+  return at::index(table, c10::List<std::optional<at::Tensor>>({ids}));  // rows by id
+}
+
+void embed_backward(const at::Tensor& ids, const at::Tensor& dx, at::Tensor& dtable) {
+  dtable.index_add_(0, ids, dx);
+}
+
+void cross_entropy(at::Tensor& logits,
+                   const at::Tensor& labels,
+                   std::optional<double> scale,
+                   at::Tensor& total) {
+  at::_log_softmax_out(logits, logits, 1, /*half_to_float=*/false);  // each row by itself: in place
+  const at::Tensor column = labels.to(at::kLong).unsqueeze(1);
+  const at::Tensor at_label = logits.gather(1, column);
+  total.sub_(at_label.sum(at::kDouble));
+  if (!scale) return;
+  logits.exp_().mul_(*scale);
+  logits.scatter_add_(1, column, at::full_like(at_label, -*scale));
+}
+
+void adamw(at::Tensor& weights,
+           at::Tensor& gradients,
+           Moments moments,
+           int64_t decay_end,
+           int64_t update,
+           const AdamWStep& step) {
+  const at::Tensor count = at::full({}, update, weights.options());
+  std::optional<at::Tensor> divisor;  // of the gradient
+  if (step.gradient_scale != 1) {
+    divisor = at::full({}, 1 / step.gradient_scale, weights.options());
+  }
+  const auto range = [&](int64_t begin, int64_t end, double weight_decay) {
+    const auto part = [&](const at::Tensor& flat) { return flat.narrow(0, begin, end - begin); };
+    at::_fused_adamw_({part(weights)}, {part(gradients)}, {part(moments.first)},
+                      {part(moments.second)}, {}, {count}, step.learning_rate, step.beta1,
+                      step.beta2, weight_decay, step.epsilon, /*amsgrad=*/false, /*maximize=*/false,
+                      divisor);
+  };
+  range(0, decay_end, step.weight_decay);
+  range(decay_end, weights.numel(), 0);
+  gradients.zero_();
+}
+
+double gradient_norm(const at::Tensor& gradients) {
+  return at::_foreach_norm({gradients}, 2, at::kDouble)[0].item<double>();
+}
+
+}  // namespace llmctl::aten
