@@ -156,6 +156,7 @@ static Result<JobView> job_view(const v1::Job& job) {
   if (view.progress.step == 0) {  // nothing is known yet: 0 would read as a perfect loss
     view.progress.loss = view.progress.eval_loss = std::numeric_limits<double>::quiet_NaN();
   }
+  if (job.has_sample()) view.sample = TRY(from_wire(job.sample()));
   for (const v1::Checkpoint& checkpoint : job.checkpoints()) {
     view.checkpoints.push_back({TRY(from_wire(checkpoint)), checkpoint.epoch()});
   }

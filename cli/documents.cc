@@ -82,10 +82,15 @@ static json job_json(const JobView& job) {
           {"last_seq", job.last_seq}};
 }
 
+static json sample_json(const SampleGenerated& sample) {
+  return {{"step", sample.step}, {"prompt", sample.prompt}, {"text", sample.text}};
+}
+
 json job_document(const JobView& job, const std::string& jobs_dir) {
   json document = job_json(job);
   document["spec"] = parsed_or_null(job.spec_json);
   document["checkpoints"] = checkpoints_json(job, jobs_dir);
+  document["sample"] = job.sample ? sample_json(*job.sample) : json(nullptr);
   document["ranks"] = json::array();
   for (const RankView& rank : job.ranks) {
     document["ranks"].push_back({{"rank", rank.rank},
@@ -222,6 +227,9 @@ json event_document(const Event& event) {
   if (const auto* removed = std::get_if<CheckpointRemoved>(&event.body)) {
     document["path"] = removed->path;
     document["corrupt"] = removed->corrupt;
+  }
+  if (const auto* sample = std::get_if<SampleGenerated>(&event.body)) {
+    document["sample"] = sample_json(*sample);
   }
   return versioned(std::move(document));
 }

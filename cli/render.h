@@ -36,6 +36,9 @@ struct PlanScreen {
 };
 std::string render_plan(const PlanScreen& screen, const RenderAt& at);
 
+// The generated text under its heading, indented; empty: none yet.
+std::string sample_text(const JobView& job);
+
 // One line of progress, for watching: bar, steps, loss, speed, ETA.
 std::string progress_line(const JobView& job, int bar_columns, const Terminal& terminal);
 

@@ -131,6 +131,18 @@ static std::string newest_checkpoint(const JobScreen& screen, const Terminal& te
          checkpoint_path(screen.jobs_dir, screen.job.id, commit.path) + "\n";
 }
 
+std::string sample_text(const JobView& job) {
+  if (!job.sample) return "";
+  std::string out = "Sample\n";
+  const std::string text = job.sample->prompt + job.sample->text;
+  for (size_t begin = 0; begin <= text.size();) {
+    const size_t end = std::min(text.find('\n', begin), text.size());
+    out += "  " + clean(text.substr(begin, end - begin)) + "\n";
+    begin = end + 1;
+  }
+  return out;
+}
+
 static std::string timeline_text(const JobScreen& screen, const Terminal& terminal) {
   if (screen.timeline.empty()) return "";
   std::string out = "Timeline\n";
@@ -175,6 +187,7 @@ std::string render_job(const JobScreen& screen, const RenderAt& at) {
   }
   out += ranks_text(job, at.terminal);
   out += newest_checkpoint(screen, at.terminal);
+  out += sample_text(job);
   out += timeline_text(screen, at.terminal);
   return out + next_commands(job);
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,7 @@ struct JobView {
   Plan plan;
   Progressed progress;
   std::vector<CheckpointView> checkpoints;  // oldest first
+  std::optional<SampleGenerated> sample;    // the newest
   std::vector<RankView> ranks;
   Millis submitted_unix_ms = 0, started_unix_ms = 0, moved_unix_ms = 0;
   double eta_seconds = 0;  // 0: unknown

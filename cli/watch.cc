@@ -7,7 +7,6 @@
 #include "cli/draw.h"
 #include "cli/follow.h"
 #include "cli/home.h"
-#include "cli/sample.h"
 #include "cli/selector.h"
 #include "cli/verbs.h"
 #include "cli/watch_view.h"
@@ -90,8 +89,7 @@ Result<int> watch_job(Context& context, const JobView& job, const WatchOptions& 
   }
   const std::string jobs_dir = local_jobs_dir(context.env);
   if (!context.json()) {
-    const std::string sample = find_sample(Home{context.env.home}, followed.job);
-    context.out << render_ending({followed.job, jobs_dir, sample}, context.out_terminal);
+    context.out << render_ending({followed.job, jobs_dir}, context.out_terminal);
   }
   return exit_code_of_state(followed.job.state);
 }

@@ -86,16 +86,7 @@ std::string render_ending(const Ending& ending, const Terminal& terminal) {
     out += "  checkpoint " + checkpoint_path(ending.jobs_dir, job.id, commit.path) + " (" +
            format_bytes(commit.bytes) + ")\n";
   }
-  if (!ending.sample.empty()) {
-    out += "Sample\n";
-    size_t begin = 0;
-    while (begin <= ending.sample.size()) {
-      const size_t end = std::min(ending.sample.find('\n', begin), ending.sample.size());
-      out += "  " + clean(ending.sample.substr(begin, end - begin)) + "\n";
-      begin = end + 1;
-    }
-  }
-  out += "Next:\n";
+  out += sample_text(job) + "Next:\n";
   if (job.state == "SUCCEEDED" && !job.checkpoints.empty()) {
     out += "  llmctl generate " + id + " --prompt \"...\"\n";
   }

@@ -33,7 +33,6 @@ class WatchView {
 struct Ending {
   JobView job;
   std::string jobs_dir;
-  std::string sample;  // generated text; empty: none
 };
 std::string render_ending(const Ending& ending, const Terminal& terminal);
 

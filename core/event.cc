@@ -32,6 +32,7 @@ static constexpr auto kEventNames = std::to_array<const char*>({
     "ProbeMeasured",
     "CheckpointCommitted",
     "CheckpointRemoved",
+    "SampleGenerated",
     "WorkerRegistered",
     "WorkerDrained",
     "WorkerLost",

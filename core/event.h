@@ -62,6 +62,11 @@ struct InheritedCheckpoint {  // of an earlier job, which a retry may continue f
   CheckpointCommitted checkpoint;
   bool operator==(const InheritedCheckpoint&) const = default;
 };
+struct SampleGenerated {  // what the model makes of the job's sample_prompt; the newest is kept
+  int64_t step = 0;
+  std::string prompt, text;  // valid UTF-8, each at most limits::kSampleBytes
+  bool operator==(const SampleGenerated&) const = default;
+};
 
 // ---- durable: jobs
 struct JobSubmitted {
@@ -155,6 +160,10 @@ struct Progressed {
   bool operator==(const Progressed&) const = default;
 };
 
+// What a rank tells between heartbeats; repeats are harmless.
+using RankReport =
+    std::variant<Progressed, CheckpointCommitted, CheckpointRemoved, SampleGenerated>;
+
 using EventBody = std::variant<JobSubmitted,
                                JobMoved,
                                JobPlanned,
@@ -165,6 +174,7 @@ using EventBody = std::variant<JobSubmitted,
                                ProbeMeasured,
                                CheckpointCommitted,
                                CheckpointRemoved,
+                               SampleGenerated,
                                WorkerRegistered,
                                WorkerDrained,
                                WorkerLost,

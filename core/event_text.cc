@@ -1,7 +1,9 @@
 // describe(Event): the plain line of `show` and `watch`, one function per kind of event.
+#include <algorithm>
 #include <cmath>
 
 #include "core/event.h"
+#include "core/utf8.h"
 
 namespace llmctl {
 
@@ -76,6 +78,13 @@ static std::string line(const CheckpointCommitted& e) {
 
 static std::string line(const CheckpointRemoved& e) {
   return "checkpoint " + e.path + (e.corrupt ? " is corrupt" : " removed");
+}
+
+static std::string line(const SampleGenerated& e) {
+  constexpr Bytes kShown = 48;
+  std::string text = cut_utf8(e.prompt + e.text, kShown);
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  return "sample at step " + std::to_string(e.step) + ": \"" + text + "...\"";
 }
 
 static std::string line(const WorkerRegistered& e) {

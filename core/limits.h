@@ -52,6 +52,7 @@ inline constexpr int kReportBuffer = 4'096;         // metric lines kept while t
 inline constexpr int kRunsPerWorker = 256;
 inline constexpr int kDevicesPerWorker = 64;     // largest boxes hold 16 GPUs
 inline constexpr Bytes kDetailBytes = 16 << 10;  // evidence for people: an error and some log
+inline constexpr Bytes kSampleBytes = 8 << 10;   // prompt and generated text: a screen or two each
 
 // Trainer.
 inline constexpr Bytes kTokenizerFileBytes = 256 << 20;  // largest public tokenizer.json is 33 MB

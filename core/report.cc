@@ -3,7 +3,9 @@
 #include <nlohmann/json.hpp>
 
 #include "core/json_reader.h"
+#include "core/limits.h"
 #include "core/run_config.h"
+#include "core/utf8.h"
 
 namespace llmctl {
 
@@ -95,6 +97,24 @@ Result<CheckpointRemoved> parse_checkpoint_removed(const json& line) {
   reader.read("corrupt", removed.corrupt);
   TRY(reader.status());
   return removed;
+}
+
+json to_report(const SampleGenerated& sample) {
+  return {
+      {"type", "sample"}, {"step", sample.step}, {"prompt", sample.prompt}, {"text", sample.text}};
+}
+
+Result<SampleGenerated> parse_sample(const json& line) {
+  SampleGenerated sample;
+  JsonReader reader(line, "sample report");
+  reader.need("text");
+  reader.read("step", sample.step);
+  reader.read("prompt", sample.prompt);
+  reader.read("text", sample.text);
+  TRY(reader.status());
+  sample.prompt = cut_utf8(std::move(sample.prompt), limits::kSampleBytes);
+  sample.text = cut_utf8(std::move(sample.text), limits::kSampleBytes);
+  return sample;
 }
 
 // 1 and 2 are what any program says; ours start at 10 and stay below the shell's 126.

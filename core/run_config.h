@@ -46,15 +46,17 @@ Result<RunConfig> parse_run_config(std::string_view text);
 //   {"type":"checkpoint_removed","path":…,"corrupt":bool}
 //   {"type":"probe", …fields of ProbeResult…}               one per candidate
 //   {"type":"memory", …fields of MemoryByCause…,"peak_bytes":…}  after the second step
-//   {"type":"sample","prompt":…,"text":…}
+//   {"type":"sample","step":…,"prompt":…,"text":…}         of the finished model
 //   {"type":"end","outcome":"done|left|oom|nonfinite|bad_input|checkpoint_lost|storage_full|
 //                            crashed","detail":…}
 nlohmann::json to_report(const Progressed& progress);
 nlohmann::json to_report(const CheckpointCommitted& checkpoint);
 nlohmann::json to_report(const CheckpointRemoved& removed);
+nlohmann::json to_report(const SampleGenerated& sample);
 Result<Progressed> parse_progress(const nlohmann::json& line);
 Result<CheckpointCommitted> parse_checkpoint(const nlohmann::json& line);
 Result<CheckpointRemoved> parse_checkpoint_removed(const nlohmann::json& line);
+Result<SampleGenerated> parse_sample(const nlohmann::json& line);  // longer texts are cut
 
 // Exit codes of llmctl-trainer, for when the last line was lost: the outcome, as a number.
 int exit_code(Outcome outcome);

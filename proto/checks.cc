@@ -2,26 +2,9 @@
 
 #include <cmath>
 
+#include "core/utf8.h"
+
 namespace llmctl::wire {
-namespace {
-
-// Length of the valid UTF-8 sequence at `text[i]` (no overlong form, no surrogate); 0: invalid.
-size_t sequence_length(std::string_view text, size_t i) {
-  const auto byte = [&](size_t at) { return static_cast<unsigned char>(text[at]); };
-  const unsigned char lead = byte(i);
-  if (lead < 0x80) return 1;
-  const size_t length = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : 2;
-  if (lead < 0xC2 || lead > 0xF4 || i + length > text.size()) return 0;
-  for (size_t k = 1; k < length; ++k) {
-    if ((byte(i + k) & 0xC0) != 0x80) return 0;
-  }
-  const unsigned char second = byte(i + 1);
-  const bool overlong = (lead == 0xE0 && second < 0xA0) || (lead == 0xF0 && second < 0x90);
-  const bool out_of_range = (lead == 0xED && second > 0x9F) || (lead == 0xF4 && second > 0x8F);
-  return overlong || out_of_range ? 0 : length;
-}
-
-}  // namespace
 
 Error bad_field(std::string_view field, std::string_view problem) {
   return Error{Code::invalid_argument, std::string(field) + ": " + std::string(problem), ""};
@@ -63,17 +46,11 @@ Result<std::string> file_name(std::string_view field, const std::string& value) 
 }
 
 std::string utf8(std::string text) {
-  for (size_t i = 0; i < text.size();) {
-    const size_t length = sequence_length(text, i);
-    if (length == 0) text[i] = '?';
-    i += length == 0 ? 1 : length;
-  }
-  return text;
+  return valid_utf8(std::move(text));
 }
 
 std::string detail(std::string text) {
-  if (text.size() > limits::kDetailBytes) text.resize(limits::kDetailBytes);
-  return utf8(std::move(text));
+  return cut_utf8(std::move(text), limits::kDetailBytes);
 }
 
 }  // namespace llmctl::wire

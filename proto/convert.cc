@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "core/utf8.h"
 #include "proto/checks.h"
 
 namespace llmctl {
@@ -233,6 +234,22 @@ Result<CheckpointRemoved> from_wire(const v1::CheckpointRemoved& removed) {
   CheckpointRemoved out;
   out.path = TRY(wire::file_name("path", removed.path()));
   out.corrupt = removed.corrupt();
+  return out;
+}
+
+v1::Sample to_wire(const SampleGenerated& sample) {
+  v1::Sample out;
+  out.set_step(sample.step);
+  out.set_prompt(cut_utf8(sample.prompt, limits::kSampleBytes));
+  out.set_text(cut_utf8(sample.text, limits::kSampleBytes));
+  return out;
+}
+
+Result<SampleGenerated> from_wire(const v1::Sample& sample) {
+  SampleGenerated out;
+  out.step = TRY(wire::at_least("step", sample.step(), int64_t{0}));
+  out.prompt = TRY(wire::text("prompt", sample.prompt(), limits::kSampleBytes));
+  out.text = TRY(wire::text("text", sample.text(), limits::kSampleBytes));
   return out;
 }
 

@@ -20,6 +20,7 @@ v1::ProbeResult to_wire(const ProbeResult& result);
 v1::Grant to_wire(const Grant& grant);
 v1::Checkpoint to_wire(const CheckpointCommitted& checkpoint);
 v1::CheckpointRemoved to_wire(const CheckpointRemoved& removed);
+v1::Sample to_wire(const SampleGenerated& sample);
 v1::Progress to_wire(const Progressed& progress);
 v1::RunStatus to_wire(const RunStatus& status);
 
@@ -31,6 +32,7 @@ Result<ProbeResult> from_wire(const v1::ProbeResult& result);
 Result<Grant> from_wire(const v1::Grant& grant);
 Result<CheckpointCommitted> from_wire(const v1::Checkpoint& checkpoint);
 Result<CheckpointRemoved> from_wire(const v1::CheckpointRemoved& removed);
+Result<SampleGenerated> from_wire(const v1::Sample& sample);
 Result<Progressed> from_wire(const v1::Progress& progress);
 Result<RunStatus> from_wire(const v1::RunStatus& status);
 

@@ -72,6 +72,9 @@ struct Writer {
   void operator()(const CheckpointRemoved& body) const {
     *out.mutable_checkpoint_removed() = to_wire(body);
   }
+  void operator()(const SampleGenerated& body) const {
+    *out.mutable_sample_generated() = to_wire(body);
+  }
   void operator()(const WorkerRegistered& body) const {
     auto& to = *out.mutable_worker_registered();
     to.set_name(wire::utf8(body.name));
@@ -221,6 +224,8 @@ Result<EventBody> body_of(const v1::Event& event) {
       return as_body("checkpoint_committed", from_wire(event.checkpoint_committed()));
     case v1::Event::kCheckpointRemoved:
       return as_body("checkpoint_removed", from_wire(event.checkpoint_removed()));
+    case v1::Event::kSampleGenerated:
+      return as_body("sample_generated", from_wire(event.sample_generated()));
     case v1::Event::kWorkerRegistered:
       return as_body("worker_registered", read(event.worker_registered()));
     case v1::Event::kWorkerDrained:

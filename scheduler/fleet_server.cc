@@ -66,6 +66,9 @@ Result<ReportInput> read_report(const v1::RunReport& report) {
       out.report =
           TRY(wire::inside("report.checkpoint_removed", from_wire(report.checkpoint_removed())));
       return out;
+    case v1::RunReport::kSample:
+      out.report = TRY(wire::inside("report.sample", from_wire(report.sample())));
+      return out;
     case v1::RunReport::REPORT_NOT_SET:
       break;
   }

@@ -62,7 +62,7 @@ struct ReportInput {
   JobId job;
   Epoch epoch;
   int32_t rank = 0;
-  std::variant<Progressed, CheckpointCommitted, CheckpointRemoved> report;
+  RankReport report;
 };
 
 struct TickInput {};

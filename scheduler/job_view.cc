@@ -48,6 +48,7 @@ v1::Job summary(const State& state, const Job& job) {
   out.set_epoch(job.epoch.value);
   *out.mutable_plan() = to_wire(job.plan);
   *out.mutable_progress() = to_wire(job.progress);
+  if (job.sample) *out.mutable_sample() = to_wire(*job.sample);
   for (size_t i = 0; i < job.checkpoints.size(); ++i) {
     v1::Checkpoint& checkpoint = *out.add_checkpoints();
     checkpoint = to_wire(job.checkpoints[i]);
@@ -128,6 +129,7 @@ Result<Job> finished_job(const v1::Job& record) {
   job.epoch = Epoch{record.epoch()};
   job.plan = TRY(wire::inside("plan", from_wire(record.plan())));
   job.progress = TRY(wire::inside("progress", from_wire(record.progress())));
+  if (record.has_sample()) job.sample = TRY(wire::inside("sample", from_wire(record.sample())));
   for (const v1::Checkpoint& checkpoint : record.checkpoints()) {
     job.checkpoints.push_back(TRY(from_wire(checkpoint)));
     job.checkpoint_epochs.push_back(Epoch{checkpoint.epoch()});

@@ -162,6 +162,8 @@ void on_report(Turn& turn, const ReportInput& input) {
     if (!known(made->path)) turn.tell(input.job, input.epoch, *made);
   } else if (const auto* removed = std::get_if<CheckpointRemoved>(&input.report)) {
     if (known(removed->path)) turn.tell(input.job, input.epoch, *removed);
+  } else if (const auto* sample = std::get_if<SampleGenerated>(&input.report)) {
+    if (job->sample != *sample) turn.tell(input.job, input.epoch, *sample);
   }
 }
 

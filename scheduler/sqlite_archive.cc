@@ -98,6 +98,7 @@ Result<std::vector<v1::Job>> SqliteArchive::jobs(const JobQuery& query) {
   while (TRY(find.step())) {
     if (!jobs.emplace_back().ParseFromString(find.text(0))) return unreadable("a job");
     jobs.back().clear_checkpoints();
+    jobs.back().clear_sample();
   }
   return jobs;
 }

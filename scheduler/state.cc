@@ -91,6 +91,7 @@ struct JobFold {
       job.checkpoint_epochs.erase(job.checkpoint_epochs.begin() + static_cast<std::ptrdiff_t>(i));
     }
   }
+  void operator()(const SampleGenerated& body) const { job.sample = body; }
   void operator()(const Progressed& body) const { job.progress = body; }
   template <class Other>
   void operator()(const Other&) const {}  // of State or of a worker
@@ -129,7 +130,8 @@ bool moves_index(const Event& event) {
   return !std::holds_alternative<Progressed>(event.body) &&
          !std::holds_alternative<RankUp>(event.body) &&
          !std::holds_alternative<CheckpointCommitted>(event.body) &&
-         !std::holds_alternative<CheckpointRemoved>(event.body);
+         !std::holds_alternative<CheckpointRemoved>(event.body) &&
+         !std::holds_alternative<SampleGenerated>(event.body);
 }
 
 void move_promises(State& state, const Job& before, const Event& event) {

@@ -58,6 +58,7 @@ struct Job {
   std::vector<CheckpointCommitted> checkpoints;  // oldest first
   std::vector<Epoch> checkpoint_epochs;          // parallel to checkpoints
   Progressed progress;
+  std::optional<SampleGenerated> sample;  // the newest
   Millis submitted_unix_ms = 0, started_unix_ms = 0, moved_unix_ms = 0;
   bool operator==(const Job&) const = default;
 };

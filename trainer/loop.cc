@@ -121,8 +121,8 @@ Status TrainingRun::prepare() {
       spec_.model.config,
       ModelOptions{spec_.sequence_len, attention_kind(config_.plan.attention),
                    config_.plan.gradient_checkpointing, [this] { report_.pulse(); }, device_});
-  optimizer_ = std::make_unique<AdamW>(model_->layout().size(), model_->layout().matrices_end(),
-                                       device_);
+  optimizer_ =
+      std::make_unique<AdamW>(model_->layout().size(), model_->layout().matrices_end(), device_);
   TRY(resume());
   if (ranks_->rank() == 0) {
     const DataFacts& facts = batches_->facts();
@@ -246,8 +246,7 @@ Status TrainingRun::save(bool must_succeed) {
   about.step = state_.step;
   about.tokens = state_.tokens;
   about.loss = state_.loss;
-  const LiveContent live =
-      live_content(saver_.epoch(), state_, identity_, *model_, *optimizer_);
+  const LiveContent live = live_content(saver_.epoch(), state_, identity_, *model_, *optimizer_);
   const Status saved = saver_.save(live.content, about);
   // With a full disk a run does better to go on: the next checkpoint may fit again.
   if (!saved.ok() && !must_succeed && saved.error().code == Code::resource_exhausted) {
@@ -265,7 +264,7 @@ void TrainingRun::sample() {
       generate(*model_, batches_->tokenizer(), {.prompt = spec_.sample_prompt, .seed = spec_.seed},
                [&](std::string_view piece) { text += piece; });
   if (!made.ok()) text = made.error().message;
-  report_.line({{"type", "sample"}, {"prompt", spec_.sample_prompt}, {"text", text}});
+  report_.line(to_report(SampleGenerated{state_.step, spec_.sample_prompt, text}));
 }
 
 void TrainingRun::progress(const std::string& phase) {

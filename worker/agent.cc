@@ -66,7 +66,7 @@ void Agent::on_welcome(const Welcome& welcome) {
   lease_until_boot_ms_ = std::max(lease_until_boot_ms_, hello_boot_ms_ + lease_ms_ - margin());
   renew(lease_until_boot_ms_, false);
   for (const auto& [key, run] : runs_) {
-    for (const Report& fact : run.facts) outbox_.emplace_back(RunReport{key, fact});
+    for (const RankReport& fact : run.facts) outbox_.emplace_back(RunReport{key, fact});
   }
   for (RunReport& report : waiting_) outbox_.emplace_back(std::move(report));
   waiting_.clear();

@@ -33,8 +33,8 @@ struct AgentConfig {
 // One run as the agent knows it, from its start or adoption until the scheduler stops wanting it.
 struct Run {
   RunStatus status;
-  Progressed progress;        // newest values of every field; for metrics
-  std::vector<Report> facts;  // checkpoints made and removed: told again after a reconnect
+  Progressed progress;            // newest values of every field; for metrics
+  std::vector<RankReport> facts;  // told again after a reconnect: checkpoints, the sample
   Millis lease_until_boot_ms = 0;
   Millis heard_boot_ms = 0;        // last report line, or the lease's last return
   Millis leave_asked_boot_ms = 0;  // 0: not asked
@@ -79,8 +79,8 @@ class Agent {
   void kill(const RunKey& key, Run& run, Outcome why, const std::string& detail);
   void watch_for_hang(const RunKey& key, Run& run);
   void end(Run& run, Outcome outcome, const std::string& detail);
-  void tell(const RunKey& key, const Report& report);
-  void keep_fact(Run& run, const Report& report);
+  void tell(const RunKey& key, const RankReport& report);
+  void keep_fact(Run& run, const RankReport& report);
   bool fenced(const RunKey& key) const;
   bool older_epoch_lives(const RunKey& key) const;
   std::vector<RunStatus> statuses() const;

@@ -37,24 +37,32 @@ void Agent::hear(const RunKey& key, const Said& said) {
   } else if (const auto* removed = std::get_if<CheckpointRemoved>(&said)) {
     keep_fact(run, *removed);
     tell(key, *removed);
+  } else if (const auto* sample = std::get_if<SampleGenerated>(&said)) {
+    keep_fact(run, *sample);
+    tell(key, *sample);
   } else if (const auto* probe = std::get_if<ProbeResult>(&said)) {
     if (run.status.probes.size() < limits::kProbeCandidates) run.status.probes.push_back(*probe);
   }
 }
 
-// A removal makes the news of the checkpoint it removes pointless.
-void Agent::keep_fact(Run& run, const Report& report) {
+// A removal makes the news of the checkpoint it removes pointless, a sample those before it.
+void Agent::keep_fact(Run& run, const RankReport& report) {
   if (const auto* removed = std::get_if<CheckpointRemoved>(&report)) {
-    std::erase_if(run.facts, [&](const Report& fact) {
+    std::erase_if(run.facts, [&](const RankReport& fact) {
       const auto* made = std::get_if<CheckpointCommitted>(&fact);
       return made != nullptr && made->path == removed->path;
+    });
+  }
+  if (std::holds_alternative<SampleGenerated>(report)) {
+    std::erase_if(run.facts, [](const RankReport& fact) {
+      return std::holds_alternative<SampleGenerated>(fact);
     });
   }
   run.facts.push_back(report);
   if (run.facts.size() > kFacts) run.facts.erase(run.facts.begin());
 }
 
-void Agent::tell(const RunKey& key, const Report& report) {
+void Agent::tell(const RunKey& key, const RankReport& report) {
   if (link_ == Link::up) {
     outbox_.emplace_back(RunReport{key, report});
     return;

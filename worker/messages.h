@@ -37,10 +37,9 @@ struct Heartbeat {
   std::vector<Device> devices;  // empty: unchanged
   std::vector<RunStatus> runs;  // all of them
 };
-using Report = std::variant<Progressed, CheckpointCommitted, CheckpointRemoved>;
 struct RunReport {
   RunKey run;
-  Report report;
+  RankReport report;
 };
 struct LogData {
   int64_t request = 0;

@@ -67,6 +67,7 @@ Said parse_report_line(std::string_view text) {
   if (type == "memory") return read_one(line, "peak_bytes", &SaidPeak::peak_bytes);
   if (type == "checkpoint") return or_ignored(parse_checkpoint(line));
   if (type == "checkpoint_removed") return or_ignored(parse_checkpoint_removed(line));
+  if (type == "sample") return or_ignored(parse_sample(line));
   if (type == "probe") return or_ignored(parse_probe_result(line));
   if (type == "end") return read_end(line);
   return Ignored{};

@@ -11,7 +11,7 @@
 
 namespace llmctl::worker {
 
-struct Ignored {};  // sample, memory of other kinds, or not a report at all
+struct Ignored {};  // not a report, or of a kind this worker does not know
 struct SaidUp {
   int64_t pid = 0;
 };
@@ -37,6 +37,7 @@ using Said = std::variant<Ignored,
                           SaidPeak,
                           CheckpointCommitted,
                           CheckpointRemoved,
+                          SampleGenerated,
                           ProbeResult,
                           SaidEnd>;
 

@@ -38,6 +38,8 @@ static void write(const RunReport& report, v1::WorkerMessage& message) {
     *out.mutable_checkpoint() = llmctl::to_wire(*made);
   } else if (const auto* removed = std::get_if<CheckpointRemoved>(&report.report)) {
     *out.mutable_checkpoint_removed() = llmctl::to_wire(*removed);
+  } else if (const auto* sample = std::get_if<SampleGenerated>(&report.report)) {
+    *out.mutable_sample() = llmctl::to_wire(*sample);
   }
 }
 

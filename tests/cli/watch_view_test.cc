@@ -82,8 +82,9 @@ TEST(WatchView, TheEndingTellsResultSampleAndNextCommands) {
   job.reason = "finished";
   job.progress.step = 600;
   job.moved_unix_ms = job.started_unix_ms + 171'000;
-  expect_golden("ending_succeeded.txt", render_ending({job, "/jobs", "To be\nor not"}, {}));
-  expect_golden("ending_failed.txt", render_ending({failed_job(), "/jobs", ""}, {}));
+  job.sample = SampleGenerated{600, "To", " be\nor not"};
+  expect_golden("ending_succeeded.txt", render_ending({job, "/jobs"}, {}));
+  expect_golden("ending_failed.txt", render_ending({failed_job(), "/jobs"}, {}));
 }
 
 }  // namespace llmctl

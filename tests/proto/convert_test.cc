@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
+#include "core/limits.h"
 #include "proto/convert.h"
 #include "proto/convert_event.h"
 #include "proto/status.h"
@@ -108,6 +109,7 @@ std::vector<EventBody> one_of_each(Random& random) {
       ProbeMeasured{"llama|cpu", {any_probe(random), any_probe(random)}, random.number()},
       any_checkpoint(random),
       CheckpointRemoved{"e3-s100", random.coin()},
+      SampleGenerated{random.number(), random.text(), random.text()},
       WorkerRegistered{"w1", "i1", {"host", "0.1", 8, random.number(), {any_device(random)}}},
       WorkerDrained{random.coin()},
       WorkerLost{random.text()},
@@ -134,6 +136,17 @@ TEST(Convert, EveryEventSurvivesTheRoundTrip) {
       ASSERT_EQ(*back, event) << event_name(event) << ", seed " << seed;
     }
   }
+}
+
+TEST(Convert, CutsALongSampleBetweenCharacters) {
+  SampleGenerated sample{3, "ab", ""};
+  for (Bytes i = 0; i < limits::kSampleBytes; ++i) sample.text += "\u00e9";
+  const v1::Sample message = to_wire(sample);
+  EXPECT_EQ(static_cast<Bytes>(message.text().size()), limits::kSampleBytes);
+  EXPECT_TRUE(from_wire(message).ok());
+  v1::Sample longer = message;
+  longer.set_text(message.text() + "x");
+  EXPECT_EQ(from_wire(longer).error().code, Code::invalid_argument);
 }
 
 TEST(Convert, RunStatusSurvivesTheRoundTrip) {

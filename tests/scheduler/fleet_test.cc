@@ -62,6 +62,17 @@ TEST(Checkpoint, OfACanceledJobIsNotTaken) {
   EXPECT_TRUE(scene.give(late).events.empty());
 }
 
+TEST(Sample, IsToldOnceAndTheNewestIsKept) {
+  Scene scene;
+  scene.hello("w1");
+  const JobId id = scene.running();
+  scene.report(id, 0, SampleGenerated{50, "To be", " good"});
+  scene.report(id, 0, SampleGenerated{50, "To be", " good"});
+  EXPECT_EQ(scene.count("SampleGenerated"), 1);
+  scene.report(id, 0, SampleGenerated{100, "To be", " better"});
+  EXPECT_EQ(scene.job(id).sample->text, " better");
+}
+
 TEST(Heartbeat, RepeatedTellsNothingDurable) {
   Scene scene;
   const WorkerId worker = scene.hello("w1");

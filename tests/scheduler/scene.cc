@@ -78,9 +78,7 @@ void Scene::heartbeat(WorkerId worker, std::vector<RunStatus> runs) {
   give(HeartbeatInput{worker, state.workers.at(worker).instance, {}, std::move(runs)});
 }
 
-void Scene::report(JobId id,
-                   int32_t rank,
-                   std::variant<Progressed, CheckpointCommitted, CheckpointRemoved> report) {
+void Scene::report(JobId id, int32_t rank, RankReport report) {
   const Attempt& attempt = *job(id).attempt;
   const WorkerId worker = attempt.grants[static_cast<size_t>(rank)].worker;
   give(ReportInput{worker, id, attempt.epoch, rank, std::move(report)});

@@ -41,9 +41,7 @@ class Scene {
                  std::vector<RunStatus> runs = {},
                  const std::string& instance = "first");
   void heartbeat(WorkerId worker, std::vector<RunStatus> runs);
-  void report(JobId job,
-              int32_t rank,
-              std::variant<Progressed, CheckpointCommitted, CheckpointRemoved> report);
+  void report(JobId job, int32_t rank, RankReport report);
 
   JobId submit(JobSpec spec = small_job(), const std::string& key = "");
   void probe_ends(JobId job);  // done: peaks are 9/10 of the prediction

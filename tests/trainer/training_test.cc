@@ -122,6 +122,7 @@ TEST_F(Training, LearnsAndTellsEverythingOnTheWay) {
   EXPECT_EQ(process.lines("checkpoint")[0]["step"], 60);
   ASSERT_EQ(process.lines("sample").size(), 1u);
   EXPECT_GT(process.lines("sample")[0]["text"].get<std::string>().size(), 20u);
+  EXPECT_EQ(process.lines("sample")[0]["step"], 60);
   EXPECT_EQ(process.lines().back()["outcome"], "done");
 
   const std::string generate = std::string(LLMCTL_BIN_DIR) + "/llmctl-trainer generate " +

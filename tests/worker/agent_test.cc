@@ -374,6 +374,19 @@ TEST_F(AgentTest, CheckpointsAreToldAgainAfterAReconnect) {
   EXPECT_EQ(std::get<CheckpointRemoved>(again[1].report).path, "e1-s10");
 }
 
+TEST_F(AgentTest, OnlyTheNewestSampleIsToldAgainAfterAReconnect) {
+  connect();
+  desire({order(kRun)});
+  agent.hear(kRun, SampleGenerated{10, "a", "b"});
+  agent.hear(kRun, SampleGenerated{20, "a", "c"});
+  EXPECT_EQ(sent<RunReport>().size(), 2U);
+  agent.receive(Disconnected{true, ""});
+  connect();
+  const auto again = sent<RunReport>();
+  ASSERT_EQ(again.size(), 1U);
+  EXPECT_EQ(std::get<SampleGenerated>(again[0].report).step, 20);
+}
+
 TEST_F(AgentTest, ProgressWaitsInABoundedBufferWhileTheLinkIsDown) {
   agent.adopt(kRun, host.now + 5'000);
   for (int i = 1; i <= limits::kReportBuffer + 5; ++i) {

@@ -23,6 +23,8 @@ TEST(ReportLine, ReadsBackWhatTheTrainerWrites) {
   checkpoint.bytes = 99;
   EXPECT_EQ(std::get<CheckpointCommitted>(parse_report_line(to_report(checkpoint).dump())),
             checkpoint);
+  const SampleGenerated sample{12, "To be", ", or \n\u00e9"};
+  EXPECT_EQ(std::get<SampleGenerated>(parse_report_line(to_report(sample).dump())), sample);
   const CheckpointRemoved removed{"e1-s6", true};
   EXPECT_EQ(std::get<CheckpointRemoved>(parse_report_line(to_report(removed).dump())), removed);
 }
@@ -41,6 +43,15 @@ TEST(ReportLine, ReadsUpPhaseEvalPeakAndEnd) {
   EXPECT_EQ(end.detail, "6 GiB asked");
 }
 
+TEST(ReportLine, CutsASampleAtTheLimitBetweenCharacters) {
+  std::string text = "x";
+  for (Bytes i = 0; i < limits::kSampleBytes; ++i) text += "\u00e9";
+  const auto sample =
+      std::get<SampleGenerated>(parse_report_line(to_report(SampleGenerated{1, "", text}).dump()));
+  EXPECT_EQ(static_cast<Bytes>(sample.text.size()), limits::kSampleBytes - 1);
+  EXPECT_TRUE(text.starts_with(sample.text));
+}
+
 TEST(ReportLine, IgnoresWhatIsNotAReport) {
   const std::vector<std::string> lines = {
       "",
@@ -53,6 +64,7 @@ TEST(ReportLine, IgnoresWhatIsNotAReport) {
       R"({"type":"step","step":"many"})",
       R"({"type":"step","step":-1})",
       R"({"type":"up","pid":-3})",
+      R"({"type":"sample","prompt":"no text"})",
       R"({"type":"end","outcome":"fine"})",
       R"({"type":"checkpoint","step":1,"path":"../../etc"})",
       std::string("{\"type\":\"up\",\"pid\":1}\0junk", 26),
