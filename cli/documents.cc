@@ -27,6 +27,14 @@ static json parsed_or_null(const std::string& text) {
   return document.is_discarded() ? json(nullptr) : document;
 }
 
+static json phases_json(const PhaseSeconds& seconds) {
+  json by_name;
+  for (size_t i = 0; i < kTrainPhases; ++i) {
+    by_name[to_string(static_cast<TrainPhase>(i))] = number(seconds[i]);
+  }
+  return by_name;
+}
+
 static json progress_json(const Progressed& p, double eta_seconds) {
   return {{"step", p.step},
           {"steps", p.steps},
@@ -40,6 +48,8 @@ static json progress_json(const Progressed& p, double eta_seconds) {
           {"peak_bytes", p.peak_bytes},
           {"nonfinite_steps", p.nonfinite_steps},
           {"phase", p.phase},
+          {"mfu", number_or_null(p.mfu)},
+          {"phase_seconds", phases_json(p.phase_seconds)},
           {"eta_seconds", number_or_null(eta_seconds)}};
 }
 
@@ -58,6 +68,7 @@ static json checkpoints_json(const JobView& job, const std::string& jobs_dir) {
                     {"bytes", commit.bytes},
                     {"loss", number(commit.loss)},
                     {"epoch", checkpoint.epoch},
+                    {"seconds", number_or_null(commit.seconds)},
                     {"manifest_hash", commit.manifest_hash}});
   }
   return list;
@@ -223,6 +234,7 @@ json event_document(const Event& event) {
     document["path"] = commit->path;
     document["bytes"] = commit->bytes;
     document["loss"] = number(commit->loss);
+    document["seconds"] = number_or_null(commit->seconds);
   }
   if (const auto* removed = std::get_if<CheckpointRemoved>(&event.body)) {
     document["path"] = removed->path;

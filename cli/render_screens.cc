@@ -1,6 +1,8 @@
 // The two full screens: `show` (a job) and `plan` (a job file, before it is submitted).
 #include <algorithm>
 #include <array>
+#include <cmath>
+#include <numeric>
 
 #include "cli/documents.h"
 #include "cli/render.h"
@@ -70,7 +72,11 @@ static std::string share_text(const JobView& job, int bar_columns, const Termina
          std::to_string(static_cast<int>(share * 100)) + "%";
 }
 
-// "loss 3.213  eval 3.400  11.7k tok/s  ETA 3m 02s"; empty before the first step.
+static std::string percent(double share) {
+  return std::to_string(std::lround(share * 100)) + "%";
+}
+
+// "loss 3.213  eval 3.400  11.7k tok/s  MFU 71%  ETA 3m 02s"; empty before the first step.
 static std::string numbers_text(const JobView& job) {
   const Progressed& progress = job.progress;
   if (progress.step == 0) return "";
@@ -80,6 +86,7 @@ static std::string numbers_text(const JobView& job) {
   if (is_done(job)) return text;
   const std::string rate = format_rate(progress.tokens_per_second);
   if (rate != "-") text += "  " + rate + " tok/s";
+  if (progress.mfu > 0) text += "  MFU " + percent(progress.mfu);
   const std::string eta = format_eta(job.eta_seconds);
   if (eta != "-") text += "  ETA " + eta;
   return text;
@@ -106,6 +113,24 @@ static std::string header(const JobView& job, const RenderAt& at) {
   if (job.restarts > 0) out += ", restarts " + std::to_string(job.restarts);
   if (job.retry_of > 0) out += ", continues job " + std::to_string(job.retry_of);
   return out + "\n";
+}
+
+// "compute 88%, optimizer 7%, eval 4%": the larger shares of the time that was counted.
+static std::string time_text(const PhaseSeconds& seconds) {
+  constexpr double kShown = 0.005;  // below, the share would read 0%
+  const double total = std::accumulate(seconds.begin(), seconds.end(), 0.0);
+  std::vector<std::pair<double, const char*>> shares;
+  for (size_t i = 0; i < kTrainPhases; ++i) {
+    const double share = total > 0 ? seconds[i] / total : 0;
+    if (share >= kShown) shares.emplace_back(share, to_string(static_cast<TrainPhase>(i)));
+  }
+  std::stable_sort(shares.begin(), shares.end(),
+                   [](const auto& a, const auto& b) { return a.first > b.first; });
+  std::string text;
+  for (const auto& [share, phase] : shares) {
+    text += (text.empty() ? "" : ", ") + std::string(phase) + " " + percent(share);
+  }
+  return text;
 }
 
 static std::string ranks_text(const JobView& job, const Terminal& terminal) {
@@ -176,6 +201,8 @@ std::string render_job(const JobScreen& screen, const RenderAt& at) {
   out += label("progress", at.terminal) + share_text(job, kScreenBar, at.terminal) + "\n";
   const std::string numbers = numbers_text(job);
   if (!numbers.empty()) out += label("", at.terminal) + numbers + "\n";
+  const std::string time = time_text(job.progress.phase_seconds);
+  if (!time.empty()) out += label("time", at.terminal) + time + "\n";
   if (job.plan.micro_batch_size > 0) {
     out += label("plan", at.terminal) +
            plan_line(job.plan, std::max<int64_t>(1, static_cast<int64_t>(job.ranks.size()))) +

@@ -16,6 +16,7 @@
 #include "core/job_spec.h"
 #include "core/job_state.h"
 #include "core/plan.h"
+#include "core/train_phase.h"
 
 namespace llmctl {
 
@@ -55,6 +56,7 @@ struct CheckpointCommitted {
   Bytes bytes = 0;
   double loss = 0;            // training loss at that step
   std::string manifest_hash;  // hex XXH3-128 of manifest.json
+  double seconds = 0;         // that training waited for it; 0: unknown
   bool operator==(const CheckpointCommitted&) const = default;
 };
 struct InheritedCheckpoint {  // of an earlier job, which a retry may continue from
@@ -157,6 +159,9 @@ struct Progressed {
   Bytes peak_bytes = 0;
   int64_t nonfinite_steps = 0;
   std::string phase;  // "train", "eval", "tokenize 40%", "checkpoint" …
+  double mfu =
+      0;  // model FLOPs per second over what the devices' matrix products reach; 0: unknown
+  PhaseSeconds phase_seconds{};  // of rank 0, since the attempt began
   bool operator==(const Progressed&) const = default;
 };
 

@@ -73,7 +73,7 @@ static std::string line(const ProbeMeasured& e) {
 
 static std::string line(const CheckpointCommitted& e) {
   return "checkpoint " + e.path + " at step " + std::to_string(e.step) + " (" +
-         format_bytes(e.bytes) + ")";
+         format_bytes(e.bytes) + (e.seconds > 0 ? number(", %.1f s", e.seconds) : "") + ")";
 }
 
 static std::string line(const CheckpointRemoved& e) {

@@ -42,7 +42,11 @@ ModelConfig resolved(ModelConfig config, int64_t vocab_size, int64_t sequence_le
 std::vector<std::string> problems(const ModelConfig& config);
 
 int64_t parameter_count(const ModelConfig& config);  // tied weights counted once
-double flops_per_token(const ModelConfig& config, int64_t sequence_len);  // forward + backward
+// What the model itself needs, forward and backward: 6 per weight of a matrix product (the
+// embedding's look-up is none, the head's product is one, tied or not) and 6 * layers * heads *
+// head_dim * sequence_len for causal attention (PaLM, arXiv 2204.02311, appendix B, halved for the
+// mask). What gradient checkpointing computes again is not counted.
+double flops_per_token(const ModelConfig& config, int64_t sequence_len);
 
 // A Hugging Face config.json (v4 and v5 names). Unknown model_type: invalid_argument.
 Result<ModelConfig> parse_hf_config(const nlohmann::json& document);

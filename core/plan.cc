@@ -69,6 +69,7 @@ json to_json(const Plan& plan) {
           {"peak_bytes_measured", plan.peak_bytes_measured},
           {"seconds_per_step", plan.seconds_per_step},
           {"tokens_per_second", plan.tokens_per_second},
+          {"device_flops", plan.device_flops},
           {"oom_refits", plan.oom_refits}};
 }
 
@@ -88,6 +89,7 @@ Result<Plan> parse_plan(const json& document) {
   reader.read("peak_bytes_measured", plan.peak_bytes_measured);
   reader.read("seconds_per_step", plan.seconds_per_step);
   reader.read("tokens_per_second", plan.tokens_per_second);
+  reader.read("device_flops", plan.device_flops);
   reader.read("oom_refits", plan.oom_refits);
   TRY(read_memory(reader, "predicted", plan.predicted));
   TRY(read_memory(reader, "measured", plan.measured));
@@ -101,7 +103,8 @@ json to_json(const ProbeResult& result) {
           {"oom", result.oom},
           {"memory", to_json(result.memory)},
           {"peak_bytes", result.peak_bytes},
-          {"seconds_per_micro_batch", result.seconds_per_micro_batch}};
+          {"seconds_per_micro_batch", result.seconds_per_micro_batch},
+          {"device_flops", result.device_flops}};
 }
 
 Result<ProbeResult> parse_probe_result(const json& document) {
@@ -114,6 +117,7 @@ Result<ProbeResult> parse_probe_result(const json& document) {
   reader.read("oom", result.oom);
   reader.read("peak_bytes", result.peak_bytes);
   reader.read("seconds_per_micro_batch", result.seconds_per_micro_batch);
+  reader.read("device_flops", result.device_flops);
   TRY(read_memory(reader, "memory", result.memory));
   TRY(reader.status());
   return result;

@@ -46,6 +46,7 @@ struct Plan {
   Bytes peak_bytes_measured = 0;  // 0: not measured
   double seconds_per_step = 0;    // of the whole global batch; 0: unknown
   double tokens_per_second = 0;   // all ranks; 0: unknown
+  double device_flops = 0;        // per second, of a rank's device in matrix products; 0: unknown
   int64_t oom_refits = 0;         // how often a run ran out and the plan became smaller
   bool operator==(const Plan&) const = default;
 };
@@ -63,6 +64,7 @@ struct ProbeResult {
   MemoryByCause memory;
   Bytes peak_bytes = 0;  // lower bound when oom
   double seconds_per_micro_batch = 0;
+  double device_flops = 0;  // as in Plan
   bool operator==(const ProbeResult&) const = default;
 };
 nlohmann::json to_json(const ProbeResult& result);

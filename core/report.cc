@@ -15,6 +15,24 @@ static json finite_or_null(double value) {
   return std::isfinite(value) ? json(value) : json(nullptr);
 }
 
+static json to_json(const PhaseSeconds& seconds) {
+  json by_name;
+  for (size_t i = 0; i < kTrainPhases; ++i) {
+    by_name[to_string(static_cast<TrainPhase>(i))] = finite_or_null(seconds[i]);
+  }
+  return by_name;
+}
+
+static Status read_phases(JsonReader& reader, PhaseSeconds& seconds) {
+  const json* child = reader.child("phase_seconds");
+  if (child == nullptr) return ok_status();
+  JsonReader phases(*child, "phase_seconds");
+  for (size_t i = 0; i < kTrainPhases; ++i) {
+    phases.read(to_string(static_cast<TrainPhase>(i)), seconds[i]);
+  }
+  return phases.status();
+}
+
 json to_report(const Progressed& progress) {
   return {{"type", "step"},
           {"step", progress.step},
@@ -28,7 +46,9 @@ json to_report(const Progressed& progress) {
           {"seconds_per_step", finite_or_null(progress.seconds_per_step)},
           {"peak_bytes", progress.peak_bytes},
           {"nonfinite_steps", progress.nonfinite_steps},
-          {"phase", progress.phase}};
+          {"phase", progress.phase},
+          {"mfu", finite_or_null(progress.mfu)},
+          {"phase_seconds", to_json(progress.phase_seconds)}};
 }
 
 Result<Progressed> parse_progress(const json& line) {
@@ -48,6 +68,8 @@ Result<Progressed> parse_progress(const json& line) {
   reader.read("peak_bytes", progress.peak_bytes);
   reader.read("nonfinite_steps", progress.nonfinite_steps);
   reader.read("phase", progress.phase);
+  reader.read("mfu", progress.mfu);
+  TRY(read_phases(reader, progress.phase_seconds));
   TRY(reader.status());
   return progress;
 }
@@ -59,7 +81,8 @@ json to_report(const CheckpointCommitted& checkpoint) {
           {"path", checkpoint.path},
           {"bytes", checkpoint.bytes},
           {"loss", finite_or_null(checkpoint.loss)},
-          {"manifest_hash", checkpoint.manifest_hash}};
+          {"manifest_hash", checkpoint.manifest_hash},
+          {"seconds", checkpoint.seconds}};
 }
 
 // A name inside the job's checkpoints folder: it must not lead out of it.
@@ -82,6 +105,7 @@ Result<CheckpointCommitted> parse_checkpoint(const json& line) {
   reader.read("bytes", checkpoint.bytes);
   reader.read_or_nan("loss", checkpoint.loss);
   reader.read("manifest_hash", checkpoint.manifest_hash);
+  reader.read("seconds", checkpoint.seconds);
   TRY(reader.status());
   return checkpoint;
 }

@@ -1,5 +1,6 @@
 #include "proto/convert.h"
 
+#include <algorithm>
 #include <array>
 
 #include "core/utf8.h"
@@ -127,6 +128,7 @@ v1::Plan to_wire(const Plan& plan) {
   out.set_peak_bytes_measured(plan.peak_bytes_measured);
   out.set_seconds_per_step(plan.seconds_per_step);
   out.set_tokens_per_second(plan.tokens_per_second);
+  out.set_device_flops(plan.device_flops);
   out.set_oom_refits(plan.oom_refits);
   return out;
 }
@@ -152,6 +154,7 @@ Result<Plan> from_wire(const v1::Plan& plan) {
       TRY(wire::at_least("peak_bytes_measured", plan.peak_bytes_measured(), int64_t{0}));
   out.seconds_per_step = plan.seconds_per_step();
   out.tokens_per_second = plan.tokens_per_second();
+  out.device_flops = TRY(wire::finite("device_flops", plan.device_flops()));
   out.oom_refits = TRY(wire::at_least("oom_refits", plan.oom_refits(), int64_t{0}));
   return out;
 }
@@ -164,6 +167,7 @@ v1::ProbeResult to_wire(const ProbeResult& result) {
   *out.mutable_memory() = to_wire(result.memory);
   out.set_peak_bytes(result.peak_bytes);
   out.set_seconds_per_micro_batch(result.seconds_per_micro_batch);
+  out.set_device_flops(result.device_flops);
   return out;
 }
 
@@ -177,6 +181,7 @@ Result<ProbeResult> from_wire(const v1::ProbeResult& result) {
   out.peak_bytes = TRY(wire::at_least("peak_bytes", result.peak_bytes(), int64_t{0}));
   out.seconds_per_micro_batch =
       TRY(wire::finite("seconds_per_micro_batch", result.seconds_per_micro_batch()));
+  out.device_flops = TRY(wire::finite("device_flops", result.device_flops()));
   return out;
 }
 
@@ -208,6 +213,7 @@ v1::Checkpoint to_wire(const CheckpointCommitted& checkpoint) {
   out.set_bytes(checkpoint.bytes);
   out.set_loss(checkpoint.loss);
   out.set_manifest_hash(wire::utf8(checkpoint.manifest_hash));
+  out.set_seconds(checkpoint.seconds);
   return out;
 }
 
@@ -220,6 +226,7 @@ Result<CheckpointCommitted> from_wire(const v1::Checkpoint& checkpoint) {
   out.loss = checkpoint.loss();
   out.manifest_hash =
       TRY(wire::text("manifest_hash", checkpoint.manifest_hash(), limits::kNameBytes));
+  out.seconds = TRY(wire::finite("seconds", checkpoint.seconds()));
   return out;
 }
 
@@ -267,6 +274,8 @@ v1::Progress to_wire(const Progressed& progress) {
   out.set_peak_bytes(progress.peak_bytes);
   out.set_nonfinite_steps(progress.nonfinite_steps);
   out.set_phase(wire::utf8(progress.phase));
+  out.set_mfu(progress.mfu);
+  for (const double seconds : progress.phase_seconds) out.add_phase_seconds(seconds);
   return out;
 }
 
@@ -285,6 +294,12 @@ Result<Progressed> from_wire(const v1::Progress& progress) {
   out.nonfinite_steps =
       TRY(wire::at_least("nonfinite_steps", progress.nonfinite_steps(), int64_t{0}));
   out.phase = TRY(wire::text("phase", progress.phase(), limits::kNameBytes));
+  out.mfu = TRY(wire::finite("mfu", progress.mfu()));
+  const int phases = std::min(progress.phase_seconds_size(), static_cast<int>(kTrainPhases));
+  for (int i = 0; i < phases; ++i) {
+    out.phase_seconds[static_cast<size_t>(i)] =
+        TRY(wire::finite("phase_seconds", progress.phase_seconds(i)));
+  }
   return out;
 }
 

@@ -26,6 +26,7 @@ static const ProbeResult* find_result(const std::vector<ProbeResult>& results, c
 static void take_measurement(const JobSpec& spec, const ProbeResult& result, Plan& plan) {
   plan.measured = result.memory;
   plan.peak_bytes_measured = result.peak_bytes;
+  plan.device_flops = result.device_flops;
   if (plan.micro_batch_origin == Origin::predicted) plan.micro_batch_origin = Origin::measured;
   if (plan.checkpointing_origin == Origin::predicted) plan.checkpointing_origin = Origin::measured;
   if (result.seconds_per_micro_batch <= 0) return;

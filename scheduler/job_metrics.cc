@@ -9,7 +9,7 @@
 namespace llmctl {
 namespace {
 
-constexpr size_t kJobsWithSeries = 1'000;  // about 40 lines each: a page of a few MiB at most
+constexpr size_t kJobsWithSeries = 1'000;  // about 50 lines each: a page of a few MiB at most
 constexpr Millis kKeepEnded = 300'000;     // at least two scrapes of any usual interval
 constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
 
@@ -38,6 +38,8 @@ constexpr auto kProgressGauges = std::to_array<ProgressGauge>({
      [](const Progressed& p) { return p.step > 0 ? p.learning_rate : kUnknown; }},
     {"llmctl_train_tokens_per_second", "Training speed of all ranks together.",
      [](const Progressed& p) { return known(p.tokens_per_second); }},
+    {"llmctl_train_mfu_ratio", "Model FLOPs per second over what the devices can do.",
+     [](const Progressed& p) { return known(p.mfu); }},
     {"llmctl_train_memory_peak_bytes", "Peak device memory of the busiest rank.",
      [](const Progressed& p) { return known(static_cast<double>(p.peak_bytes)); }},
 });
@@ -82,6 +84,10 @@ struct JobMetrics::Families {
       histogram(r, "llmctl_train_step_duration_seconds", "Seconds per optimizer step.");
   CounterFamily& checkpoints =
       counter(r, "llmctl_checkpoints_total", "Checkpoints committed, or found corrupt.");
+  CounterFamily& phases = counter(
+      r, "llmctl_train_phase_duration_seconds_total", "Where the time of rank 0 went, by phase.");
+  GaugeFamily& checkpoint_seconds =
+      gauge(r, "llmctl_checkpoint_duration_seconds", "How long the newest checkpoint took.");
   GaugeFamily& checkpoint_size =
       gauge(r, "llmctl_checkpoint_size_bytes", "Size of the newest checkpoint.");
   GaugeFamily& checkpoint_time = gauge(r,
@@ -100,13 +106,15 @@ struct JobMetrics::Families {
 
 struct JobMetrics::OneJob {
   prometheus::Labels id;
-  Series<prometheus::Gauge> info, state, predicted, checkpoint_size, checkpoint_time,
-      checkpoint_step;
+  Series<prometheus::Gauge> info, state, predicted, checkpoint_size, checkpoint_seconds,
+      checkpoint_time, checkpoint_step;
   std::map<std::pair<WorkerId, std::string>, Series<prometheus::Gauge>> placement;
   std::array<Series<prometheus::Gauge>, kProgressGauges.size()> progress;
   Series<prometheus::Counter> tokens, nonfinite, restarts, committed, corrupt;
+  std::array<Series<prometheus::Counter>, kTrainPhases> phases;
   Series<prometheus::Histogram> steps;
   GrowingTotal tokens_seen, nonfinite_seen, steps_seen;
+  std::array<GrowingTotal, kTrainPhases> phases_seen;
   std::optional<Millis> ended_boot_ms;
 };
 
@@ -149,10 +157,15 @@ JobMetrics::OneJob* JobMetrics::begin(const Job& job) {
   one.restarts = series(f.restarts, one.id);
   one.restarts->Increment(static_cast<double>(job.restarts));
   one.steps = series(f.steps, one.id, step_buckets());
+  for (size_t i = 0; i < kTrainPhases; ++i) {
+    const char* phase = to_string(static_cast<TrainPhase>(i));
+    one.phases[i] = series(f.phases, {{"job_id", job.id.str()}, {"phase", phase}});
+  }
   if (job.checkpoints.empty() && !job.retry_of && job.attempts <= 1 && job.progress.step == 0) {
     for (GrowingTotal* total : {&one.tokens_seen, &one.nonfinite_seen, &one.steps_seen}) {
       total->start_at(0);
     }
+    for (GrowingTotal& total : one.phases_seen) total.start_at(0);
   }
   moved(one, JobMoved{job.state, job.state, job.reason, "", 0}, 0);
   place(one, job);
@@ -178,6 +191,7 @@ void JobMetrics::observe(const Event& event, const Job* job, Millis boot_ms) {
     }
     one.committed->Increment();
     set_finite(one.checkpoint_size, f.checkpoint_size, one.id, static_cast<double>(made->bytes));
+    set_finite(one.checkpoint_seconds, f.checkpoint_seconds, one.id, known(made->seconds));
     set_finite(one.checkpoint_time, f.checkpoint_time, one.id,
                static_cast<double>(event.unix_ms) / 1000);
     set_finite(one.checkpoint_step, f.checkpoint_step, one.id, static_cast<double>(made->step));
@@ -215,6 +229,9 @@ void JobMetrics::progressed(OneJob& one, const Progressed& progress) {
   one.tokens->Increment(one.tokens_seen.observe(static_cast<double>(progress.tokens)));
   one.nonfinite->Increment(
       one.nonfinite_seen.observe(static_cast<double>(progress.nonfinite_steps)));
+  for (size_t i = 0; i < kTrainPhases; ++i) {
+    one.phases[i]->Increment(one.phases_seen[i].observe(progress.phase_seconds[i]));
+  }
   // Reports come at most ten a second and may cover many steps: each step counts, all with the
   // duration of the last.
   const double steps = one.steps_seen.observe(static_cast<double>(progress.step));

@@ -141,6 +141,28 @@ Result<Job> finished_job(const v1::Job& record) {
   return job;
 }
 
+// Seconds of a step for what every step does; of one evaluation for what comes now and then.
+static void add_phase_points(const Event& event,
+                             const Progressed& progress,
+                             const Progressed& before,
+                             std::vector<MetricPoint>& points) {
+  const auto steps = static_cast<double>(progress.step - before.step);
+  for (const TrainPhase phase : {TrainPhase::data, TrainPhase::compute, TrainPhase::communication,
+                                 TrainPhase::optimizer, TrainPhase::eval}) {
+    const auto i = static_cast<size_t>(phase);
+    const double seconds = progress.phase_seconds[i] - before.phase_seconds[i];
+    if (steps <= 0 || seconds <= 0) continue;  // nothing new, or another attempt began
+    points.push_back(MetricPoint{event.job, std::string(to_string(phase)) + "_seconds",
+                                 progress.step, event.unix_ms,
+                                 phase == TrainPhase::eval ? seconds : seconds / steps});
+  }
+}
+
+std::vector<MetricPoint> metric_points(const Event& event, const CheckpointCommitted& made) {
+  if (made.seconds <= 0) return {};
+  return {MetricPoint{event.job, "checkpoint_seconds", made.step, event.unix_ms, made.seconds}};
+}
+
 std::vector<MetricPoint> metric_points(const Event& event,
                                        const Progressed& progress,
                                        const Progressed& before) {
@@ -156,6 +178,8 @@ std::vector<MetricPoint> metric_points(const Event& event,
   add("learning_rate", progress.learning_rate, true);
   add("grad_norm", progress.grad_norm, true);
   add("tokens_per_second", progress.tokens_per_second, progress.tokens_per_second > 0);
+  add("mfu", progress.mfu, progress.mfu > 0);
+  add_phase_points(event, progress, before, points);
   return points;
 }
 

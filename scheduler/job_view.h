@@ -18,6 +18,7 @@ JobRecord job_record(const State& state, const Job& job, bool finished);
 Result<Job> finished_job(const v1::Job& record);
 
 // The metric points that one progress report adds to the job's series.
+std::vector<MetricPoint> metric_points(const Event& event, const CheckpointCommitted& made);
 std::vector<MetricPoint> metric_points(const Event& event,
                                        const Progressed& progress,
                                        const Progressed& before);

@@ -130,6 +130,9 @@ Status Loop::stage(Batch& batch, const Event& event) {
     progressed_.insert(event.job);
     std::ranges::move(metric_points(event, *progress, known), std::back_inserter(points_));
   }
+  if (const auto* made = std::get_if<CheckpointCommitted>(&event.body)) {
+    std::ranges::move(metric_points(event, *made), std::back_inserter(points_));
+  }
   batch.wakes = batch.wakes || wakes(event);
   apply(state_, event);
   batch.events.push_back(event);

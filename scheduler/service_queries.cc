@@ -17,8 +17,8 @@ namespace {
 
 constexpr int kDefaultPage = 100;
 constexpr int kSeriesNames = 8;
-// What fits one message: a point takes at most 30 bytes, and jobs have up to 8 series.
-constexpr int kPointsPerSeries = static_cast<int>(limits::kMessageBytes / 32 / 8);
+// What fits one message: a point takes at most 30 bytes, and jobs have up to 12 series.
+constexpr int kPointsPerSeries = static_cast<int>(limits::kMessageBytes / 32 / 12);
 
 v1::ExplainResponse to_wire(const Explanation& explanation) {
   v1::ExplainResponse out;

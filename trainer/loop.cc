@@ -12,8 +12,10 @@
 #include "trainer/batches.h"
 #include "trainer/collective.h"
 #include "trainer/data_feed.h"
+#include "trainer/device_flops.h"
 #include "trainer/device_memory.h"
 #include "trainer/generate.h"
+#include "trainer/phase_clock.h"
 #include "trainer/saver.h"
 #include "trainer/schedule.h"
 #include "trainer/signals.h"
@@ -52,6 +54,7 @@ class TrainingRun {
     evaluate();
     if (saver_.newest_step() != state_.step) TRY(save(/*must_succeed=*/true));
     sample();
+    progress("train");  // with the time of the last evaluation and checkpoint
     return Ending{Outcome::done, ""};
   }
 
@@ -61,6 +64,7 @@ class TrainingRun {
   };
 
   Status prepare();
+  void know_device_flops();
   Status resume();
   Wishes step();
   double accumulate_gradients();
@@ -105,6 +109,8 @@ class TrainingRun {
   int64_t steps_ = 0;  // 0: only time ends the run
   int64_t steps_here_ = 0;
   double learning_rate_ = 0, gradient_norm_ = kNan, seconds_per_step_ = 0;
+  double device_flops_ = 0;  // per second, of all ranks; 0: unknown
+  PhaseClock phases_;
 };
 
 Status TrainingRun::prepare() {
@@ -117,6 +123,7 @@ Status TrainingRun::prepare() {
   feed_ =
       std::make_unique<DataFeed>(*batches_, spec_, config_.plan, ranks_->rank(), ranks_->size());
   TRY(feed_->check());
+  know_device_flops();
   model_ = std::make_unique<Model>(
       spec_.model.config,
       ModelOptions{spec_.sequence_len, attention_kind(config_.plan.attention),
@@ -137,6 +144,14 @@ Status TrainingRun::prepare() {
                 {"device", config_.device}});
   signals::preparing(false);
   return ok_status();
+}
+
+// As the probe measured, else measured now, while no model is in memory.
+void TrainingRun::know_device_flops() {
+  const double known = config_.plan.device_flops;
+  at::Tensor flops = at::full({1}, known > 0 ? known : measure_device_flops(device_), at::kDouble);
+  ranks_->sum(flops);
+  device_flops_ = flops.item<double>();
 }
 
 Status TrainingRun::resume() {
@@ -163,9 +178,12 @@ Status TrainingRun::resume() {
 TrainingRun::Wishes TrainingRun::step() {
   const Millis begin = clock_.boot_ms();
   double loss_sum = accumulate_gradients();
+  phases_.enter(TrainPhase::communication);
   ranks_->sum(model_->gradients());
   const Wishes wishes = agree(loss_sum, clock_.boot_ms() - begin);
+  phases_.enter(TrainPhase::optimizer);
   update(loss_sum);
+  phases_.leave();
   ++state_.step;
   ++steps_here_;
   state_.tokens += spec_.global_batch_size * spec_.sequence_len;
@@ -186,7 +204,10 @@ double TrainingRun::accumulate_gradients() {
   const auto tokens = static_cast<double>(spec_.global_batch_size * spec_.sequence_len);
   at::Tensor loss_sum = at::zeros({}, at::device(device_).dtype(at::kDouble));
   for (int64_t pass = 0; pass < feed_->passes(); ++pass) {
-    loss_sum += model_->forward_backward(feed_->batch(state_.step, pass), 1 / tokens);
+    phases_.enter(TrainPhase::data);
+    const MicroBatch batch = feed_->batch(state_.step, pass);
+    phases_.enter(TrainPhase::compute);
+    loss_sum += model_->forward_backward(batch, 1 / tokens);
   }
   return loss_sum.item<double>();  // waits for the device
 }
@@ -227,6 +248,7 @@ void TrainingRun::evaluate() {
   const int64_t sequences = feed_->validation_sequences();
   if (sequences == 0) return;
   progress("eval");
+  phases_.enter(TrainPhase::eval);
   double loss_sum = 0;
   for (int64_t pass = 0; pass < feed_->validation_passes(); ++pass) {
     loss_sum += model_->forward(feed_->validation_batch(pass)).item<double>();
@@ -234,6 +256,7 @@ void TrainingRun::evaluate() {
   at::Tensor total = at::full({1}, loss_sum, at::kDouble);
   ranks_->sum(total);
   state_.eval_loss = total.item<double>() / static_cast<double>(sequences * spec_.sequence_len);
+  phases_.leave();
   report_.flush();
   report_.line({{"type", "eval"}, {"step", state_.step}, {"loss", state_.eval_loss}});
 }
@@ -242,12 +265,14 @@ Status TrainingRun::save(bool must_succeed) {
   if (ranks_->rank() != 0) return ok_status();
   progress("checkpoint");
   report_.flush();
+  phases_.enter(TrainPhase::checkpoint);
   CheckpointCommitted about;
   about.step = state_.step;
   about.tokens = state_.tokens;
   about.loss = state_.loss;
   const LiveContent live = live_content(saver_.epoch(), state_, identity_, *model_, *optimizer_);
   const Status saved = saver_.save(live.content, about);
+  phases_.leave();
   // With a full disk a run does better to go on: the next checkpoint may fit again.
   if (!saved.ok() && !must_succeed && saved.error().code == Code::resource_exhausted) {
     report_.phase("no checkpoint: " + saved.error().message);
@@ -284,6 +309,10 @@ void TrainingRun::progress(const std::string& phase) {
   now.peak_bytes = device_memory::peak_bytes();
   now.nonfinite_steps = state_.nonfinite_steps;
   now.phase = phase;
+  const double flops =
+      now.tokens_per_second * flops_per_token(spec_.model.config, spec_.sequence_len);
+  now.mfu = device_flops_ > 0 ? flops / device_flops_ : 0;
+  now.phase_seconds = phases_.seconds();
   report_.step(now);
 }
 

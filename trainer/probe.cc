@@ -7,6 +7,7 @@
 
 #include "trainer/adamw.h"
 #include "trainer/device.h"
+#include "trainer/device_flops.h"
 #include "trainer/device_memory.h"
 #include "trainer/model.h"
 
@@ -88,10 +89,12 @@ std::vector<ProbeResult> probe(const RunConfig& config,
   std::vector<ProbeResult> results;
   size_t fitting = 0;
   bool plain_fits = false;  // without checkpointing: always faster than with
+  const double device_flops = measure_device_flops(device);
   for (const Plan& plan : config.candidates) {
     if (fitting >= kEnough || (plain_fits && plan.gradient_checkpointing)) break;
     if (cannot_fit(plan, results)) continue;
     results.push_back(measure(config, device, plan, pulse));
+    results.back().device_flops = device_flops;
     const ProbeResult& result = results.back();
     tell(result);
     if (result.oom) continue;

@@ -1,6 +1,7 @@
 #include "trainer/saver.h"
 
 #include <algorithm>
+#include <chrono>
 #include <nlohmann/json.hpp>
 
 #include "trainer/signals.h"
@@ -69,10 +70,13 @@ Status Saver::save(const CheckpointContent& content, const CheckpointCommitted& 
     if (lease_.wait(signals::leave_requested)) return ok_status();
     return Error{Code::aborted, "the lease has passed", ""};
   };
+  const auto begin = std::chrono::steady_clock::now();
   const SavedCheckpoint saved = TRY(save_checkpoint(checkpoints_, content, options));
   newest_step_ = content.step;
   CheckpointCommitted committed = about;
   committed.path = saved.name;
+  committed.seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   committed.bytes = saved.bytes;
   committed.manifest_hash = saved.manifest_hash;
   report_.line(to_report(committed));

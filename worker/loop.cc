@@ -14,7 +14,8 @@ static constexpr Millis kExport = 1'000;
 static constexpr Bytes kLogBytesInFlight = 1 << 20;  // so that heartbeats never wait behind logs
 
 Loop::Loop(LoopParts parts)
-    : parts_(parts), logs_([this](const RunKey& run) { return parts_.host.find(run); }) {}
+    : parts_(std::move(parts)),
+      logs_([this](const RunKey& run) { return parts_.host.find(run); }) {}
 
 void Loop::run(int stop_fd) {
   for (const FoundRun& found : parts_.host.adopt_all()) {
@@ -59,6 +60,10 @@ void Loop::read_devices() {
   devices_read_boot_ms_ = now;
   const auto stats = parts_.devices.read(parts_.host.trainer_pids());
   parts_.metrics.observe_devices(stats, memory_available());
+  for (const auto& [label, folder] : parts_.folders) {
+    std::error_code unknown;
+    parts_.metrics.observe_disk(label, std::filesystem::space(folder, unknown));
+  }
   std::vector<Device> devices;
   devices.reserve(stats.size());
   for (const DeviceStats& one : stats) devices.push_back(one.device);

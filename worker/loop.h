@@ -3,6 +3,10 @@
 // touched by this thread only.
 #pragma once
 
+#include <filesystem>
+#include <map>
+#include <string>
+
 #include "worker/agent.h"
 #include "worker/inventory.h"
 #include "worker/link.h"
@@ -20,6 +24,7 @@ struct LoopParts {
   SchedulerLink& link;
   DeviceReader& devices;
   WorkerMetrics& metrics;
+  std::map<std::string, std::filesystem::path> folders;  // by label: whose disks are watched
 };
 
 class Loop {

@@ -81,7 +81,14 @@ int serve(const Options& options, int stop_fd) {
   const Status announced = announce(options, exposition ? exposition->address() : "");
   if (!announced.ok()) return fail(announced.error());
   say("serving as " + options.name + " from " + options.work_dir);
-  Loop({clock, **host, agent, link, *devices, metrics}).run(stop_fd);
+  Loop({clock,
+        **host,
+        agent,
+        link,
+        *devices,
+        metrics,
+        {{"runs", options.work_dir}, {"jobs", options.jobs_dir}}})
+      .run(stop_fd);
   say("stopping; running ranks go on and will be adopted");
   unlink((options.work_dir + "/worker.json").c_str());
   return 0;

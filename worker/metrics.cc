@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 
 namespace llmctl::worker {
 namespace {
+
+namespace fs = std::filesystem;
 
 constexpr auto kPhases = std::to_array<const char*>({"spawning", "up", "ended"});
 
@@ -12,6 +15,9 @@ constexpr auto kPhases = std::to_array<const char*>({"spawning", "up", "ended"})
 
 WorkerMetrics::WorkerMetrics(prometheus::Registry& r, const Inventory& inventory)
     : devices_(r),
+      disk_available_(
+          gauge(r, "llmctl_disk_available_bytes", "Room on the disk that holds the folder.")),
+      disk_size_(gauge(r, "llmctl_disk_size_bytes", "Size of the disk that holds the folder.")),
       runs_(gauge(r, "llmctl_worker_runs", "Runs on this worker by phase.")),
       ended_(counter(r, "llmctl_worker_runs_ended_total", "Runs that ended here, by outcome.")),
       rank_step_(gauge(r, "llmctl_rank_step", "Optimizer steps done, as this rank says.")),
@@ -47,6 +53,16 @@ WorkerMetrics::WorkerMetrics(prometheus::Registry& r, const Inventory& inventory
 void WorkerMetrics::observe_devices(const std::vector<DeviceStats>& devices, Bytes available) {
   devices_.observe(devices);
   memory_available_.Set(static_cast<double>(available));
+}
+
+void WorkerMetrics::observe_disk(const std::string& label, const fs::space_info& space) {
+  constexpr auto kUnknown = static_cast<uintmax_t>(-1);
+  const auto bytes = [](uintmax_t value) {
+    return value == kUnknown ? std::nan("") : static_cast<double>(value);
+  };
+  const prometheus::Labels labels{{"folder", label}};
+  set_finite(disks_available_[label], disk_available_, labels, bytes(space.available));
+  set_finite(disks_size_[label], disk_size_, labels, bytes(space.capacity));
 }
 
 void WorkerMetrics::observe_link(bool connected, int64_t reports_dropped) {

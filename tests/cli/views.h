@@ -47,6 +47,8 @@ inline JobView running_job() {
                   .peak_bytes = 590'000'000,
                   .nonfinite_steps = 0,
                   .phase = "train"};
+  job.progress.mfu = 0.712;
+  job.progress.phase_seconds = {1.2, 208.3, 0, 14.9, 0.6, 11.8};
   job.checkpoints = {{{300, 2'457'600, "e2-s300", 132'000'000, 3.31, "aa11"}, 2}};
   job.ranks = {{0, "w1", "cpu:0", 620'000'000, true, false, "", 4242}};
   job.submitted_unix_ms = kNow - 260'000;

@@ -280,6 +280,46 @@ TEST_F(SchedulerMetricsTest, RemembersTheNewestCheckpoint) {
   EXPECT_EQ(value("llmctl_checkpoints_total{job_id=\"1\",result=\"corrupt\"}"), 1);
 }
 
+TEST_F(SchedulerMetricsTest, ACheckpointWithoutADurationShowsNone) {
+  run_job();
+  happen(CheckpointCommitted{40, 40'000, "e1-s40", 4'096, 2.5, "", 1.5});
+  EXPECT_EQ(value("llmctl_checkpoint_duration_seconds{job_id=\"1\"}"), 1.5);
+  happen(CheckpointCommitted{60, 60'000, "e1-s60", 4'096, 2.5, "", 0});
+  EXPECT_EQ(value("llmctl_checkpoint_duration_seconds{job_id=\"1\"}"), -1);
+}
+
+TEST_F(SchedulerMetricsTest, PhasesAddUpOverAttempts) {
+  run_job();
+  Progressed p = at_step(10);
+  p.mfu = 0.5;
+  p.phase_seconds = {1, 20, 0, 3, 0, 0};
+  happen(p);
+  p = at_step(5);  // another attempt
+  p.phase_seconds = {0.5, 10, 0, 1.5, 0, 0};
+  happen(p);
+  p = at_step(10);
+  p.phase_seconds = {1.5, 25, 0, 3.5, 0, 2};
+  happen(p);
+  const auto phase = [&](const std::string& name) {
+    return value("llmctl_train_phase_duration_seconds_total{job_id=\"1\",phase=\"" + name + "\"}");
+  };
+  EXPECT_EQ(phase("data"), 1 + 1);
+  EXPECT_EQ(phase("compute"), 20 + 15);
+  EXPECT_EQ(phase("optimizer"), 3 + 2);
+  EXPECT_EQ(phase("eval"), 2);
+  EXPECT_EQ(phase("communication"), 0);
+}
+
+TEST_F(SchedulerMetricsTest, AnUnknownMfuHasNoSeries) {
+  run_job();
+  Progressed p = at_step(10);
+  happen(p);
+  EXPECT_EQ(value("llmctl_train_mfu_ratio{job_id=\"1\"}"), -1);
+  p.mfu = 0.71;
+  happen(p);
+  EXPECT_EQ(value("llmctl_train_mfu_ratio{job_id=\"1\"}"), 0.71);
+}
+
 TEST_F(SchedulerMetricsTest, TooManyJobsMeanFewerSeriesNotMoreMemory) {
   for (int64_t id = 1; id <= 1'001; ++id) run_job(id);
   EXPECT_EQ(value("llmctl_job_series_refused_total"), 1);

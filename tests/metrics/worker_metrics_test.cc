@@ -123,6 +123,18 @@ TEST_F(WorkerMetricsTest, ACpuShowsItsBudgetAndNoGpu) {
   EXPECT_FALSE(has("llmctl_gpu_memory_used_bytes{"));
 }
 
+TEST_F(WorkerMetricsTest, ADiskThatCannotBeAskedHasNoSeries) {
+  std::filesystem::space_info space{};
+  space.capacity = 1'000;
+  space.available = 400;
+  metrics.observe_disk("jobs", space);
+  EXPECT_EQ(now()["llmctl_disk_available_bytes{folder=\"jobs\"}"], 400);
+  EXPECT_EQ(now()["llmctl_disk_size_bytes{folder=\"jobs\"}"], 1'000);
+  std::error_code missing;
+  metrics.observe_disk("jobs", std::filesystem::space("/no/such/folder", missing));
+  EXPECT_FALSE(has("llmctl_disk_available_bytes{"));
+}
+
 TEST_F(WorkerMetricsTest, CountsRunsByPhaseAndEachEndOnce) {
   std::map<RunKey, worker::Run> runs;
   runs[{JobId{1}, Epoch{1}, 0}] = run_at(RunStatus::Phase::up, 5);

@@ -69,7 +69,8 @@ Device any_device(Random& random) {
 }
 
 CheckpointCommitted any_checkpoint(Random& random) {
-  return {random.number(), random.number(), "e3-s100", random.number(), random.real(), "0af3"};
+  return {random.number(), random.number(), "e3-s100",    random.number(),
+          random.real(),   "0af3",          random.real()};
 }
 
 JobSpec any_spec(Random& random) {
@@ -90,6 +91,8 @@ Progressed any_progress(Random& random) {
   progress.eval_loss = random.real();
   progress.tokens_per_second = random.real();
   progress.phase = "train";
+  progress.mfu = random.real();
+  for (double& seconds : progress.phase_seconds) seconds = random.real();
   return progress;
 }
 

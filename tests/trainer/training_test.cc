@@ -120,6 +120,11 @@ TEST_F(Training, LearnsAndTellsEverythingOnTheWay) {
   EXPECT_LT(process.lines("eval")[0]["loss"], 2.5);
   ASSERT_EQ(process.lines("checkpoint").size(), 1u);
   EXPECT_EQ(process.lines("checkpoint")[0]["step"], 60);
+  EXPECT_GT(process.lines("checkpoint")[0]["seconds"], 0);
+  EXPECT_GT(steps.back()["mfu"], 0);
+  for (const char* phase : {"data", "compute", "optimizer", "checkpoint", "eval"}) {
+    EXPECT_GT(steps.back()["phase_seconds"][phase], 0) << phase;
+  }
   ASSERT_EQ(process.lines("sample").size(), 1u);
   EXPECT_GT(process.lines("sample")[0]["text"].get<std::string>().size(), 20u);
   EXPECT_EQ(process.lines("sample")[0]["step"], 60);

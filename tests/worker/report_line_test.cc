@@ -14,9 +14,11 @@ TEST(ReportLine, ReadsBackWhatTheTrainerWrites) {
   Progressed progress;
   progress.step = 12;
   progress.loss = 3.5;
+  progress.phase_seconds = {1, 2, 3, 4, 5, 6};
   const Said step = parse_report_line(to_report(progress).dump());
   ASSERT_TRUE(std::holds_alternative<Progressed>(step));
   EXPECT_EQ(std::get<Progressed>(step).step, 12);
+  EXPECT_EQ(std::get<Progressed>(step).phase_seconds, progress.phase_seconds);
   CheckpointCommitted checkpoint;
   checkpoint.step = 12;
   checkpoint.path = "e1-s12";
@@ -65,6 +67,7 @@ TEST(ReportLine, IgnoresWhatIsNotAReport) {
       R"({"type":"step","step":-1})",
       R"({"type":"up","pid":-3})",
       R"({"type":"sample","prompt":"no text"})",
+      R"({"type":"step","step":1,"phase_seconds":{"data":"long"}})",
       R"({"type":"end","outcome":"fine"})",
       R"({"type":"checkpoint","step":1,"path":"../../etc"})",
       std::string("{\"type\":\"up\",\"pid\":1}\0junk", 26),
