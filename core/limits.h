@@ -24,6 +24,7 @@ inline constexpr int kWorkers = 4'096;
 inline constexpr int kInputQueue = 65'536;        // inputs waiting for the loop
 inline constexpr int kBatchInputs = 512;          // inputs sharing one transaction
 inline constexpr Bytes kMessageBytes = 4 << 20;   // gRPC message, both directions
+inline constexpr int kEventsKept = 10'000;        // newest ones that compaction leaves to watchers
 inline constexpr int kPageSize = 1'000;           // rows of one List answer
 inline constexpr int kWatchers = 1'024;           // open Watch and Logs streams
 inline constexpr int kProbeCandidates = 24;       // plans tried by one probe

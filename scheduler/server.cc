@@ -154,6 +154,11 @@ Result<std::unique_ptr<Server>> Server::start(const ServerOptions& options,
                                               const Clock& clock,
                                               prometheus::Registry& registry) {
   auto store = TRY(SqliteStore::open(directory.store_path()));
+  const Status compacted = store->compact(limits::kEventsKept);
+  if (!compacted.ok()) {
+    if (compacted.error().code != Code::resource_exhausted) return compacted.error();
+    log_info("no room to compact the store", {{"error", compacted.error().message}});
+  }
   auto archive = TRY(SqliteArchive::open(directory.store_path()));
   auto server = std::make_unique<GrpcServer>(options, directory, clock, registry, std::move(store),
                                              std::move(archive));

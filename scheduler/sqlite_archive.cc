@@ -1,6 +1,8 @@
 #include "scheduler/sqlite_archive.h"
 
 #include "core/limits.h"
+#include "scheduler/sqlite_compact.h"
+#include "scheduler/sqlite_event.h"
 #include "scheduler/sqlite_schema.h"
 
 namespace llmctl {
@@ -73,12 +75,11 @@ Result<v1::Job> SqliteArchive::job(JobId id) {
 
 Result<v1::JobSubmitted> SqliteArchive::submission(JobId id) {
   Statement find =
-      TRY(database_.prepare("SELECT payload FROM events WHERE job_id = ? ORDER BY seq LIMIT 1"));
+      TRY(database_.prepare("SELECT seq, payload, checksum FROM events WHERE job_id = ? ORDER BY "
+                            "seq LIMIT 1"));
   if (!TRY(find.bind(1, id.value).step())) return no_such_job(id);
-  v1::Event event;
-  if (!event.ParseFromString(find.text(0)) || !event.has_job_submitted()) {
-    return unreadable("the submission of job " + id.str());
-  }
+  v1::Event event = TRY(read_event(find));
+  if (!event.has_job_submitted()) return unreadable("the submission of job " + id.str());
   return std::move(*event.mutable_job_submitted());
 }
 
@@ -104,15 +105,22 @@ Result<std::vector<v1::Job>> SqliteArchive::jobs(const JobQuery& query) {
 }
 
 Result<std::vector<v1::Event>> SqliteArchive::events(Seq from, JobId job, int limit) {
-  Statement find = TRY(database_.prepare(
-      job ? "SELECT payload FROM events WHERE seq >= ? AND job_id = ? ORDER BY seq LIMIT ?"
-          : "SELECT payload FROM events WHERE seq >= ? ORDER BY seq LIMIT ?"));
+  const int64_t through = job ? 0 : TRY(compacted_through(database_));  // jobs' events are all kept
+  if (from.value <= through) {
+    return Error{Code::out_of_range,
+                 "the log is compacted up to event " + std::to_string(through) + "; events from " +
+                     from.str() + " on are no longer complete",
+                 "watch from " + std::to_string(through + 1) + ", or one job"};
+  }
+  const std::string sql = std::string("SELECT seq, payload, checksum FROM events WHERE seq >= ? ") +
+                          (job ? "AND job_id = ? " : "") + "ORDER BY seq LIMIT ?";
+  Statement find = TRY(database_.prepare(sql.c_str()));
   find.bind(1, from.value);
   if (job) find.bind(2, job.value);
   find.bind(job ? 3 : 2, int64_t{limit});
   std::vector<v1::Event> events;
   while (TRY(find.step())) {
-    if (!events.emplace_back().ParseFromString(find.text(0))) return unreadable("an event");
+    events.push_back(TRY(read_event(find)));
   }
   return events;
 }
@@ -120,11 +128,11 @@ Result<std::vector<v1::Event>> SqliteArchive::events(Seq from, JobId job, int li
 Result<RankPlace> SqliteArchive::place_of_rank(JobId id, Epoch epoch, int32_t rank) {
   TRY(job(id));
   Statement find = TRY(database_.prepare(
-      "SELECT payload FROM events WHERE job_id = ? AND type = 'AttemptGranted' ORDER BY seq DESC"));
+      "SELECT seq, payload, checksum FROM events WHERE job_id = ? AND type = 'AttemptGranted' "
+      "ORDER BY seq DESC"));
   find.bind(1, id.value);
-  v1::Event event;
   while (TRY(find.step())) {
-    if (!event.ParseFromString(find.text(0))) return unreadable("an event");
+    const v1::Event event = TRY(read_event(find));
     if (epoch && event.epoch() != epoch.value) continue;
     for (const v1::Grant& grant : event.attempt_granted().grants()) {
       if (grant.rank() != rank) continue;

@@ -6,14 +6,20 @@ namespace {
 constexpr int64_t kApplicationId = 0x6C6C6D63;  // "llmc" in SQLite's header
 
 constexpr const char* kSchema = R"sql(
-CREATE TABLE events(            -- the log: facts, never changed
+CREATE TABLE events(            -- the log: facts, never changed; sqlite_compact.h
   seq      INTEGER PRIMARY KEY,
   job_id   INTEGER NOT NULL,    -- 0: about a worker
   unix_ms  INTEGER NOT NULL,
   type     TEXT    NOT NULL,    -- event_name()
-  payload  BLOB    NOT NULL     -- v1.Event
+  payload  BLOB    NOT NULL,    -- v1.Event
+  checksum INTEGER NOT NULL     -- event_checksum()
 ) STRICT;
 CREATE INDEX events_of_job ON events(job_id, seq);
+
+CREATE TABLE compacted(         -- one row
+  through_seq INTEGER NOT NULL  -- events up to here may be missing; 0: none is
+) STRICT;
+INSERT INTO compacted VALUES(0);
 
 CREATE TABLE jobs(              -- what the log says of each job, for lists and finished jobs
   id              INTEGER PRIMARY KEY,
@@ -77,6 +83,13 @@ Status check_version(Database& database, const std::string& path) {
                   "was written by a newer llmctl (schema " + std::to_string(version) +
                       ", this program knows " + std::to_string(kSchemaVersion) + ')',
                   "start the newer llmctl-scheduler");
+  }
+  if (version < kSchemaVersion) {
+    return refuse(
+        path,
+        "was written by an older llmctl (schema " + std::to_string(version) +
+            ", this program needs " + std::to_string(kSchemaVersion) + ')',
+        "let the older llmctl-scheduler finish its jobs, then begin with a new --data-dir");
   }
   return ok_status();
 }

@@ -1,5 +1,5 @@
-// The store's file: pragmas, tables, version. A file of a newer version, of another program, or
-// one that fails SQLite's check is refused, never repaired or emptied.
+// The store's file: pragmas, tables, version. A file of another version, of another program, or one
+// that fails SQLite's check is refused, never repaired or emptied.
 //
 // One connection both writes and checkpoints: SQLite before 3.51.3 can corrupt a WAL database when
 // two connections do (sqlite.org/wal.html, "WAL-reset bug"), and Debian 12 has 3.40. Readers are
@@ -10,7 +10,7 @@
 
 namespace llmctl {
 
-inline constexpr int kSchemaVersion = 1;
+inline constexpr int kSchemaVersion = 2;
 
 Result<Database> open_store_writer(const std::string& path);
 Result<Database> open_store_reader(const std::string& path);  // Requires: a writer made the file

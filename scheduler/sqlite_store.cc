@@ -5,6 +5,8 @@
 #include "core/limits.h"
 #include "proto/convert.h"
 #include "proto/convert_event.h"
+#include "scheduler/sqlite_compact.h"
+#include "scheduler/sqlite_event.h"
 #include "scheduler/sqlite_schema.h"
 
 namespace llmctl {
@@ -20,14 +22,14 @@ ON CONFLICT(id) DO UPDATE SET
   summary = excluded.summary)sql";
 
 constexpr const char* kFindKey = R"sql(
-SELECT j.id, e.payload FROM jobs j JOIN events e ON e.job_id = j.id
+SELECT e.seq, e.payload, e.checksum FROM jobs j JOIN events e ON e.job_id = j.id
 WHERE j.idempotency_key = ? ORDER BY e.seq LIMIT 1)sql";
 
 // Finished jobs are found through the partial index, never scanned.
 constexpr const char* kLiveEvents = R"sql(
-SELECT seq, payload FROM events WHERE job_id = 0
+SELECT seq, payload, checksum FROM events WHERE job_id = 0
 UNION ALL
-SELECT e.seq, e.payload FROM jobs j CROSS JOIN events e ON e.job_id = j.id WHERE j.finished = 0
+SELECT e.seq, e.payload, e.checksum FROM jobs j CROSS JOIN events e ON e.job_id = j.id WHERE j.finished = 0
 ORDER BY 1)sql";
 
 // Every second point of a series goes, so a long run keeps its whole shape.
@@ -37,10 +39,6 @@ DELETE FROM points WHERE job_id = ?1 AND name = ?2 AND step IN
                      WHERE job_id = ?1 AND name = ?2) WHERE n % 2 = 0))sql";
 
 constexpr int kCountEvery = limits::kMetricPoints / 10;  // points between two counts of a series
-
-Error unreadable(int64_t seq, const std::string& why) {
-  return Error{Code::data_loss, "store: event " + std::to_string(seq) + ": " + why, ""};
-}
 
 v1::ProbeMeasured to_payload(const Profile& profile) {
   v1::ProbeMeasured out;
@@ -56,13 +54,19 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::string& path) 
   Statements statements{
       TRY(database.prepare("BEGIN IMMEDIATE")),
       TRY(database.prepare("COMMIT")),
-      TRY(database.prepare("INSERT INTO events VALUES(?, ?, ?, ?, ?)")),
+      TRY(database.prepare("INSERT INTO events VALUES(?, ?, ?, ?, ?, ?)")),
       TRY(database.prepare(kPutJob)),
       TRY(database.prepare("INSERT OR REPLACE INTO profiles VALUES(?, ?)")),
       TRY(database.prepare("INSERT OR REPLACE INTO points VALUES(?, ?, ?, ?, ?)")),
       TRY(database.prepare(kFindKey)),
   };
   return std::unique_ptr<SqliteStore>(new SqliteStore(std::move(database), std::move(statements)));
+}
+
+Status SqliteStore::compact(int64_t kept_seqs) {
+  CHECK(!open_);
+  const int64_t last = TRY(database_.integer("SELECT coalesce(max(seq), 0) FROM events"));
+  return compact_worker_events(database_, last - kept_seqs);
 }
 
 Result<State> SqliteStore::load() {
@@ -77,11 +81,11 @@ Result<State> SqliteStore::load() {
 
 Status SqliteStore::fold_events(State& state) {
   Statement live = TRY(database_.prepare(kLiveEvents));
-  v1::Event message;
   while (TRY(live.step())) {
-    if (!message.ParseFromString(live.text(1))) return unreadable(live.integer(0), "no event");
-    auto event = from_wire(message);
-    if (!event.ok()) return unreadable(live.integer(0), event.error().message);
+    auto event = from_wire(TRY(read_event(live)));
+    if (!event.ok()) {
+      return unreadable_event(live.integer(0), "cannot be read: " + event.error().message);
+    }
     apply(state, *event);
   }
   return ok_status();
@@ -114,11 +118,13 @@ Status SqliteStore::begin() {
 Status SqliteStore::append(const Event& event) {
   CHECK(is_durable(event) && event.seq);
   TRY(begin());
+  const std::string payload = to_wire(event).SerializeAsString();
   return statements_.append.bind(1, event.seq.value)
       .bind(2, event.job.value)
       .bind(3, event.unix_ms)
       .bind(4, std::string_view(event_name(event)))
-      .bind_blob(5, to_wire(event).SerializeAsString())
+      .bind_blob(5, payload)
+      .bind(6, event_checksum(event.seq.value, payload))
       .run();
 }
 
@@ -197,12 +203,11 @@ Result<std::optional<KeyOwner>> SqliteStore::find_key(const std::string& idempot
   if (!TRY(find.bind(1, std::string_view(idempotency_key)).step())) {
     return std::optional<KeyOwner>();
   }
-  v1::Event submitted;
-  const JobId job{find.integer(0)};
-  const bool readable = submitted.ParseFromString(find.text(1));
+  const Result<v1::Event> submitted = read_event(find);
   find.reset();
-  if (!readable) return unreadable(0, "submission of job " + job.str() + " is unreadable");
-  return std::optional(KeyOwner{job, submitted.job_submitted().spec_json()});
+  if (!submitted.ok()) return submitted.error();
+  return std::optional(
+      KeyOwner{JobId{submitted->job_id()}, submitted->job_submitted().spec_json()});
 }
 
 }  // namespace llmctl

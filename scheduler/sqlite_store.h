@@ -13,6 +13,10 @@ class SqliteStore final : public Store {
   // Creates the file when missing. data_loss: damaged, of a newer version, or not ours.
   static Result<std::unique_ptr<SqliteStore>> open(const std::string& path);
 
+  // Forgets superseded events of workers (sqlite_compact.h), but none of the newest `kept_seqs`.
+  // Before load(). resource_exhausted: no room to do it; nothing has changed.
+  Status compact(int64_t kept_seqs);
+
   Result<State> load() override;
   Status append(const Event& event) override;
   Status put_job(const JobRecord& record) override;

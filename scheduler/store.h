@@ -84,7 +84,8 @@ class Archive {
   virtual Result<v1::Job> job(JobId id) = 0;  // with spec_json and last_seq; not_found
   virtual Result<v1::JobSubmitted> submission(JobId id) = 0;  // not_found
   virtual Result<std::vector<v1::Job>> jobs(const JobQuery& query) = 0;
-  // In order, seq >= from; job 0: of all. At most `limit`.
+  // In order, seq >= from; job 0: of all. At most `limit`. out_of_range: some of them were
+  // compacted away; the hint says from where on none was.
   virtual Result<std::vector<v1::Event>> events(Seq from, JobId job, int limit) = 0;
   // Epoch 0: the newest attempt.
   virtual Result<RankPlace> place_of_rank(JobId job, Epoch epoch, int32_t rank) = 0;

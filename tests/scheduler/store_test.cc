@@ -128,6 +128,62 @@ TEST_F(Store, RefusesANewerSchema) {
   EXPECT_NE(store.error().message.find("newer llmctl (schema 99"), std::string::npos);
 }
 
+TEST_F(Store, RefusesAnOlderSchema) {
+  open();
+  Database database = Database::open(path, false).value();
+  ASSERT_TRUE(database.execute("PRAGMA user_version = 1").ok());
+  const auto store = SqliteStore::open(path);
+  ASSERT_FALSE(store.ok());
+  EXPECT_NE(store.error().message.find("older llmctl (schema 1"), std::string::npos);
+  EXPECT_NE(store.error().hint.find("--data-dir"), std::string::npos);
+}
+
+TEST_F(Store, NoticesEveryFlippedBitOfAnEvent) {
+  const auto store = open();
+  State state;
+  submit(*store, state);
+  submit(*store, state);
+  ASSERT_TRUE(store->commit().ok());
+  Database database = Database::open(path, false).value();
+  Statement read = database.prepare("SELECT payload FROM events WHERE seq = 2").value();
+  ASSERT_TRUE(read.step().value());
+  std::string payload = read.text(0);
+  read.reset();
+  const auto archive = SqliteArchive::open(path).value();
+  Statement write = database.prepare("UPDATE events SET payload = ? WHERE seq = 2").value();
+  for (size_t bit = 0; bit < payload.size() * 8; bit += 7) {
+    const auto flip = [&] {
+      payload[bit / 8] = static_cast<char>(payload[bit / 8] ^ 1 << bit % 8);
+    };
+    flip();
+    ASSERT_TRUE(write.bind_blob(1, payload).run().ok());
+    const auto loaded = store->load();
+    ASSERT_FALSE(loaded.ok()) << "bit " << bit;
+    EXPECT_EQ(loaded.error().code, Code::data_loss);
+    EXPECT_NE(loaded.error().message.find("event 2 is damaged"), std::string::npos);
+    EXPECT_NE(loaded.error().hint.find("backup"), std::string::npos);
+    EXPECT_FALSE(archive->job(JobId{2}).ok());
+    EXPECT_FALSE(archive->events(Seq{1}, JobId{}, 10).ok());
+    flip();
+  }
+  ASSERT_TRUE(write.bind_blob(1, payload).run().ok());
+  EXPECT_EQ(store->load().value(), state);
+}
+
+TEST_F(Store, NoticesAnEventInThePlaceOfAnother) {
+  const auto store = open();
+  State state;
+  submit(*store, state);
+  submit(*store, state);
+  ASSERT_TRUE(store->commit().ok());
+  Database database = Database::open(path, false).value();
+  ASSERT_TRUE(database
+                  .execute("UPDATE events SET (payload, checksum) = "
+                           "(SELECT payload, checksum FROM events WHERE seq = 2) WHERE seq = 1")
+                  .ok());
+  EXPECT_NE(store->load().error().message.find("event 1 is damaged"), std::string::npos);
+}
+
 TEST_F(Store, RefusesAnotherProgramsDatabase) {
   Database database = Database::open(path, false).value();
   ASSERT_TRUE(database.execute("CREATE TABLE theirs(x)").ok());
