@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -143,6 +144,8 @@ struct WorkerLost {  // lease and grace passed without a word
 struct WorkerSeen {  // a heartbeat, at the envelope's boot_ms
   bool connected = true;
   std::vector<Device> devices;  // empty: unchanged
+  // Where ranks still run that nobody wants any more, by device_label(); empty text: anywhere here.
+  std::set<std::string> leftovers;
   bool operator==(const WorkerSeen&) const = default;
 };
 struct RankUp {  // the rank's trainer runs and has said so

@@ -30,6 +30,9 @@ struct Inventory {
   bool operator==(const Inventory&) const = default;
 };
 
+// "cpu:0", "cuda:1": what a device is called between programs and before people.
+std::string device_label(const std::string& kind, int32_t index);
+
 // Profiles measured on one device serve all of the same type: kind, name and rounded memory.
 std::string device_type(const Device& device);
 

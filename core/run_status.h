@@ -15,6 +15,7 @@ struct RunStatus {
   Epoch epoch;
   int32_t rank = 0;
   enum class Phase { spawning, up, ended } phase = Phase::spawning;
+  std::string device;  // device_label(); empty: not known, found on disk after a restart
   int64_t pid = 0;
   Outcome outcome = Outcome::done;  // ended
   std::string detail;               // ended

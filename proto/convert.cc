@@ -309,6 +309,7 @@ v1::RunStatus to_wire(const RunStatus& status) {
   out.set_epoch(status.epoch.value);
   out.set_rank(status.rank);
   out.set_phase(phase_name(status.phase));
+  out.set_device(wire::utf8(status.device));
   out.set_pid(status.pid);
   if (status.phase == RunStatus::Phase::ended) out.set_outcome(to_string(status.outcome));
   out.set_detail(wire::detail(status.detail));
@@ -322,6 +323,7 @@ Result<RunStatus> from_wire(const v1::RunStatus& status) {
   out.epoch.value = TRY(wire::at_least("epoch", status.epoch(), int64_t{1}));
   out.rank = TRY(wire::at_least("rank", status.rank(), 0));
   out.phase = TRY(wire::enumerator("phase", status.phase(), parse_phase));
+  out.device = TRY(wire::text("device", status.device(), limits::kNameBytes));
   out.pid = TRY(wire::at_least("pid", status.pid(), int64_t{0}));
   if (out.phase == RunStatus::Phase::ended) {
     out.outcome = TRY(wire::enumerator("outcome", status.outcome(), parse_outcome));

@@ -91,6 +91,7 @@ struct Writer {
     auto& to = *out.mutable_worker_seen();
     to.set_connected(body.connected);
     for (const Device& device : body.devices) *to.add_devices() = to_wire(device);
+    for (const std::string& label : body.leftovers) to.add_leftovers(wire::utf8(label));
   }
   void operator()(const RankUp& body) const {
     out.mutable_rank_up()->set_rank(body.rank);
@@ -188,6 +189,11 @@ Result<WorkerSeen> read(const v1::WorkerSeen& body) {
   out.connected = body.connected();
   out.devices = TRY(wire::list("devices", body.devices(), limits::kDevicesPerWorker,
                                [](const v1::Device& device) { return from_wire(device); }));
+  if (body.leftovers_size() > limits::kRunsPerWorker)
+    return wire::bad_field("leftovers", "too many");
+  for (const std::string& label : body.leftovers()) {
+    out.leftovers.insert(TRY(wire::text("leftovers", label, limits::kNameBytes)));
+  }
   return out;
 }
 

@@ -28,6 +28,8 @@ std::string sentence(const State& state, const Job& job, const Refusal& refusal)
              " that the job may use";
     case Refusal::Why::unhealthy:
       return name + ": the device is not healthy";
+    case Refusal::Why::leftovers:
+      return name + " still ends ranks of the time before it was lost";
     case Refusal::Why::slots:
       if (refusal.have == 0) return name + ": every slot is taken";
       return "needs " + std::to_string(refusal.need) + " ranks, " + std::to_string(refusal.have) +
@@ -48,6 +50,7 @@ int distance(const Refusal& refusal) {
     case Refusal::Why::memory:
     case Refusal::Why::slots:
       return 0;
+    case Refusal::Why::leftovers:
     case Refusal::Why::draining:
     case Refusal::Why::unhealthy:
       return 1;
@@ -66,6 +69,8 @@ std::string next_step_for(const Refusal& refusal) {
     case Refusal::Why::memory:
     case Refusal::Why::slots:
       return "it starts by itself when running jobs end; llmctl priority moves it forward";
+    case Refusal::Why::leftovers:
+      return "it starts by itself when they are gone";
     case Refusal::Why::draining:
       return "llmctl drain --undo opens the worker again";
     case Refusal::Why::unhealthy:

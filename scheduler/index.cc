@@ -109,7 +109,7 @@ void Index::look(const Worker& worker) {
   if (worker.lost || worker.draining || !worker.connected) return;
   const auto load = loads.find(worker.id);
   for (const Device& device : worker.inventory.devices) {
-    if (!device.healthy) continue;
+    if (!device.healthy || has_leftovers(worker, device)) continue;
     Promised promised;
     if (load != loads.end()) {
       const auto found = load->second.devices.find({device.kind, device.index});

@@ -74,6 +74,21 @@ std::vector<std::pair<JobId, int32_t>> unreported(const Turn& turn,
   return {missing.begin(), missing.end()};
 }
 
+// Devices of runs that the worker still has and State does not: of the time before it was lost.
+// Their promises are over, their processes not yet.
+std::set<std::string> leftovers(const Turn& turn,
+                                WorkerId worker,
+                                const std::vector<RunStatus>& runs) {
+  std::set<std::string> devices;
+  for (const RunStatus& run : runs) {
+    if (run.phase == RunStatus::Phase::ended) continue;
+    if (live_rank(turn, worker, run.job, run.epoch, run.rank) == nullptr) {
+      devices.insert(run.device);
+    }
+  }
+  return devices;
+}
+
 WorkerId register_worker(Turn& turn, const HelloInput& input) {
   const auto known = turn.state.worker_names.find(input.name);
   WorkerId id{turn.state.last_worker.value + 1};
@@ -84,7 +99,7 @@ WorkerId register_worker(Turn& turn, const HelloInput& input) {
     news = worker.lost || worker.instance != input.instance || worker.inventory != input.inventory;
   }
   if (news) turn.tell(id, WorkerRegistered{input.name, input.instance, input.inventory});
-  turn.tell(id, WorkerSeen{true, {}});
+  turn.tell(id, WorkerSeen{true, {}, leftovers(turn, id, input.runs)});
   return id;
 }
 
@@ -129,7 +144,8 @@ void on_heartbeat(Turn& turn, const HeartbeatInput& input) {
     return;
   }
   const bool same_devices = input.devices == worker.inventory.devices;
-  turn.tell(worker.id, WorkerSeen{true, same_devices ? std::vector<Device>() : input.devices});
+  turn.tell(worker.id, WorkerSeen{true, same_devices ? std::vector<Device>() : input.devices,
+                                  leftovers(turn, worker.id, input.runs)});
   if (!unreported(turn, worker.id, input.runs).empty()) turn.decision.sync.insert(worker.id);
   on_statuses(turn, worker.id, input.runs, true);
 }
@@ -138,7 +154,7 @@ void on_heartbeat(Turn& turn, const HeartbeatInput& input) {
 void on_disconnect(Turn& turn, const DisconnectInput& input) {
   const auto found = turn.state.workers.find(input.worker);
   if (found == turn.state.workers.end() || found->second.instance != input.instance) return;
-  if (found->second.connected) turn.tell(input.worker, WorkerSeen{false, {}});
+  if (found->second.connected) turn.tell(input.worker, WorkerSeen{false, {}, {}});
 }
 
 void on_report(Turn& turn, const ReportInput& input) {

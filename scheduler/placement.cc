@@ -43,7 +43,7 @@ Supply::Supply(const State& state, const std::set<WorkerId>& without, bool empty
   const auto add = [&](const Worker& worker) {
     if (worker.lost || worker.draining || !worker.connected || without.contains(worker.id)) return;
     for (const Device& device : worker.inventory.devices) {
-      if (!device.healthy) continue;
+      if (!device.healthy || has_leftovers(worker, device)) continue;
       Offer offer{worker.id, &device, usable_bytes(device), usable_bytes(device), device.slots};
       if (!empty) {
         const Promised used = promised(state, worker.id, device);
@@ -174,6 +174,8 @@ class PlaceRefusals {
       refusals_.push_back({worker.id, Why::disconnected, 0, 0, false});
     } else if (!device.healthy) {
       refusals_.push_back({worker.id, Why::unhealthy, 0, 0, false});
+    } else if (has_leftovers(worker, device)) {
+      refusals_.push_back({worker.id, Why::leftovers, 0, 0, false});
     } else if (used.ranks >= device.slots) {
       refusals_.push_back({worker.id, Why::slots, 1, 0, false});
     } else if (ask <= 0 || ask > usable - used.bytes) {

@@ -15,7 +15,16 @@ namespace llmctl {
 // Why one worker (or device) cannot take the job now. `explain`, metrics and tests read the same.
 struct Refusal {
   WorkerId worker;
-  enum class Why { lost, draining, disconnected, no_such_device, unhealthy, memory, slots } why;
+  enum class Why {
+    lost,
+    draining,
+    disconnected,
+    no_such_device,
+    unhealthy,
+    leftovers,
+    memory,
+    slots
+  } why;
   Bytes need = 0, have = 0;  // memory: bytes; slots: ranks
   bool for_ever = false;     // would not fit even an empty device
   bool operator==(const Refusal&) const = default;

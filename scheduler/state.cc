@@ -177,9 +177,11 @@ void apply_to_job(State& state, const Event& event) {
 
 void see(State& state, Worker& worker, const Event& event, const WorkerSeen& seen) {
   if (seen.connected) worker.seen_boot_ms = event.boot_ms;
-  if (worker.connected == seen.connected && seen.devices.empty()) return;
+  const bool same = worker.connected == seen.connected && worker.leftovers == seen.leftovers;
+  if (same && seen.devices.empty()) return;
   state.index.forget(worker);
   worker.connected = seen.connected;
+  worker.leftovers = seen.leftovers;
   if (!seen.devices.empty()) worker.inventory.devices = seen.devices;
   state.index.note(worker);
 }
@@ -204,6 +206,7 @@ void apply_to_worker(State& state, const Event& event) {
   } else if (std::holds_alternative<WorkerLost>(event.body)) {
     worker.lost = true;
     worker.connected = false;
+    worker.leftovers.clear();
   }
   state.index.note(worker);
 }
@@ -224,6 +227,11 @@ void apply(State& state, const Event& event) {
   } else {
     apply_to_worker(state, event);
   }
+}
+
+bool has_leftovers(const Worker& worker, const Device& device) {
+  return worker.leftovers.contains("") ||
+         worker.leftovers.contains(device_label(device.kind, device.index));
 }
 
 Promised promised(const State& state, WorkerId worker, const Device& device) {

@@ -70,8 +70,9 @@ struct Worker {
   Inventory inventory;
   bool draining = false;
   bool lost = false;
-  bool connected = false;   // volatile
-  Millis seen_boot_ms = 0;  // volatile; State::started_boot_ms until the first heartbeat
+  bool connected = false;           // volatile
+  std::set<std::string> leftovers;  // volatile; as in WorkerSeen
+  Millis seen_boot_ms = 0;          // volatile; State::started_boot_ms until the first heartbeat
   bool operator==(const Worker&) const = default;
 };
 
@@ -102,6 +103,9 @@ void apply(Job& job, const Event& event);
 
 // Every invariant of design.md section 4 that can be seen in one State; empty: sound.
 std::vector<std::string> sanity_problems(const State& state);
+
+// Ranks of the past still run there: nothing may start until the worker says that they are gone.
+bool has_leftovers(const Worker& worker, const Device& device);
 
 Promised promised(const State& state, WorkerId worker, const Device& device);
 

@@ -110,8 +110,9 @@ void Agent::on_desired(const Desired& desired) {
     newest = std::max(newest, key.epoch);
   }
   while (newest_epoch_.size() > kFences) newest_epoch_.erase(newest_epoch_.begin());
+  const bool first = !std::exchange(told_, true);
   reconcile();
-  if (!std::exchange(told_, true)) renew(lease_until_boot_ms_, true);
+  if (first) renew(lease_until_boot_ms_, true);
 }
 
 // Makes the actual runs follow the desired ones. Idempotent; until the scheduler has spoken once
@@ -133,6 +134,8 @@ void Agent::reconcile() {
     }
     ++it;
   }
+  // What an earlier connection wanted may be somebody else's by now.
+  if (!told_) return;
   for (const auto& [key, order] : *desired_) {
     if (!runs_.contains(key) && !fenced(key) && !older_epoch_lives(key)) start(order);
   }
@@ -142,6 +145,8 @@ void Agent::start(const RunOrder& order) {
   const RunKey key = key_of(order.config);
   const Millis now = host_.boot_ms();
   Run& run = runs_.emplace(key, new_run(key, lease_until_boot_ms_, now)).first->second;
+  const std::string& device = order.config.device;
+  run.status.device = device == "cpu" ? device_label(device, 0) : device;
   if (order.stop != RunOrder::Stop::none) {
     end(run, Outcome::killed, "was not running here when it was asked to stop");
     return;

@@ -116,7 +116,7 @@ std::vector<EventBody> one_of_each(Random& random) {
       WorkerRegistered{"w1", "i1", {"host", "0.1", 8, random.number(), {any_device(random)}}},
       WorkerDrained{random.coin()},
       WorkerLost{random.text()},
-      WorkerSeen{random.coin(), {any_device(random)}},
+      WorkerSeen{random.coin(), {any_device(random)}, {"cpu:0", "cuda:1"}},
       RankUp{random.small(), random.number()},
       any_progress(random),
   };
@@ -154,7 +154,7 @@ TEST(Convert, CutsALongSampleBetweenCharacters) {
 
 TEST(Convert, RunStatusSurvivesTheRoundTrip) {
   Random random(7);
-  RunStatus status{JobId{3}, Epoch{4},         1,          RunStatus::Phase::ended,
+  RunStatus status{JobId{3}, Epoch{4},         1,          RunStatus::Phase::ended, "cuda:1",
                    99,       Outcome::crashed, "signal 9", {any_probe(random)}};
   EXPECT_EQ(from_wire(to_wire(status)).value(), status);
 }

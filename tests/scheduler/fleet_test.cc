@@ -1,5 +1,6 @@
 // What workers say: hello, heartbeats, reports; leases and epochs.
 #include "scene.h"
+#include "scheduler/explain.h"
 
 namespace llmctl {
 
@@ -173,6 +174,47 @@ TEST(Lease, CountsFromTheStartOfARestartedScheduler) {
   scene.state.started_boot_ms = scene.now;
   scene.tick();
   EXPECT_FALSE(scene.state.workers.at(worker).lost);
+}
+
+TEST(Leftovers, HoldTheirDeviceUntilTheWorkerNoLongerReportsThem) {
+  Scene scene;
+  const WorkerId worker = scene.hello("w1", gpu_box(2, 8 * kGiB));
+  const JobId old = scene.running();
+  const RunStatus dying = scene.run(old, 0);
+  scene.wait(60'000);
+  ASSERT_TRUE(scene.state.workers.at(worker).lost);
+  scene.hello("w1", gpu_box(2, 8 * kGiB), {dying});
+  for (int i = 0; i < 5; ++i) {
+    scene.submit();
+    scene.tick();
+  }
+  const std::string device = dying.device;
+  for (const auto& [name, used] : scene.state.index.loads.at(worker).devices) {
+    EXPECT_NE(device_label(name.first, name.second), device);
+  }
+  const JobId next = scene.submit(gang_job(2));
+  scene.heartbeat(worker, scene.runs_on(worker));
+  scene.tick();
+  EXPECT_TRUE(scene.state.workers.at(worker).leftovers.empty());
+  EXPECT_EQ(scene.state.index.loads.at(worker).devices.size(), 2U) << next.str();
+}
+
+TEST(Leftovers, OfAnUnknownDeviceHoldTheWholeWorker) {
+  Scene scene;
+  const WorkerId worker = scene.hello("w1", gpu_box(2, 8 * kGiB));
+  RunStatus stray;
+  stray.job = JobId{99};
+  stray.epoch = Epoch{4};
+  scene.heartbeat(worker, {stray});
+  const JobId id = scene.submit();
+  scene.tick();
+  EXPECT_EQ(scene.state_of(id), JobState::queued);
+  EXPECT_NE(explain(scene.state, scene.job(id), scene.config).headline.find("still ends ranks"),
+            std::string::npos);
+  stray.phase = RunStatus::Phase::ended;
+  scene.heartbeat(worker, {stray});
+  scene.tick();
+  EXPECT_EQ(scene.state_of(id), JobState::probing);
 }
 
 TEST(Lease, ALostWorkerHasToSayHelloAgain) {

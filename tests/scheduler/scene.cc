@@ -168,6 +168,8 @@ RunStatus Scene::run(JobId id, int32_t rank) const {
   run.epoch = job(id).epoch;
   run.rank = rank;
   run.phase = RunStatus::Phase::up;
+  const Grant& grant = job(id).attempt->grants[static_cast<size_t>(rank)];
+  run.device = device_label(grant.device_kind, grant.device_index);
   run.pid = 1'000 + id.value;
   return run;
 }

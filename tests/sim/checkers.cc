@@ -79,6 +79,7 @@ void Checkers::replayed(const State& live, const State& replay) {
     }
     for (auto& [id, worker] : state.workers) {
       worker.connected = false;
+      worker.leftovers.clear();
       worker.seen_boot_ms = 0;
     }
     return state;
@@ -106,6 +107,23 @@ void Checkers::works(JobId job, Epoch epoch) {
     complain("job " + job.str() + ": epochs " + other->second.str() + " and " + epoch.str() +
              " run at the same time");
   }
+}
+
+void Checkers::occupies(const std::string& worker, const Device& device, Bytes bytes) {
+  const std::string name = worker + " " + device_label(device.kind, device.index);
+  Promised& used = occupied_[name];
+  used.bytes += bytes;
+  ++used.ranks;
+  if (used.bytes > device.memory_total || used.ranks > device.slots) {
+    complain(name + ": " + std::to_string(used.ranks) + " processes with " +
+             format_bytes(used.bytes) + " share a device of " + std::to_string(device.slots) +
+             " slots and " + format_bytes(device.memory_total));
+  }
+}
+
+void Checkers::step_over() {
+  working_.clear();
+  occupied_.clear();
 }
 
 void Checkers::at_the_end() {

@@ -22,7 +22,9 @@ class Checkers {
   void acknowledged(const std::string& key, JobId job);   // no job is lost, one job per key
   void cancel_acknowledged(JobId job);                    // cancel wins
   void works(JobId job, Epoch epoch);                     // a run that may have effects, now
-  void step_over() { working_.clear(); }
+  // A process that lives on a device, wanted or not, working or not.
+  void occupies(const std::string& worker, const Device& device, Bytes bytes);
+  void step_over();
   void at_the_end();
 
   const std::map<JobId, JobState>& states() const { return states_; }
@@ -40,6 +42,7 @@ class Checkers {
   std::map<std::string, JobId> keys_, acknowledged_;
   std::set<JobId> canceled_;
   std::map<JobId, Epoch> working_;
+  std::map<std::string, Promised> occupied_;  // by worker and device
 };
 
 }  // namespace llmctl::sim

@@ -117,6 +117,7 @@ void SimWorker::follow(const std::vector<RunOrder>& orders) {
     }
     ++run;
   }
+  if (!heard_desired_) return;
   for (const RunOrder& order : orders) {
     const RunKey key = key_of(order.config);
     const auto run = runs_.find(key);
@@ -141,6 +142,7 @@ void SimWorker::start(const RunOrder& order) {
   run.status.job = key.job;
   run.status.epoch = key.epoch;
   run.status.rank = key.rank;
+  run.status.device = device_label(order.config.device, 0);
   run.lease_until = lease_until_;
   run.next_at = world_.now() + world_.random().between(50, 400);
   world_.say(name_, "starts job " + key.job.str() + " e" + key.epoch.str());

@@ -53,6 +53,7 @@ class SimWorker {
   void heal();
 
   const std::string& name() const { return name_; }
+  const Device& device() const { return inventory_.devices.front(); }
   std::string instance() const { return name_ + "." + std::to_string(instance_); }
   WorkerId id() const { return id_; }
   Link& link() { return link_; }

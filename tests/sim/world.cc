@@ -47,7 +47,7 @@ void World::run() {
 void World::step() {
   now_ += kStep;
   for (const auto& worker : workers_) worker->step();
-  check_that_one_epoch_runs();
+  check_what_runs();
   scheduler_->step();
 }
 
@@ -59,10 +59,13 @@ bool World::everything_ended() const {
   return scheduler_->up() && scheduler_->state().jobs.empty();
 }
 
-void World::check_that_one_epoch_runs() {
+void World::check_what_runs() {
   for (const auto& worker : workers_) {
     for (const auto& [key, run] : worker->runs()) {
       if (worker->works(run)) checkers_.works(key.job, key.epoch);
+      if (run.alive()) {
+        checkers_.occupies(worker->name(), worker->device(), run.config.memory_cap_bytes);
+      }
     }
   }
   checkers_.step_over();

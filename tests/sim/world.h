@@ -44,7 +44,7 @@ class World {
   void step();
   void heal();
   bool everything_ended() const;
-  void check_that_one_epoch_runs();
+  void check_what_runs();
 
   Options options_;
   Millis now_ = 1'000'000;

@@ -387,6 +387,19 @@ TEST_F(AgentTest, OnlyTheNewestSampleIsToldAgainAfterAReconnect) {
   EXPECT_EQ(std::get<SampleGenerated>(again[0].report).step, 20);
 }
 
+TEST_F(AgentTest, ARunOfAnEarlierConnectionStartsOnlyWhenItIsNamedAgain) {
+  connect();
+  desire({order({JobId{1}, Epoch{1}, 0})});
+  desire({order({JobId{1}, Epoch{2}, 0})});  // waits for the old epoch
+  agent.receive(Disconnected{false, ""});
+  connect();
+  agent.see_exit({JobId{1}, Epoch{1}, 0}, Outcome::killed, "");
+  agent.tick();
+  EXPECT_FALSE(agent.runs().contains({JobId{1}, Epoch{2}, 0}));
+  desire({order({JobId{1}, Epoch{2}, 0})});
+  EXPECT_TRUE(agent.runs().contains({JobId{1}, Epoch{2}, 0}));
+}
+
 TEST_F(AgentTest, ProgressWaitsInABoundedBufferWhileTheLinkIsDown) {
   agent.adopt(kRun, host.now + 5'000);
   for (int i = 1; i <= limits::kReportBuffer + 5; ++i) {
