@@ -4,11 +4,13 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "core/clock.h"
 #include "trainer/batches_order.h"
 #include "trainer/content_hash.h"
 #include "trainer/data_split.h"
 #include "trainer/dataset.h"
 #include "trainer/disk.h"
+#include "trainer/source_hash.h"
 #include "trainer/token_cache.h"
 
 namespace llmctl {
@@ -56,6 +58,7 @@ Result<Tokenizer> trained_tokenizer(const std::vector<SourceFile>& sources,
                                     const std::string& sources_hash,
                                     int64_t vocab_size,
                                     const fs::path& cache_dir,
+                                    int threads,
                                     const PhaseFn& phase) {
   const std::string key = content_hash(sources_hash + "bpe" + std::to_string(vocab_size));
   const fs::path directory = cache_dir / ("tokenizer-" + key);
@@ -67,7 +70,7 @@ Result<Tokenizer> trained_tokenizer(const std::vector<SourceFile>& sources,
   const auto lock = TRY(BuildLock::acquire(file, phase));
   ready = Tokenizer::load(file);
   if (ready.ok()) return ready;
-  BpeTrainer trainer;
+  BpeTrainer trainer(threads);
   for (const SourceFile& source : sources) {
     if (phase) phase("count words of " + source.path.filename().string());
     TRY(for_each_document(source, [&](std::string_view text) { return trainer.add(text); }));
@@ -113,15 +116,16 @@ Batches& Batches::operator=(Batches&&) noexcept = default;
 
 Result<Batches> Batches::open(const JobSpec& spec,
                               const fs::path& cache_dir,
+                              int threads,
                               const PhaseFn& phase) {
   const auto sources = TRY(list_sources(spec.datasets));
-  const auto hash = TRY(hash_sources(sources, phase));
-  auto tokenizer =
-      spec.tokenizer.kind == TokenizerSpec::Kind::bytes ? Tokenizer::bytes()
-      : spec.tokenizer.kind == TokenizerSpec::Kind::file
-          ? TRY(Tokenizer::load(spec.tokenizer.path))
-          : TRY(trained_tokenizer(sources, hash, spec.tokenizer.vocab_size, cache_dir, phase));
-  auto cache = TRY(TokenCache::open_or_build(sources, hash, tokenizer, cache_dir, phase));
+  const auto hash = TRY(hash_sources(sources, cache_dir, SystemClock().unix_ms(), phase));
+  auto tokenizer = spec.tokenizer.kind == TokenizerSpec::Kind::bytes ? Tokenizer::bytes()
+                   : spec.tokenizer.kind == TokenizerSpec::Kind::file
+                       ? TRY(Tokenizer::load(spec.tokenizer.path))
+                       : TRY(trained_tokenizer(sources, hash, spec.tokenizer.vocab_size, cache_dir,
+                                               threads, phase));
+  auto cache = TRY(TokenCache::open_or_build(sources, hash, tokenizer, cache_dir, threads, phase));
   auto split = split_tokens(cache, spec.val_set_size, spec.sequence_len);
   if (split.train.sequences(spec.sequence_len) == 0) {
     return Error{Code::failed_precondition,

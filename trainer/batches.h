@@ -29,6 +29,7 @@ class Batches {
   // resource_exhausted: cache_dir is full.
   static Result<Batches> open(const JobSpec& spec,
                               const std::filesystem::path& cache_dir,
+                              int threads,  // that tokenize; 0: all
                               const PhaseFn& phase);
   ~Batches();
   Batches(Batches&&) noexcept;

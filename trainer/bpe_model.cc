@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <limits>
 #include <queue>
 
 #include "core/limits.h"
@@ -11,6 +12,9 @@ namespace llmctl {
 namespace {
 
 constexpr size_t kTokenBytes = 4096;  // the longest public token has 256
+constexpr size_t kShort = 64;         // symbols; up to here searching again beats a heap
+constexpr int32_t kNoRank = std::numeric_limits<int32_t>::max();
+constexpr std::string_view kWordStart = "\u2581";
 
 Error bad(std::string message) {
   return Error{Code::invalid_argument, std::move(message), ""};
@@ -21,8 +25,13 @@ std::string shown(std::string_view token) {
   return "\"" + std::string(token.substr(0, 40)) + (token.size() > 40 ? "...\"" : "\"");
 }
 
-uint64_t pair_key(int32_t left, int32_t right) {
-  return static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
+// Does a word start inside the token?
+bool spans_words(std::string_view token) {
+  for (size_t at = token.find(kWordStart, 1); at != token.npos;
+       at = token.find(kWordStart, at + 1)) {
+    if (!token.substr(0, at).ends_with(kWordStart)) return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -56,10 +65,11 @@ Status BpeModel::add_merge(std::string_view left, std::string_view right) {
   const std::string whole = std::string(left).append(right);
   const auto id = id_of(whole);
   if (!id) return bad("the merged " + shown(whole) + " is not in the vocabulary");
-  const Merge merge{static_cast<int32_t>(merges_.size()), *id};
-  if (!merges_.emplace(pair_key(*left_id, *right_id), merge).second) {
+  const auto rank = static_cast<int32_t>(merged_ids_.size());
+  if (ranks_.insert(*left_id, *right_id, rank) != rank) {
     return bad(shown(left) + " and " + shown(right) + " are merged twice");
   }
+  merged_ids_.push_back(*id);
   return ok_status();
 }
 
@@ -77,6 +87,10 @@ Status BpeModel::finish(const Options& options) {
     if (!unk) return bad("unk_token " + shown(options.unk_token) + " is not in the vocabulary");
     unk_ = *unk;
   }
+  words_are_apart_ = !options.byte_level && !options.ignore_merges && id_of(kWordStart) &&
+                     std::none_of(merged_ids_.begin(), merged_ids_.end(), [this](int32_t id) {
+                       return spans_words(tokens_[static_cast<size_t>(id)]);
+                     });
   return ok_status();
 }
 
@@ -86,26 +100,21 @@ std::optional<int32_t> BpeModel::id_of(std::string_view token) const {
   return found->second;
 }
 
-const BpeModel::Merge* BpeModel::merge_of(int32_t left, int32_t right) const {
-  const auto found = merges_.find(pair_key(left, right));
-  return found == merges_.end() ? nullptr : &found->second;
-}
-
 bool BpeModel::add_unknown_as_bytes(std::string_view character,
-                                    std::vector<Symbol>& symbols) const {
+                                    std::vector<int32_t>& symbols) const {
   if (!options_.byte_fallback) return false;
   const auto id = [&](char c) { return fallback_ids_[static_cast<uint8_t>(c)]; };
   if (std::any_of(character.begin(), character.end(), [&](char c) { return id(c) < 0; })) {
     return false;
   }
-  for (const char c : character) symbols.push_back({id(c), -1, -1});
+  for (const char c : character) symbols.push_back(id(c));
   return true;
 }
 
-void BpeModel::to_symbols(std::string_view piece, std::vector<Symbol>& symbols) const {
+void BpeModel::to_symbols(std::string_view piece, std::vector<int32_t>& symbols) const {
   bool unknown = false;  // an unknown token is due: written once the run of unknowns ends
   const auto flush = [&] {
-    if (unknown) symbols.push_back({unk_, -1, -1});
+    if (unknown) symbols.push_back(unk_);
     unknown = false;
   };
   for (size_t i = 0; i < piece.size();) {
@@ -122,7 +131,7 @@ void BpeModel::to_symbols(std::string_view piece, std::vector<Symbol>& symbols) 
     }
     if (id >= 0) {
       flush();
-      symbols.push_back({id, -1, -1});
+      symbols.push_back(id);
     } else if (!add_unknown_as_bytes(character, symbols) && unk_ >= 0) {
       if (!options_.fuse_unk) flush();
       unknown = true;
@@ -131,27 +140,50 @@ void BpeModel::to_symbols(std::string_view piece, std::vector<Symbol>& symbols) 
   flush();
 }
 
-void BpeModel::merge_all(std::vector<Symbol>& symbols) const {
+void BpeModel::merge_short(std::vector<int32_t>& symbols, size_t first) const {
+  std::array<int32_t, kShort> ranks;  // ranks[i]: of the pair (i, i + 1)
+  int32_t* ids = symbols.data() + first;
+  size_t count = symbols.size() - first;
+  const auto rank_at = [&](size_t i) {
+    const int32_t rank = ranks_.find(ids[i], ids[i + 1]);
+    return rank == PairTable::kNone ? kNoRank : rank;
+  };
+  for (size_t i = 0; i + 1 < count; ++i) ranks[i] = rank_at(i);
+  while (count > 1) {
+    const auto* best = std::min_element(ranks.data(), ranks.data() + count - 1);
+    if (*best == kNoRank) break;
+    const auto at = static_cast<size_t>(best - ranks.data());
+    ids[at] = merged_ids_[static_cast<size_t>(*best)];
+    std::copy(ids + at + 2, ids + count, ids + at + 1);
+    std::copy(ranks.data() + at + 1, ranks.data() + count - 1, ranks.data() + at);
+    --count;
+    if (at > 0) ranks[at - 1] = rank_at(at - 1);
+    if (at + 1 < count) ranks[at] = rank_at(at);
+  }
+  symbols.resize(first + count);
+}
+
+void BpeModel::merge_long(std::vector<int32_t>& ids, size_t first) const {
   struct Candidate {
-    int32_t rank, position, id;
+    int32_t rank, position;
     bool operator<(const Candidate& other) const {  // top of the heap: lowest rank, then leftmost
       return rank != other.rank ? rank > other.rank : position > other.position;
     }
   };
+  const auto count = static_cast<int32_t>(ids.size() - first);
+  std::vector<Symbol> symbols;
+  symbols.reserve(static_cast<size_t>(count));
+  for (int32_t i = 0; i < count; ++i) {
+    symbols.push_back(
+        {ids[first + static_cast<size_t>(i)], i - 1, i + 1 < count ? i + 1 : PairTable::kNone});
+  }
   std::priority_queue<Candidate> heap;
-  const auto at = [&](int32_t position) -> Symbol& {
-    return symbols[static_cast<size_t>(position)];
-  };
+  const auto at = [&](int32_t i) -> Symbol& { return symbols[static_cast<size_t>(i)]; };
   const auto offer = [&](int32_t left) {
     if (left < 0 || at(left).next < 0) return;
-    const Merge* merge = merge_of(at(left).id, at(at(left).next).id);
-    if (merge != nullptr) heap.push({merge->rank, left, merge->id});
+    const int32_t rank = ranks_.find(at(left).id, at(at(left).next).id);
+    if (rank != PairTable::kNone) heap.push({rank, left});
   };
-  const auto count = static_cast<int32_t>(symbols.size());
-  for (int32_t i = 0; i < count; ++i) {
-    at(i).previous = i - 1;
-    at(i).next = i + 1 < count ? i + 1 : -1;
-  }
   for (int32_t i = 0; i < count; ++i) offer(i);
   while (!heap.empty()) {
     const Candidate best = heap.top();
@@ -159,14 +191,17 @@ void BpeModel::merge_all(std::vector<Symbol>& symbols) const {
     Symbol& left = at(best.position);
     if (left.id < 0 || left.next < 0) continue;  // swallowed by an earlier merge
     Symbol& right = at(left.next);
-    const Merge* merge = merge_of(left.id, right.id);
-    if (merge == nullptr || merge->id != best.id) continue;  // one side has changed since
-    left.id = merge->id;
+    if (ranks_.find(left.id, right.id) != best.rank) continue;  // one side has changed since
+    left.id = merged_ids_[static_cast<size_t>(best.rank)];
     left.next = right.next;
     right.id = -1;
     if (left.next >= 0) at(left.next).previous = best.position;
     offer(left.previous);
     offer(best.position);
+  }
+  ids.resize(first);
+  for (const Symbol& symbol : symbols) {
+    if (symbol.id >= 0) ids.push_back(symbol.id);
   }
 }
 
@@ -181,12 +216,12 @@ void BpeModel::encode(std::string_view piece, std::vector<int32_t>& ids) const {
       return;
     }
   }
-  std::vector<Symbol> symbols;
-  symbols.reserve(piece.size());
-  to_symbols(piece, symbols);
-  if (!merges_.empty()) merge_all(symbols);
-  for (const Symbol& symbol : symbols) {
-    if (symbol.id >= 0) ids.push_back(symbol.id);
+  const size_t first = ids.size();
+  to_symbols(piece, ids);
+  if (ids.size() - first <= kShort) {
+    merge_short(ids, first);
+  } else {
+    merge_long(ids, first);
   }
 }
 

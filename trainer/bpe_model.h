@@ -1,7 +1,7 @@
 // The merge step of BPE (Sennrich et al., arXiv 1508.07909): a piece of text becomes symbols, and
-// the adjacent pair of lowest rank is merged, leftmost first, until no pair is in the table. A heap
-// over a linked list keeps it O(n log n) for a piece of any length. Immutable once built; any
-// thread. Knows nothing of files, patterns or added tokens.
+// the adjacent pair of lowest rank is merged, leftmost first, until no pair is in the table. Short
+// pieces are searched through again after each merge; a heap over a linked list keeps long ones
+// O(n log n). Immutable once built; any thread. Knows nothing of files, patterns or added tokens.
 #pragma once
 
 #include <array>
@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "core/result.h"
+#include "trainer/pair_table.h"
 
 namespace llmctl {
 
@@ -32,13 +33,13 @@ class BpeModel {
   Status finish(const Options& options);                            // after all tokens
 
   void encode(std::string_view piece, std::vector<int32_t>& ids) const;
+  // SentencePiece style: no merge goes over the start of a word, which is a "▁" after
+  // anything else, so words may be encoded one by one.
+  bool words_are_apart() const { return words_are_apart_; }
   std::optional<int32_t> id_of(std::string_view token) const;
   const std::vector<std::string>& tokens() const { return tokens_; }  // by id; "" for gaps
 
  private:
-  struct Merge {
-    int32_t rank, id;
-  };
   struct Symbol {
     int32_t id, previous, next;  // positions in the list; -1: none
   };
@@ -46,17 +47,19 @@ class BpeModel {
     using is_transparent = void;
     size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
   };
-  const Merge* merge_of(int32_t left, int32_t right) const;
-  void to_symbols(std::string_view piece, std::vector<Symbol>& symbols) const;
-  bool add_unknown_as_bytes(std::string_view character, std::vector<Symbol>& symbols) const;
-  void merge_all(std::vector<Symbol>& symbols) const;
+  void to_symbols(std::string_view piece, std::vector<int32_t>& symbols) const;
+  bool add_unknown_as_bytes(std::string_view character, std::vector<int32_t>& symbols) const;
+  void merge_short(std::vector<int32_t>& symbols, size_t first) const;
+  void merge_long(std::vector<int32_t>& symbols, size_t first) const;
 
   Options options_;
   std::vector<std::string> tokens_;
   std::unordered_map<std::string, int32_t, TextHash, std::equal_to<>> ids_;
-  std::unordered_map<uint64_t, Merge> merges_;  // left << 32 | right
-  std::array<int32_t, 256> alphabet_ids_{};     // byte-level: token of one byte, or -1
-  std::array<int32_t, 256> fallback_ids_{};     // <0xNN>, or -1
+  PairTable ranks_;
+  std::vector<int32_t> merged_ids_;  // by rank
+  bool words_are_apart_ = false;
+  std::array<int32_t, 256> alphabet_ids_{};  // byte-level: token of one byte, or -1
+  std::array<int32_t, 256> fallback_ids_{};  // <0xNN>, or -1
   int32_t unk_ = -1;
 };
 

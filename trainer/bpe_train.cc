@@ -2,44 +2,41 @@
 // counts only change in the words that a merge touches, so a merge costs what it changes.
 #include <algorithm>
 #include <queue>
-#include <set>
-#include <unordered_map>
 
 #include "core/limits.h"
-#include "trainer/bpe_alphabet.h"
-#include "trainer/pretokenizer.h"
+#include "trainer/pair_table.h"
 #include "trainer/tokenizer_parts.h"
+#include "trainer/word_counts.h"
 
 namespace llmctl {
 namespace {
 
-constexpr size_t kWordBytes = 256;     // longer pieces teach nothing and cost much
-constexpr size_t kWords = 4'000'000;   // distinct; beyond it the rarest are forgotten
 constexpr int64_t kSmallestCount = 2;  // a pair seen once is not worth an id
+constexpr int64_t kPhaseMerges = 500;  // between two progress reports
 
 using Pair = std::pair<int32_t, int32_t>;
-struct PairHash {
-  size_t operator()(const Pair& pair) const {
-    const auto both = static_cast<uint64_t>(pair.first) << 32 | static_cast<uint32_t>(pair.second);
-    return std::hash<uint64_t>{}(both * 0x9E3779B97F4A7C15ULL);
-  }
-};
 
 struct Word {
-  std::vector<int32_t> symbols;
+  size_t first;   // of its symbols
+  size_t length;  // in symbols; shrinks
   int64_t count;
 };
 
 class MergeLearner {
  public:
-  explicit MergeLearner(std::vector<Word> words) : words_(std::move(words)) {
+  explicit MergeLearner(const std::vector<std::pair<std::string, int64_t>>& words) {
+    words_.reserve(words.size());
+    for (const auto& [text, count] : words) {
+      words_.push_back({symbols_.size(), text.size(), count});
+      for (const char c : text) symbols_.push_back(static_cast<uint8_t>(c));
+    }
     for (size_t w = 0; w < words_.size(); ++w) {
-      const auto& symbols = words_[w].symbols;
-      for (size_t i = 0; i + 1 < symbols.size(); ++i) {
-        change({symbols[i], symbols[i + 1]}, words_[w].count, static_cast<int32_t>(w));
+      const int32_t* symbols = symbols_.data() + words_[w].first;
+      for (size_t i = 0; i + 1 < words_[w].length; ++i) {
+        gain({symbols[i], symbols[i + 1]}, words_[w].count, static_cast<int32_t>(w));
       }
     }
-    for (const auto& [pair, use] : uses_) heap_.push({use.count, pair});
+    offer_changed();
   }
 
   // The most frequent pair, made one symbol everywhere; nothing left: false.
@@ -47,19 +44,17 @@ class MergeLearner {
     while (!heap_.empty()) {
       const Candidate top = heap_.top();
       heap_.pop();
-      const auto found = uses_.find(top.pair);
-      if (found == uses_.end()) continue;
-      if (found->second.count != top.count) {
-        if (found->second.count < top.count) heap_.push({found->second.count, top.pair});
+      Use& use = uses_[top.use];
+      if (use.count != top.count) {  // it fell since; growth was offered at once
+        if (use.count < top.count) heap_.push({use.count, use.pair, top.use});
         continue;
       }
       if (top.count < kSmallestCount) return false;
-      best = top.pair;
-      const Use use = std::move(found->second);
-      uses_.erase(found);
-      for (const int32_t word : use.words) merge_in(word, best, new_id);
-      for (const Pair& pair : touched_) heap_.push({uses_[pair].count, pair});
-      touched_.clear();
+      best = use.pair;
+      use.count = 0;
+      const std::vector<int32_t> in_words = std::move(use.words);
+      for (const int32_t word : in_words) merge_in(word, best, new_id);
+      offer_changed();
       return true;
     }
     return false;
@@ -67,114 +62,106 @@ class MergeLearner {
 
  private:
   struct Use {
+    Pair pair;
     int64_t count = 0;
-    std::vector<int32_t> words;  // where it was ever seen, ascending, each once per growth
+    std::vector<int32_t> words{};  // where it was ever seen, ascending, each once per growth
+    bool grown = false;            // listed in grown_
   };
   struct Candidate {
     int64_t count;
     Pair pair;
+    size_t use;
     bool operator<(const Candidate& other) const {  // top: largest count, then smallest ids
       return count != other.count ? count < other.count : pair > other.pair;
     }
   };
 
-  void change(Pair pair, int64_t by, int32_t word) {
-    Use& use = uses_[pair];
+  void gain(Pair pair, int64_t by, int32_t word) {
+    const auto index = static_cast<size_t>(
+        pairs_.insert(pair.first, pair.second, static_cast<int32_t>(uses_.size())));
+    if (index == uses_.size()) uses_.push_back({pair});
+    Use& use = uses_[index];
     use.count += by;
-    if (by > 0 && (use.words.empty() || use.words.back() != word)) use.words.push_back(word);
+    if (use.words.empty() || use.words.back() != word) use.words.push_back(word);
+    if (!use.grown) grown_.push_back(index);
+    use.grown = true;
+  }
+
+  void lose(Pair pair, int64_t by) {
+    const int32_t index = pairs_.find(pair.first, pair.second);
+    if (index != PairTable::kNone) uses_[static_cast<size_t>(index)].count -= by;
+  }
+
+  void offer_changed() {
+    for (const size_t index : grown_) {
+      Use& use = uses_[index];
+      use.grown = false;
+      heap_.push({use.count, use.pair, index});
+    }
+    grown_.clear();
   }
 
   void merge_in(int32_t index, Pair pair, int32_t new_id) {
     Word& word = words_[static_cast<size_t>(index)];
-    auto& symbols = word.symbols;
+    int32_t* symbols = symbols_.data() + word.first;
     size_t out = 0;
-    for (size_t i = 0; i < symbols.size(); ++i) {
+    for (size_t i = 0; i < word.length; ++i) {
       const bool here =
-          i + 1 < symbols.size() && symbols[i] == pair.first && symbols[i + 1] == pair.second;
+          i + 1 < word.length && symbols[i] == pair.first && symbols[i + 1] == pair.second;
       if (!here) {
         symbols[out++] = symbols[i];
         continue;
       }
-      if (out > 0) {
-        lose({symbols[out - 1], pair.first}, pair, word.count, index);
-        gain({symbols[out - 1], new_id}, word.count, index);
-      }
-      if (i + 2 < symbols.size()) {
-        lose({pair.second, symbols[i + 2]}, pair, word.count, index);
-        gain({new_id, symbols[i + 2]}, word.count, index);
+      if (out > 0) replace({symbols[out - 1], pair.first}, {symbols[out - 1], new_id}, pair, index);
+      if (i + 2 < word.length) {
+        replace({pair.second, symbols[i + 2]}, {new_id, symbols[i + 2]}, pair, index);
       }
       symbols[out++] = new_id;
       ++i;
     }
-    symbols.resize(out);
+    word.length = out;
   }
 
-  void lose(Pair pair, Pair merged, int64_t count, int32_t word) {
-    if (pair != merged && uses_.count(pair) > 0) change(pair, -count, word);
-  }
-  void gain(Pair pair, int64_t count, int32_t word) {
-    change(pair, count, word);
-    touched_.insert(pair);
+  void replace(Pair old, Pair now, Pair merged, int32_t word) {
+    const int64_t count = words_[static_cast<size_t>(word)].count;
+    if (old != merged) lose(old, count);
+    gain(now, count, word);
   }
 
   std::vector<Word> words_;
-  std::unordered_map<Pair, Use, PairHash> uses_;
+  std::vector<int32_t> symbols_;  // of all words
+  PairTable pairs_;               // to the index in uses_
+  std::vector<Use> uses_;
+  std::vector<size_t> grown_;  // pairs that grew in this merge
   std::priority_queue<Candidate> heap_;
-  std::set<Pair> touched_;  // pairs that grew in this merge
 };
 
 }  // namespace
 
-struct BpeTrainer::Words {
-  std::unordered_map<std::string, int64_t> counts;
+class BpeTrainer::Words : public WordCounts {
+  using WordCounts::WordCounts;
 };
 
-namespace {
-
-// Halves the table at least, so that the cost is spread over many words.
-void forget_rare(std::unordered_map<std::string, int64_t>& counts) {
-  for (int64_t least = kSmallestCount; counts.size() > kWords / 2; least *= 2) {
-    std::erase_if(counts, [least](const auto& entry) { return entry.second < least; });
-  }
-}
-
-}  // namespace
-
-BpeTrainer::BpeTrainer() : words_(std::make_unique<Words>()) {}
+BpeTrainer::BpeTrainer(int threads) : words_(std::make_unique<Words>(usable_threads(threads))) {}
 BpeTrainer::~BpeTrainer() = default;
 
 Status BpeTrainer::add(std::string_view text) {
-  auto& counts = words_->counts;
-  return gpt2_pattern().split(text, [&](std::string_view piece, bool) {
-    if (piece.size() > 1 && piece.size() <= kWordBytes) ++counts[std::string(piece)];
-    if (counts.size() > kWords) forget_rare(counts);
-    return ok_status();
-  });
+  return words_->add(text);
 }
 
-Result<Tokenizer> BpeTrainer::train(int64_t vocab_size, const PhaseFn& phase) const {
+Result<Tokenizer> BpeTrainer::train(int64_t vocab_size, const PhaseFn& phase) {
   if (vocab_size < 257 || vocab_size > limits::kVocabSize) {
     return Error{Code::invalid_argument,
                  "tokenizer.train.vocab_size: expected 257 to " +
                      std::to_string(limits::kVocabSize) + ", got " + std::to_string(vocab_size),
                  ""};
   }
-  // Sorted, so that nothing depends on the hash map's order.
-  std::vector<std::pair<std::string, int64_t>> sorted(words_->counts.begin(), words_->counts.end());
-  std::sort(sorted.begin(), sorted.end());
-  std::vector<Word> words;
-  words.reserve(sorted.size());
-  for (const auto& [text, count] : sorted) {
-    Word word{{}, count};
-    for (const char c : text) word.symbols.push_back(static_cast<uint8_t>(c));
-    words.push_back(std::move(word));
-  }
-  MergeLearner learner(std::move(words));
+  MergeLearner learner(TRY(words_->take()));
   std::vector<Pair> merges;
   const int64_t wanted = vocab_size - 257;
   for (Pair best; static_cast<int64_t>(merges.size()) < wanted; merges.push_back(best)) {
     const auto done = static_cast<int64_t>(merges.size());
-    if (phase && done % 500 == 0) {
+    if (phase && done % kPhaseMerges == 0) {
       phase("train tokenizer " + std::to_string(100 * done / wanted) + "%");
     }
     if (!learner.merge_best(static_cast<int32_t>(256 + done), best)) break;

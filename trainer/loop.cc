@@ -116,7 +116,7 @@ class TrainingRun {
 Status TrainingRun::prepare() {
   signals::preparing(true);
   const auto phase = [this](const std::string& text) { report_.phase(text); };
-  batches_ = TRY(Batches::open(spec_, config_.cache_dir, phase));
+  batches_ = TRY(Batches::open(spec_, config_.cache_dir, config_.threads, phase));
   steps_ = planned_steps(spec_, batches_->train_sequences());
   identity_ = {spec_, batches_->content_hash()};
   ranks_ = TRY(Collective::join(config_, device_));

@@ -2,12 +2,14 @@
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
+#include <simdjson.h>
 
 #include <algorithm>
 #include <array>
 #include <cstdint>
 
 #include "trainer/bpe_alphabet.h"
+#include "trainer/unicode_class.h"
 
 namespace llmctl {
 namespace {
@@ -18,30 +20,31 @@ constexpr size_t kMatchLimit = 1'000'000, kMatchLimitPerByte = 8;
 constexpr uint32_t kHeapLimitKib = 64 << 10;
 constexpr size_t kJitStackBytes = 1 << 20;
 
-// White_Space of Unicode. PCRE2's \s also takes U+180E, which is none since Unicode 6.3.
-constexpr std::string_view kSpaces =
-    R"(\x{9}-\x{d}\x{20}\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000})";
-
-// The pattern with \s and \S spelled out; everything else means the same in both dialects.
+// The pattern with \s, \S, \p{L} and \p{N} spelled out; the rest means the same in both dialects.
 std::string to_pcre2(std::string_view pattern) {
   std::string out;
   int depth = 0;  // inside [...], which Oniguruma lets nest
   for (size_t i = 0; i < pattern.size(); ++i) {
     const char c = pattern[i];
-    if (c == '\\' && i + 1 < pattern.size()) {
-      const char next = pattern[++i];
-      if (next == 's') {
-        out += depth > 0 ? std::string(kSpaces) : "[" + std::string(kSpaces) + "]";
-      } else if (next == 'S' && depth == 0) {
-        out += "[^" + std::string(kSpaces) + "]";
-      } else {
-        out += {c, next};
-      }
+    if (c != '\\' || i + 1 >= pattern.size()) {
+      if (c == '[') ++depth;
+      if (c == ']' && depth > 0) --depth;
+      out += c;
       continue;
     }
-    if (c == '[') ++depth;
-    if (c == ']' && depth > 0) --depth;
-    out += c;
+    const std::string_view rest = pattern.substr(i);
+    const bool property = rest.starts_with("\\p{L}") || rest.starts_with("\\p{N}");
+    const std::string* ranges = !property        ? &space_ranges()
+                                : rest[3] == 'L' ? &letter_ranges()
+                                                 : &number_ranges();
+    if (property || rest[1] == 's') {
+      out += depth > 0 ? *ranges : "[" + *ranges + "]";
+    } else if (rest[1] == 'S' && depth == 0) {
+      out += "[^" + *ranges + "]";
+    } else {
+      out += rest.substr(0, 2);
+    }
+    i += property ? 4 : 1;
   }
   return out;
 }
@@ -90,6 +93,7 @@ Result<SplitPattern> SplitPattern::compile(std::string_view pattern) {
   code->compiled.reset(compiled);
   pcre2_jit_compile(compiled, PCRE2_JIT_COMPLETE);  // without JIT matching interprets: slower
   result.code_ = std::move(code);
+  result.known_ = KnownPattern::recognise(pattern);
   return result;
 }
 
@@ -111,6 +115,18 @@ Status SplitPattern::split(std::string_view text, const Emit& emit) const {
     }
     return ok_status();
   }
+  if (!known_ || !simdjson::validate_utf8(text.data(), text.size())) {
+    return split_by_pcre2(text, emit);
+  }
+  for (size_t at = 0; at < text.size();) {
+    const size_t end = known_->piece_end(text, at);
+    TRY(emit(text.substr(at, end - at), true));
+    at = end;
+  }
+  return ok_status();
+}
+
+Status SplitPattern::split_by_pcre2(std::string_view text, const Emit& emit) const {
   // PCRE2 wants valid UTF-8; each run of it is matched alone, the bytes between are gaps.
   for (size_t at = 0; at < text.size();) {
     size_t end = at;
@@ -162,6 +178,19 @@ bool PreTokenizer::byte_level() const {
   return !steps_.empty() && steps_.back().kind == PreTokenizerStep::Kind::byte_level;
 }
 
+const KnownPattern* PreTokenizer::only_known() const {
+  const KnownPattern* known = nullptr;
+  for (const PreTokenizerStep& step : steps_) {
+    const bool plain = step.kind != PreTokenizerStep::Kind::metaspace && !step.remove_matches &&
+                       !step.keep_only_matches && !step.add_prefix_space;
+    if (!plain || (known != nullptr && !step.pattern.empty())) return nullptr;
+    if (step.pattern.empty()) continue;
+    if (!step.pattern[0].known()) return nullptr;
+    known = &*step.pattern[0].known();
+  }
+  return known;
+}
+
 Status PreTokenizer::split(std::string_view text, bool first, const Emit& emit) const {
   return text.empty() ? ok_status() : run(0, text, first, emit);
 }
@@ -192,8 +221,7 @@ Status PreTokenizer::run(size_t index, std::string_view text, bool first, const 
 
 const SplitPattern& gpt2_pattern() {
   static const SplitPattern pattern = [] {
-    auto compiled = SplitPattern::compile(
-        R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)");
+    auto compiled = SplitPattern::compile(kGpt2Pattern);
     CHECK(compiled.ok());
     return std::move(*compiled);
   }();

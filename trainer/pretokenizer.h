@@ -6,11 +6,13 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "core/result.h"
+#include "trainer/known_pattern.h"
 
 namespace llmctl {
 
@@ -21,10 +23,13 @@ class SplitPattern {
   using Emit = std::function<Status(std::string_view piece, bool matched)>;
   // Matches and the gaps between them, in order, none empty. Invalid UTF-8 never matches.
   Status split(std::string_view text, const Emit& emit) const;
+  Status split_by_pcre2(std::string_view text, const Emit& emit) const;  // the same, for tests
+  const std::optional<KnownPattern>& known() const { return known_; }
 
  private:
   struct Compiled;
   Status split_valid(std::string_view text, const Emit& emit) const;
+  std::optional<KnownPattern> known_;
   std::shared_ptr<const Compiled> code_;
   std::string literal_;
 };
@@ -46,6 +51,9 @@ class PreTokenizer {
   using Emit = std::function<Status(std::string_view piece)>;
   void add(PreTokenizerStep step) { steps_.push_back(std::move(step)); }
   bool byte_level() const;
+  bool empty() const { return steps_.empty(); }
+  // Set when splitting valid UTF-8 is nothing but this pattern.
+  const KnownPattern* only_known() const;
   // `first`: the text begins the whole input (Metaspace asks).
   Status split(std::string_view text, bool first, const Emit& emit) const;
 

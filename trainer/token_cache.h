@@ -25,11 +25,13 @@ namespace llmctl {
 
 class TokenCache {
  public:
-  // Waits for another process that is building the same cache, then opens that one's.
+  // Waits for another process that is building the same cache, then opens that one's. `threads`
+  // tokenize; 0: all. The file does not depend on their number.
   static Result<TokenCache> open_or_build(const std::vector<SourceFile>& sources,
                                           const std::string& sources_hash,
                                           const Tokenizer& tokenizer,
                                           const std::filesystem::path& directory,
+                                          int threads,
                                           const PhaseFn& phase);
   static Result<TokenCache> open(const std::filesystem::path& file);  // data_loss: damaged
 
@@ -45,9 +47,6 @@ class TokenCache {
   const uint32_t* wide_ = nullptr;
   std::span<const uint64_t> ends_, hashes_;
 };
-
-// The content of every file and how it is read: equal hash, equal documents.
-Result<std::string> hash_sources(const std::vector<SourceFile>& sources, const PhaseFn& phase);
 
 // Holds `<file>.lock` while it lives; the system drops it when the process dies.
 class BuildLock {

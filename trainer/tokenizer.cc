@@ -14,7 +14,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr size_t kConfigBytes = 16 << 20;  // of tokenizer_config.json; Llama-3's has 50 KB
-constexpr size_t kTextBytes = 1 << 30;     // positions inside BPE are 32 bits wide
 constexpr const char* kReplacement = "\xEF\xBF\xBD";
 
 // tokenizer.json does not say which token ends a document; these are what the families call it.
@@ -101,34 +100,6 @@ Tokenizer Tokenizer::bytes() {
   auto parsed = parse(byte_level_json({}), "bytes");
   CHECK(parsed.ok());
   return std::move(*parsed);
-}
-
-Result<std::vector<int32_t>> Tokenizer::encode(std::string_view text) const {
-  if (text.size() > kTextBytes) {
-    return Error{Code::invalid_argument, "text of more than 1 GiB in one piece", "split it"};
-  }
-  std::vector<int32_t> ids;
-  const auto plain = [&](std::string_view piece, bool first) -> Status {
-    return parts_->pretokenizer.split(piece, first, [&](std::string_view part) {
-      parts_->model.encode(part, ids);
-      return ok_status();
-    });
-  };
-  const auto raw = [&](std::string_view piece, int32_t id) -> Status {
-    if (id >= 0) {
-      ids.push_back(id);
-      return ok_status();
-    }
-    const bool first = piece.data() == text.data();
-    const std::string normal = TRY(normalize(parts_->normalizer, piece));
-    return parts_->normalized_tokens.split(normal, [&](std::string_view part, int32_t added) {
-      if (added < 0) return plain(part, first && part.data() == normal.data());
-      ids.push_back(added);
-      return ok_status();
-    });
-  };
-  TRY(parts_->raw_tokens.split(text, raw));
-  return ids;
 }
 
 std::string Tokenizer::decode(std::span<const int32_t> ids) const {

@@ -42,8 +42,25 @@ class Tokenizer {
 
  private:
   friend class DecodeStream;
+  friend class Encoder;
   explicit Tokenizer(std::shared_ptr<const Parts> parts) : parts_(std::move(parts)) {}
   std::shared_ptr<const Parts> parts_;
+};
+
+class PieceCache;
+
+// Encodes much text on one thread: it remembers the ids of the pieces it met, which makes it
+// several times faster than encode(). The ids are the same.
+class Encoder {
+ public:
+  explicit Encoder(Tokenizer tokenizer);
+  ~Encoder();
+  Encoder(Encoder&&) noexcept;
+  Status append(std::string_view text, std::vector<int32_t>& ids);
+
+ private:
+  Tokenizer tokenizer_;
+  std::unique_ptr<PieceCache> cache_;
 };
 
 // Decodes token by token for display: each push returns the text that is certain by now and holds
@@ -67,13 +84,13 @@ using PhaseFn = std::function<void(const std::string& phase)>;  // "train tokeni
 // twice. Requires vocab_size >= 257, else invalid_argument.
 class BpeTrainer {
  public:
-  BpeTrainer();
+  explicit BpeTrainer(int threads = 1);  // that count words; 0: all
   ~BpeTrainer();
-  Status add(std::string_view text);  // call as often as there is text; words are counted
-  Result<Tokenizer> train(int64_t vocab_size, const PhaseFn& phase) const;
+  Status add(std::string_view text);  // call as often as there is text
+  Result<Tokenizer> train(int64_t vocab_size, const PhaseFn& phase);  // once, after all text
 
  private:
-  struct Words;
+  class Words;
   std::unique_ptr<Words> words_;
 };
 

@@ -1,5 +1,6 @@
 #include <utf8proc.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "trainer/bpe_alphabet.h"
@@ -36,12 +37,32 @@ int unicode_options(NormalizerStep::Kind kind) {
   }
 }
 
+// ASCII is every form of itself and begins anew, so only the last of it may change with what
+// follows.
+size_t settled_ascii(std::string_view text) {
+  const auto is_ascii = [](char c) { return static_cast<uint8_t>(c) < 0x80; };
+  const auto end = std::find_if_not(text.begin(), text.end(), is_ascii);
+  const auto count = static_cast<size_t>(end - text.begin());
+  return end == text.end() || count == 0 ? count : count - 1;
+}
+
 // Runs of valid UTF-8 are normalized, other bytes stay.
 std::string normalize_unicode(std::string_view text, int options) {
   std::string out;
+  out.reserve(text.size());
   for (size_t at = 0; at < text.size();) {
+    if (const size_t settled = settled_ascii(text.substr(at))) {
+      out += text.substr(at, settled);
+      at += settled;
+      continue;
+    }
     size_t end = at;
-    for (size_t n = 1; end < text.size() && (n = utf8_length(text.substr(end))) > 0;) end += n;
+    bool only_ascii_after = false;
+    for (size_t n = 1;
+         !only_ascii_after && end < text.size() && (n = utf8_length(text.substr(end))) > 0;) {
+      end += n;
+      only_ascii_after = n > 1 && end < text.size() && static_cast<uint8_t>(text[end]) < 0x80;
+    }
     if (end == at) {
       out += text[at++];
       continue;

@@ -31,7 +31,7 @@ JobSpec spec_for(const fs::path& file) {
 }
 
 Batches open_batches(const JobSpec& spec, const Scratch& scratch) {
-  auto batches = Batches::open(spec, scratch.path() / "cache", {});
+  auto batches = Batches::open(spec, scratch.path() / "cache", 2, {});
   if (!batches.ok()) ADD_FAILURE() << batches.error().message;
   CHECK(batches.ok());
   return std::move(*batches);
@@ -178,7 +178,8 @@ TEST(Batches, FactsAreThoseOfTheSplitAndAreRemembered) {
 TEST(Batches, TooLittleTextIsNamed) {
   const Scratch scratch;
   write_file(scratch.path() / "t.txt", "short");
-  const auto batches = Batches::open(spec_for(scratch.path() / "t.txt"), scratch.path() / "c", {});
+  const auto batches =
+      Batches::open(spec_for(scratch.path() / "t.txt"), scratch.path() / "c", 2, {});
   ASSERT_FALSE(batches.ok());
   EXPECT_EQ(batches.error().code, Code::failed_precondition);
 }

@@ -7,6 +7,7 @@
 #include <csignal>
 
 #include "tests/trainer/scratch.h"
+#include "trainer/source_hash.h"
 
 namespace llmctl {
 namespace {
@@ -25,12 +26,13 @@ Prepared prepare(const fs::path& directory, int documents) {
   }
   write_file(directory / "d.jsonl", jsonl);
   Prepared prepared{{{directory / "d.jsonl", true, "text"}}, ""};
-  prepared.hash = *hash_sources(prepared.sources, {});
+  prepared.hash = *hash_sources(prepared.sources, directory / "hashes", 0, {});
   return prepared;
 }
 
-Result<TokenCache> open_cache(const Prepared& data, const fs::path& cache_dir) {
-  return TokenCache::open_or_build(data.sources, data.hash, Tokenizer::bytes(), cache_dir, {});
+Result<TokenCache> open_cache(const Prepared& data, const fs::path& cache_dir, int threads = 2) {
+  return TokenCache::open_or_build(data.sources, data.hash, Tokenizer::bytes(), cache_dir, threads,
+                                   {});
 }
 
 fs::path cache_file(const fs::path& cache_dir) {
@@ -125,6 +127,30 @@ TEST(TokenCache, FullDiskIsNamedAndLeavesNothingBehind) {
   EXPECT_EQ(status, 0);
   EXPECT_EQ(cache_file(cache_dir), fs::path());
   EXPECT_TRUE(open_cache(data, cache_dir).ok());
+}
+
+TEST(TokenCache, DoesNotDependOnTheNumberOfThreads) {
+  const Scratch scratch;
+  const auto data = prepare(scratch.path(), 50'000);  // several batches
+  std::vector<std::string> files;
+  for (const int threads : {1, 2, 5}) {
+    const fs::path cache_dir = scratch.path() / ("cache" + std::to_string(threads));
+    ASSERT_TRUE(open_cache(data, cache_dir, threads).ok());
+    files.push_back(read_file(cache_file(cache_dir)));
+  }
+  EXPECT_EQ(files[0], files[1]);
+  EXPECT_EQ(files[0], files[2]);
+}
+
+TEST(TokenCache, ErrorOfADocumentEndsTheBuild) {
+  const Scratch scratch;
+  std::string jsonl;
+  for (int i = 0; i < 20'000; ++i) jsonl += "{\"text\":\"some text that fills batches\"}\n";
+  write_file(scratch.path() / "d.jsonl", jsonl + "{\"text\":7}\n" + jsonl);
+  const Prepared data{{{scratch.path() / "d.jsonl", true, "text"}}, "key"};
+  const auto cache = open_cache(data, scratch.path() / "cache");
+  ASSERT_FALSE(cache.ok());
+  EXPECT_NE(cache.error().message.find("d.jsonl:20001: "), std::string::npos);
 }
 
 TEST(TokenCache, LongTextIsEncodedInPartsWithoutLosingAByte) {
