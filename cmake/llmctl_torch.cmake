@@ -68,7 +68,9 @@ endif()
 find_package(Torch REQUIRED) # ./dev passes Torch_DIR or CMAKE_PREFIX_PATH
 
 add_library(llmctl_torch INTERFACE)
-target_link_libraries(llmctl_torch INTERFACE torch)
+# libtorch.so of CUDA wheels exports parts of std::filesystem from its own static libstdc++, and they
+# crash in other programs: the real library has to come first.
+target_link_libraries(llmctl_torch INTERFACE stdc++ torch)
 if(LLMCTL_CUDA)
   # A toolkit may come without the headers of cuBLAS and its like; torch's wheels have them.
   file(GLOB wheel_headers ${site}/nvidia/cu*/include ${site}/nvidia/nccl/include)
