@@ -4,7 +4,8 @@ The same model, text, batch and threads; each engine in its own process, taking 
 noisy machine hits all of them; medians over the rounds. The fp32 GEMM peak is measured in every
 round too. One JSON line per figure on standard output.
 
-  bench/train.sh [--size small|medium|large] [--rounds 5] [--seconds 8] [--threads N]
+  bench/train.sh [--size small|medium|large|gpt2] [--rounds 5] [--seconds 8] [--threads N]
+                 [--device cpu|cuda] [--engines llmctl,eager,compile]
 """
 
 import argparse
@@ -22,6 +23,7 @@ SIZES = {  # layers, hidden, heads, kv heads, vocabulary, sequence, batch
     "small": (4, 128, 4, 2, 512, 64, 12),
     "medium": (6, 384, 6, 6, 512, 256, 16),
     "large": (12, 768, 12, 12, 32000, 256, 4),
+    "gpt2": (12, 768, 12, 12, 50304, 1024, 16),  # for a GPU
 }
 
 
@@ -112,6 +114,7 @@ def run_torch(args):
     import torch
 
     torch.set_num_threads(args.threads)
+    torch.set_default_device(args.device)
     s = shape(args.size)
     model = torch_model(s)
     step_model = torch.compile(model) if args.engine == "compile" else model
@@ -139,19 +142,26 @@ def run_torch(args):
         steps += 1
     seconds = time.perf_counter() - begin
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"tokens_per_second": steps * batch * length / seconds, "rss_bytes": peak}))
+    figures = {"tokens_per_second": steps * batch * length / seconds, "rss_bytes": peak}
+    if args.device != "cpu":
+        figures["peak_bytes"] = torch.cuda.max_memory_reserved()
+    print(json.dumps(figures))
 
 
 def run_gemm(args):
     import torch
 
     torch.set_num_threads(args.threads)
-    n = 2048
+    torch.set_default_device(args.device)
+    wait = torch.cuda.synchronize if args.device != "cpu" else lambda: None
+    n = 2048 if args.device == "cpu" else 8192
     a, b = torch.randn(n, n), torch.randn(n, n)
     best = []
     for _ in range(6):
+        wait()
         begin = time.perf_counter()
         torch.mm(a, b)
+        wait()
         best.append(2 * n**3 / (time.perf_counter() - begin))
     print(json.dumps({"flops": statistics.median(best[1:])}))
 
@@ -165,7 +175,7 @@ def run_llmctl(args, directory):
     plan = {"micro_batch_size": s["batch"], "gradient_accumulation_steps": 1}
     config = {
         "job_dir": str(job), "cache_dir": str(directory / "cache"), "threads": args.threads,
-        "plan": plan,
+        "plan": plan, "device": args.device,
         "spec": {
             "name": "bench", "datasets": [{"path": str(data)}], "tokenizer": "bytes",
             "model": {"vocab_size": s["vocab"], "hidden_size": s["hidden"],
@@ -201,9 +211,15 @@ def run_llmctl(args, directory):
 
 # ---- taking turns
 
+def device_name(args):
+    import torch
+
+    return "cpu" if args.device == "cpu" else torch.cuda.get_device_name(args.device)
+
+
 def child(args, engine):
     command = [sys.executable, __file__, "--engine", engine, "--size", args.size, "--seconds",
-               str(args.seconds), "--threads", str(args.threads)]
+               str(args.seconds), "--threads", str(args.threads), "--device", args.device]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
@@ -218,11 +234,12 @@ def compare(args):
                      "pytorch-eager": lambda: child(args, "eager"),
                      "pytorch-compile": lambda: child(args, "compile")}
             for name, turn in turns.items():
-                results.setdefault(name, []).append(turn())
+                if name.removeprefix("pytorch-") in args.engines.split(","):
+                    results.setdefault(name, []).append(turn())
     s = shape(args.size)
     peak = statistics.median(gemm)
     common = {"bench": "train", "size": args.size, **s, "threads": args.threads,
-              "rounds": args.rounds, "torch": torch.__version__}
+              "rounds": args.rounds, "torch": torch.__version__, "device": device_name(args)}
     print(json.dumps({**common, "figure": "gemm_flops", "value": round(peak)}))
     for name, rows in results.items():
         speed = statistics.median(r["tokens_per_second"] for r in rows)
@@ -244,6 +261,8 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=8)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
+    parser.add_argument("--engines", default="llmctl,eager,compile")
     parser.add_argument("--trainer", default=str(ROOT / "build/bin/llmctl-trainer"))
     parser.add_argument("--engine", choices=("gemm", "eager", "compile"), help=argparse.SUPPRESS)
     args = parser.parse_args()

@@ -1,5 +1,10 @@
 # Every package we link, found once. Reasons: docs/DEPENDENCIES.md. `./dev setup` installs them.
 find_package(Threads REQUIRED)
+if(LLMCTL_CARRIED)
+  include(llmctl_carried)
+  include(llmctl_torch)
+  return()
+endif()
 find_package(PkgConfig REQUIRED)
 find_package(nlohmann_json 3.11 REQUIRED)
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
