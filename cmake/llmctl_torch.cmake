@@ -3,8 +3,8 @@
 #
 # torch's CMake package asks for a CUDA toolkit with nvcc. The wheels that came with torch (and
 # nvidia-cuda-nvcc, -crt, -cccl and nvidia-nvvm of the same version) hold all parts of one, but in
-# another shape: no lib64, and libraries only under versioned names. They are laid out as a toolkit by
-# symbolic links in the build folder. Without these wheels an installed toolkit of that version does.
+# another shape: no lib64, and libraries only under versioned names. They are laid out as a toolkit
+# by symbolic links in the build folder. Without these wheels an installed toolkit does.
 
 find_path(LLMCTL_TORCH_CMAKE Torch/TorchConfig.cmake HINTS ${Torch_DIR}/..
   PATH_SUFFIXES share/cmake)
@@ -55,8 +55,8 @@ if(LLMCTL_CUDA)
     get_filename_component(toolkit ${nvcc}/../.. ABSOLUTE)
   else()
     message(FATAL_ERROR "${torch_root} is a CUDA build, and there is no nvcc. Install the CUDA "
-      "toolkit of its version, or the wheels nvidia-cuda-nvcc, nvidia-cuda-crt, nvidia-cuda-cccl and "
-      "nvidia-nvvm of that version (./dev cuda does).")
+      "toolkit of its version, or the wheels nvidia-cuda-nvcc, nvidia-cuda-crt, nvidia-cuda-cccl "
+      "and nvidia-nvvm of that version (./dev cuda does).")
   endif()
   set(CUDA_TOOLKIT_ROOT_DIR ${toolkit} CACHE PATH "CUDA toolkit" FORCE)
   set(CMAKE_CUDA_COMPILER ${toolkit}/bin/nvcc CACHE FILEPATH "nvcc")
@@ -68,7 +68,7 @@ endif()
 find_package(Torch REQUIRED) # ./dev passes Torch_DIR or CMAKE_PREFIX_PATH
 
 add_library(llmctl_torch INTERFACE)
-# libtorch.so of CUDA wheels exports parts of std::filesystem from its own static libstdc++, and they
+# libtorch.so of CUDA wheels exports parts of std::filesystem from its own static libstdc++, which
 # crash in other programs: the real library has to come first.
 target_link_libraries(llmctl_torch INTERFACE stdc++ torch)
 if(LLMCTL_CUDA)

@@ -33,7 +33,8 @@ static at::Tensor attend(const at::Tensor& q, const at::Tensor& keys, const at::
   const at::Tensor grouped = q.reshape({kv_heads, -1, n, dim});
   at::Tensor scores = at::matmul(grouped, keys.unsqueeze(1).transpose(2, 3));
   scores.div_(std::sqrt(static_cast<double>(dim)));
-  const at::Tensor future = at::ones({n, length}, q.options().dtype(at::kBool)).triu(length - n + 1);
+  const at::Tensor future =
+      at::ones({n, length}, q.options().dtype(at::kBool)).triu(length - n + 1);
   scores.masked_fill_(future, -std::numeric_limits<double>::infinity());
   const at::Tensor out = at::matmul(at::softmax(scores, -1), values.unsqueeze(1));
   return out.reshape({-1, n, dim}).transpose(0, 1).reshape({n, -1});
@@ -71,7 +72,8 @@ at::Tensor Decoder::feed(std::span<const int32_t> ids) {
   return linear_forward(normed.y, model_.outer().head).squeeze(0);
 }
 
-// `logits` in host memory. Samples from the smallest set of most likely ids whose probability reaches top_p.
+// `logits` in host memory. Samples from the smallest set of most likely ids whose probability
+// reaches top_p.
 static int32_t choose(const at::Tensor& logits, const GenerateOptions& o, std::mt19937_64& random) {
   if (o.temperature <= 0) return static_cast<int32_t>(logits.argmax().item<int64_t>());
   const at::Tensor p = at::softmax(logits.to(at::kDouble) / o.temperature, -1);

@@ -117,7 +117,8 @@ struct Pass {
 Pass run_pass(Model& model, const std::vector<MicroBatch>& batches, double scale) {
   model.gradients().zero_();
   double loss = 0;
-  for (const MicroBatch& batch : batches) loss += model.forward_backward(batch, scale).item<double>();
+  for (const MicroBatch& batch : batches)
+    loss += model.forward_backward(batch, scale).item<double>();
   return {loss, model.gradients().clone()};
 }
 
