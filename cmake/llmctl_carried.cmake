@@ -1,6 +1,6 @@
 # The trainer's small dependencies from a folder instead of the system: what bench/gpu/pack.sh put
-# together on a Debian machine, for a GPU box on which nothing can be installed. The targets have the
-# names that dependencies.cmake finds otherwise.
+# together on a Debian machine, for a GPU box on which nothing can be installed. The targets have
+# the names that dependencies.cmake finds otherwise.
 add_library(llmctl_carried INTERFACE)
 target_include_directories(llmctl_carried SYSTEM INTERFACE ${LLMCTL_CARRIED}/include)
 

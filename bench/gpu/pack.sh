@@ -5,7 +5,8 @@
 set -euo pipefail
 to=${1:?usage: bench/gpu/pack.sh DIR}
 mkdir -p "$to/include" "$to/lib"
-cp -rL /usr/include/{nlohmann,gtest,gloo,simdjson.h,pcre2.h,utf8proc.h,xxhash.h,zstd.h,zstd_errors.h} "$to/include/"
+cp -rL /usr/include/{nlohmann,gtest,gloo} "$to/include/"
+cp -L /usr/include/{simdjson,pcre2,utf8proc,xxhash,zstd,zstd_errors}.h "$to/include/"
 libs=/usr/lib/$(gcc -print-multiarch)
 for name in simdjson pcre2-8 utf8proc zstd; do
   file=$(readlink -f "$libs/lib$name.so")

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# bench/gpu/run.sh CARRIED [OUT.json]: on a machine with a GPU, a CUDA build of torch, nvcc, CMake and
-# g++, and no network. CARRIED comes from bench/gpu/pack.sh. Builds the trainer and its tests, proves
-# that the GPU computes what the CPU computes, then measures tokens/s beside PyTorch eager in turns.
-# Everything lands in one JSON file. LLMCTL_SIZES and LLMCTL_SECONDS choose what is measured.
+# bench/gpu/run.sh CARRIED [OUT.json]: on a machine with a GPU, a CUDA build of torch, nvcc, CMake
+# and g++, and no network. CARRIED comes from bench/gpu/pack.sh. Builds the trainer and its tests,
+# proves that the GPU computes what the CPU computes, then measures tokens/s beside PyTorch eager in
+# turns. Everything lands in one JSON file. LLMCTL_SIZES and LLMCTL_SECONDS choose what is measured.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/../.."
 carried=$(realpath "${1:?usage: bench/gpu/run.sh CARRIED [OUT.json]}")
