@@ -56,13 +56,24 @@ TEST_F(Journey, AJobIsProbedTrainedAndReported) {
   ASSERT_FALSE(show["checkpoints"].empty());
   const auto& newest = show["checkpoints"].back();
   EXPECT_EQ(newest["step"], 60);
+  EXPECT_GT(newest["seconds"], 0);
   EXPECT_TRUE(fs::exists(newest["path"].get<std::string>() + "/manifest.json"));
+  EXPECT_EQ(show["sample"]["prompt"], "line");
+  EXPECT_EQ(show["sample"]["step"], 60);
+  EXPECT_FALSE(show["sample"]["text"].get<std::string>().empty());
+  EXPECT_GT(show["plan"]["device_flops"], 0);
+  EXPECT_GT(show["progress"]["mfu"], 0);
+  EXPECT_GT(show["progress"]["phase_seconds"]["compute"], 0);
 
   const auto metrics = cluster_->json({"metrics", std::to_string(id)});
   std::map<std::string, size_t> points;
   for (const auto& series : metrics["series"]) points[series["name"]] = series["points"].size();
   EXPECT_GE(points["loss"], 2u);
   EXPECT_EQ(points["eval_loss"], 3u);
+  EXPECT_EQ(points["checkpoint_seconds"], 3u);
+  for (const char* name : {"mfu", "data_seconds", "compute_seconds", "eval_seconds"}) {
+    EXPECT_GE(points[name], 1u) << name;
+  }
 
   const Output text = cluster_->llmctl(
       {"generate", std::to_string(id), "--prompt", "line 1", "--max-tokens", "24"});

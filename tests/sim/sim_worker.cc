@@ -117,7 +117,7 @@ void SimWorker::follow(const std::vector<RunOrder>& orders) {
     }
     ++run;
   }
-  if (!heard_desired_) return;
+  if (!heard_desired_) return;  // as Agent: only this connection's wishes are started
   for (const RunOrder& order : orders) {
     const RunKey key = key_of(order.config);
     const auto run = runs_.find(key);
