@@ -149,6 +149,12 @@ void settle_tokenizer(Node& tokenizer, Settling& s) {
 }
 
 bool matches_anything(const std::string& pattern) {
+  if (const size_t stars = pattern.find("**"); stars != std::string::npos) {
+    // May be a large tree: here only its root is looked at, the trainer walks it.
+    const size_t wild = std::min(stars, pattern.find_first_of("*?["));
+    std::error_code ignored;
+    return fs::is_directory(fs::path(pattern.substr(0, wild)).parent_path(), ignored);
+  }
   glob_t found{};
   const int result = glob(pattern.c_str(), GLOB_NOSORT, nullptr, &found);
   globfree(&found);

@@ -25,8 +25,12 @@ extern const Verb kCancelVerb, kPauseVerb, kResumeVerb, kRetryVerb, kPriorityVer
 extern const Verb kWorkersVerb, kDrainVerb;
 // generate.cc
 extern const Verb kGenerateVerb;
+// tokenizer.cc
+extern const Verb kTokenizerVerb;
 // files.cc
 extern const Verb kValidateVerb, kSchemaVerb;
+// data.cc
+extern const Verb kDataVerb;
 // doctor.cc
 extern const Verb kDoctorVerb;
 // completion.cc

@@ -149,16 +149,19 @@ Status BpeTrainer::add(std::string_view text) {
   return words_->add(text);
 }
 
-Result<Tokenizer> BpeTrainer::train(int64_t vocab_size, const PhaseFn& phase) {
-  if (vocab_size < 257 || vocab_size > limits::kVocabSize) {
+Result<Tokenizer> BpeTrainer::train(int64_t vocab_size,
+                                    const PhaseFn& phase,
+                                    const std::vector<std::string>& special) {
+  const auto least = static_cast<int64_t>(257 + special.size());
+  if (vocab_size < least || vocab_size > limits::kVocabSize) {
     return Error{Code::invalid_argument,
-                 "tokenizer.train.vocab_size: expected 257 to " +
+                 "tokenizer.train.vocab_size: expected " + std::to_string(least) + " to " +
                      std::to_string(limits::kVocabSize) + ", got " + std::to_string(vocab_size),
                  ""};
   }
   MergeLearner learner(TRY(words_->take()));
   std::vector<Pair> merges;
-  const int64_t wanted = vocab_size - 257;
+  const int64_t wanted = vocab_size - least;
   for (Pair best; static_cast<int64_t>(merges.size()) < wanted; merges.push_back(best)) {
     const auto done = static_cast<int64_t>(merges.size());
     if (phase && done % kPhaseMerges == 0) {
@@ -166,7 +169,7 @@ Result<Tokenizer> BpeTrainer::train(int64_t vocab_size, const PhaseFn& phase) {
     }
     if (!learner.merge_best(static_cast<int32_t>(256 + done), best)) break;
   }
-  return Tokenizer::parse(byte_level_json(merges), "trained tokenizer");
+  return Tokenizer::parse(byte_level_json(merges, special), "trained tokenizer");
 }
 
 Result<Tokenizer> train_bpe(std::span<const std::string_view> texts,

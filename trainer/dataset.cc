@@ -1,6 +1,5 @@
 #include "trainer/dataset.h"
 
-#include <glob.h>
 #include <simdjson.h>
 
 #include <algorithm>
@@ -8,7 +7,9 @@
 
 #include "core/limits.h"
 #include "trainer/content_hash.h"
+#include "trainer/glob_walk.h"
 #include "trainer/mapped_file.h"
+#include "trainer/zstd_reader.h"
 
 namespace llmctl {
 namespace fs = std::filesystem;
@@ -18,15 +19,27 @@ namespace {
 constexpr size_t kFiles = 1'000'000;      // of one job; more belong into JSONL files
 constexpr size_t kSniffBytes = 64 << 10;  // of a file, to tell text from binary
 constexpr size_t kRecordDepth = 64;
+constexpr size_t kTextBytes = 1 << 30;  // of a compressed document, which is held in memory
 constexpr std::string_view kUtf8Mark = "\xEF\xBB\xBF";
 
 Error bad(std::string message, std::string hint = "") {
   return Error{Code::invalid_argument, std::move(message), std::move(hint)};
 }
 
+bool is_zstd(const fs::path& file) {
+  return file.extension() == ".zst";
+}
+
 bool is_jsonl(const DatasetSpec& dataset, const fs::path& file) {
   if (dataset.type != "auto") return dataset.type == "jsonl";
-  return file.extension() == ".jsonl" || file.extension() == ".ndjson";
+  const fs::path kind = (is_zstd(file) ? file.stem() : file).extension();
+  return kind == ".jsonl" || kind == ".ndjson";
+}
+
+// Of compressed files a directory gives those that say what they hold.
+bool is_named_text(const fs::path& file) {
+  const fs::path kind = file.stem().extension();
+  return is_zstd(file) && (kind == ".txt" || kind == ".jsonl" || kind == ".ndjson");
 }
 
 bool is_build_folder(const std::string& name) {
@@ -72,7 +85,7 @@ Status add_directory(const DatasetSpec& dataset,
     const bool folder = it->is_directory() && !it->is_symlink();
     if (folder && (name.starts_with('.') || is_build_folder(name))) it.disable_recursion_pending();
     if (name.starts_with('.') || it->is_symlink() || !it->is_regular_file()) continue;
-    if (looks_like_text(it->path())) files.push_back(it->path());
+    if (is_named_text(it->path()) || looks_like_text(it->path())) files.push_back(it->path());
     if (files.size() > kFiles) break;  // add_file names the limit
   }
   if (failed) return bad(directory.string() + ": cannot list: " + failed.message());
@@ -94,11 +107,7 @@ Status add_path(const DatasetSpec& dataset,
 }
 
 Status add_glob(const DatasetSpec& dataset, std::vector<SourceFile>& sources) {
-  glob_t matches{};
-  const int rc = ::glob(dataset.path.c_str(), 0, nullptr, &matches);
-  std::vector<fs::path> paths;
-  if (rc == 0) paths.assign(matches.gl_pathv, matches.gl_pathv + matches.gl_pathc);
-  ::globfree(&matches);
+  const auto paths = TRY(expand_glob(dataset.path, kFiles));
   if (paths.empty()) return bad(dataset.path + ": no file matches");
   for (const fs::path& path : paths) TRY(add_path(dataset, path, sources));
   return ok_status();
@@ -147,6 +156,66 @@ class RecordReader {
   dom::parser parser_;
 };
 
+// Lines of JSONL that may come in pieces; counts them for messages.
+class LineWalk {
+ public:
+  LineWalk(std::string_view name, const std::string& field, const DocumentFn& document)
+      : name_(name), reader_(field), document_(document) {}
+
+  Status lines(std::string_view jsonl) {
+    if (number_ == 0 && jsonl.starts_with(kUtf8Mark)) jsonl.remove_prefix(kUtf8Mark.size());
+    while (!jsonl.empty()) {
+      const size_t end = std::min(jsonl.find('\n'), jsonl.size());
+      const std::string_view line = jsonl.substr(0, end);
+      jsonl.remove_prefix(std::min(end + 1, jsonl.size()));
+      ++number_;
+      if (line.find_first_not_of(" \t\r") == line.npos) continue;
+      const auto text = reader_.text_of(line);
+      if (!text.ok()) {
+        return Error{
+            text.error().code,
+            std::string(name_) + ":" + std::to_string(number_) + ": " + text.error().message,
+            text.error().hint};
+      }
+      if (!text->empty()) TRY(document_(*text));
+    }
+    return ok_status();
+  }
+
+ private:
+  std::string_view name_;
+  RecordReader reader_;
+  const DocumentFn& document_;
+  int64_t number_ = 0;
+};
+
+Status whole_document(std::string_view text, const fs::path& path, const DocumentFn& document) {
+  if (text.starts_with(kUtf8Mark)) text.remove_prefix(kUtf8Mark.size());
+  if (text.empty()) return ok_status();
+  if (text.substr(0, kSniffBytes).find('\0') != text.npos) {
+    return bad(path.string() + ": is not a text file",
+               "give text or JSONL files; a directory passes binaries over");
+  }
+  return document(text);
+}
+
+Status for_each_compressed(const SourceFile& source, const DocumentFn& document) {
+  const std::string name = source.path.string();
+  auto reader = TRY(ZstdReader::open(source.path));
+  LineWalk walk(name, source.field, document);
+  std::string text;  // JSONL: what follows the last whole line
+  while (TRY(reader.read(text))) {
+    const size_t whole = source.jsonl ? text.rfind('\n') + 1 : 0;  // npos + 1 is 0
+    TRY(walk.lines(std::string_view(text).substr(0, whole)));
+    text.erase(0, whole);
+    const auto limit = source.jsonl ? static_cast<size_t>(limits::kJsonLineBytes) : kTextBytes;
+    if (text.size() > limit) {
+      return bad(name + (source.jsonl ? ": line is too long" : ": more than 1 GiB of text"));
+    }
+  }
+  return source.jsonl ? walk.lines(text) : whole_document(text, source.path, document);
+}
+
 }  // namespace
 
 Result<std::vector<SourceFile>> list_sources(const std::vector<DatasetSpec>& datasets) {
@@ -167,37 +236,17 @@ Status for_each_line_document(std::string_view jsonl,
                               std::string_view name,
                               const std::string& field,
                               const DocumentFn& document) {
-  RecordReader reader(field);
-  if (jsonl.starts_with(kUtf8Mark)) jsonl.remove_prefix(kUtf8Mark.size());
-  for (int64_t number = 1; !jsonl.empty(); ++number) {
-    const size_t end = std::min(jsonl.find('\n'), jsonl.size());
-    const std::string_view line = jsonl.substr(0, end);
-    jsonl.remove_prefix(std::min(end + 1, jsonl.size()));
-    if (line.find_first_not_of(" \t\r") == line.npos) continue;
-    const auto text = reader.text_of(line);
-    if (!text.ok()) {
-      return Error{text.error().code,
-                   std::string(name) + ":" + std::to_string(number) + ": " + text.error().message,
-                   text.error().hint};
-    }
-    if (!text->empty()) TRY(document(*text));
-  }
-  return ok_status();
+  return LineWalk(name, field, document).lines(jsonl);
 }
 
 Status for_each_document(const SourceFile& source, const DocumentFn& document) {
+  if (is_zstd(source.path)) return for_each_compressed(source, document);
   const auto file = TRY(MappedFile::open(source.path));
-  std::string_view text = as_text(file->bytes());
+  const std::string_view text = as_text(file->bytes());
   if (source.jsonl) {
     return for_each_line_document(text, source.path.string(), source.field, document);
   }
-  if (text.starts_with(kUtf8Mark)) text.remove_prefix(kUtf8Mark.size());
-  if (text.empty()) return ok_status();
-  if (text.substr(0, kSniffBytes).find('\0') != text.npos) {
-    return bad(source.path.string() + ": is not a text file",
-               "give text or JSONL files; a directory passes binaries over");
-  }
-  return document(text);
+  return whole_document(text, source.path, document);
 }
 
 }  // namespace llmctl

@@ -1,6 +1,7 @@
 // The documents of a job's datasets, in one fixed order: datasets as written, files of a glob or a
 // directory by path, records by line. Files are mapped and read front to back, so a data set may be
-// larger than memory. Hostile input: a bad line is invalid_argument and named "file:line: ...".
+// larger than memory; of .zst files the JSONL is read in pieces. Hostile input: a bad line is
+// invalid_argument and named "file:line: ...".
 #pragma once
 
 #include <cstdint>
@@ -21,9 +22,10 @@ struct SourceFile {
   std::string field;  // jsonl: the string member that holds the text
 };
 
-// A file is taken as it is; a glob as the shell means it (no **); a directory recursively, text
+// A file is taken as it is; a glob as the shell means it, with **; a directory recursively, text
 // files only: hidden entries, symbolic links, build folders and binary files are passed over.
-// `auto` takes .jsonl and .ndjson as JSONL and the rest as text, one document per file.
+// `auto` takes .jsonl and .ndjson as JSONL and the rest as text, one document per file. Any of them
+// may be compressed and have .zst after its name.
 Result<std::vector<SourceFile>> list_sources(const std::vector<DatasetSpec>& datasets);
 
 // Calls `document` for each non-empty document of one file; its error ends the walk.

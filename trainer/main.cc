@@ -8,18 +8,21 @@
 #include <cstdio>
 #include <exception>
 #include <fstream>
+#include <iostream>
 #include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "core/memory_model.h"
 #include "core/version.h"
 #include "trainer/device.h"
+#include "trainer/data_command.h"
 #include "trainer/device_memory.h"
 #include "trainer/generate_command.h"
 #include "trainer/loop.h"
 #include "trainer/probe.h"
 #include "trainer/signals.h"
 #include "trainer/tensor.h"
+#include "trainer/tokenizer_command.h"
 
 namespace llmctl {
 namespace {
@@ -92,6 +95,12 @@ int main(int argc, char** argv) {
   if (args.size() == 1 && args[0] == "--version") {
     std::printf("llmctl-trainer %s, LibTorch %s\n", kVersion, TORCH_VERSION);
     return 0;
+  }
+  if (!args.empty() && args[0] == "data") {
+    return data_command({args.begin() + 1, args.end()}, std::cout);
+  }
+  if (!args.empty() && args[0] == "tokenizer") {
+    return tokenizer_command({args.begin() + 1, args.end()}, std::cin, std::cout);
   }
   if (!args.empty() && args[0] == "generate")
     return generate_command({args.begin() + 1, args.end()});

@@ -87,7 +87,10 @@ class BpeTrainer {
   explicit BpeTrainer(int threads = 1);  // that count words; 0: all
   ~BpeTrainer();
   Status add(std::string_view text);  // call as often as there is text
-  Result<Tokenizer> train(int64_t vocab_size, const PhaseFn& phase);  // once, after all text
+  // Once, after all text. `special` tokens come after <|endoftext|> and count as part of the size.
+  Result<Tokenizer> train(int64_t vocab_size,
+                          const PhaseFn& phase,
+                          const std::vector<std::string>& special = {});
 
  private:
   class Words;

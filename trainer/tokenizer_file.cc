@@ -405,7 +405,8 @@ Status read_tokenizer_file(std::string_view json, Tokenizer::Parts& parts) {
   return ok_status();
 }
 
-std::string byte_level_json(const std::vector<std::pair<int32_t, int32_t>>& merges) {
+std::string byte_level_json(const std::vector<std::pair<int32_t, int32_t>>& merges,
+                            const std::vector<std::string>& special) {
   std::vector<std::string> tokens;
   tokens.reserve(merges.size() + 257);
   auto vocab = nlohmann::ordered_json::object();
@@ -419,21 +420,29 @@ std::string byte_level_json(const std::vector<std::pair<int32_t, int32_t>>& merg
     merge_texts.push_back(std::string(a).append(" ").append(b));
     tokens.push_back(std::string(a).append(b));
   }
-  tokens.emplace_back("<|endoftext|>");
+  auto added = nlohmann::ordered_json::array();
+  const auto add = [&](const std::string& token) {
+    added.push_back({{"id", tokens.size()},
+                     {"content", token},
+                     {"single_word", false},
+                     {"lstrip", false},
+                     {"rstrip", false},
+                     {"normalized", false},
+                     {"special", true}});
+    tokens.push_back(token);
+  };
+  add("<|endoftext|>");
+  for (const std::string& token : special) add(token);
   // push_back appends without the linear search of operator[]; the tokens are distinct.
   for (size_t id = 0; id < tokens.size(); ++id) vocab.push_back({tokens[id], id});
   const nlohmann::ordered_json byte_level = {{"type", "ByteLevel"},
                                              {"add_prefix_space", false},
                                              {"trim_offsets", true},
                                              {"use_regex", true}};
-  const nlohmann::ordered_json end = {{"id", tokens.size() - 1}, {"content", tokens.back()},
-                                      {"single_word", false},    {"lstrip", false},
-                                      {"rstrip", false},         {"normalized", false},
-                                      {"special", true}};
   const nlohmann::ordered_json root = {{"version", "1.0"},
                                        {"truncation", nullptr},
                                        {"padding", nullptr},
-                                       {"added_tokens", nlohmann::ordered_json::array({end})},
+                                       {"added_tokens", std::move(added)},
                                        {"normalizer", nullptr},
                                        {"pre_tokenizer", byte_level},
                                        {"post_processor", nullptr},

@@ -46,6 +46,39 @@ size_t settled_ascii(std::string_view text) {
   return end == text.end() || count == 0 ? count : count - 1;
 }
 
+struct Range {
+  int32_t first, last;
+};
+
+// Characters that Unicode gained, or gave a mapping, after version 9, which the reference
+// implementation's normalizer follows: to it they are letters like any other.
+constexpr Range kNewer[] = {
+    {0x7FD, 0x7FD},     {0x898, 0x89F},     {0x8CA, 0x8D3},     {0x9FE, 0x9FE},
+    {0xC3C, 0xC3C},     {0xD3B, 0xD3C},     {0xEBA, 0xEBA},     {0x1715, 0x1715},
+    {0x1ABF, 0x1ACE},   {0x1DF6, 0x1DFA},   {0x32FF, 0x32FF},   {0xA7F2, 0xA7F4},
+    {0xA82C, 0xA82C},   {0xAB69, 0xAB69},   {0x10781, 0x10785}, {0x10787, 0x107B0},
+    {0x107B2, 0x107BA}, {0x10D24, 0x10D27}, {0x10EAB, 0x10EAC}, {0x10EFD, 0x10EFF},
+    {0x10F46, 0x10F50}, {0x10F82, 0x10F85}, {0x11070, 0x11070}, {0x1133B, 0x1133B},
+    {0x1145E, 0x1145E}, {0x11839, 0x1183A}, {0x11930, 0x11930}, {0x11938, 0x11938},
+    {0x1193D, 0x1193E}, {0x11943, 0x11943}, {0x119E0, 0x119E0}, {0x11A34, 0x11A34},
+    {0x11A47, 0x11A47}, {0x11A99, 0x11A99}, {0x11D42, 0x11D42}, {0x11D44, 0x11D45},
+    {0x11D97, 0x11D97}, {0x11F41, 0x11F42}, {0x16FF0, 0x16FF1}, {0x1E030, 0x1E06D},
+    {0x1E08F, 0x1E08F}, {0x1E130, 0x1E136}, {0x1E2AE, 0x1E2AE}, {0x1E2EC, 0x1E2EF},
+    {0x1E4EC, 0x1E4EF}, {0x1F16C, 0x1F16C}, {0x1FBF0, 0x1FBF9}};
+
+// Bytes of the character at the front if normal forms may change it, else 0: one that stays as it
+// is also keeps its neighbours apart.
+size_t changeable(std::string_view text) {
+  const size_t bytes = utf8_length(text);
+  utf8proc_int32_t code = -1;
+  if (bytes == 0) return 0;
+  utf8proc_iterate(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
+                   static_cast<utf8proc_ssize_t>(bytes), &code);
+  const auto* range = std::lower_bound(std::begin(kNewer), std::end(kNewer), code,
+                                       [](const Range& r, int32_t c) { return r.last < c; });
+  return range != std::end(kNewer) && range->first <= code ? 0 : bytes;
+}
+
 // Runs of valid UTF-8 are normalized, other bytes stay.
 std::string normalize_unicode(std::string_view text, int options) {
   std::string out;
@@ -56,16 +89,17 @@ std::string normalize_unicode(std::string_view text, int options) {
       at += settled;
       continue;
     }
-    size_t end = at;
-    bool only_ascii_after = false;
-    for (size_t n = 1;
-         !only_ascii_after && end < text.size() && (n = utf8_length(text.substr(end))) > 0;) {
-      end += n;
-      only_ascii_after = n > 1 && end < text.size() && static_cast<uint8_t>(text[end]) < 0x80;
-    }
+    size_t end = at + changeable(text.substr(at));
     if (end == at) {
-      out += text[at++];
+      const size_t bytes = std::max<size_t>(utf8_length(text.substr(at)), 1);
+      out += text.substr(at, bytes);
+      at += bytes;
       continue;
+    }
+    while (end < text.size() && static_cast<uint8_t>(text[end]) >= 0x80) {
+      const size_t bytes = changeable(text.substr(end));
+      if (bytes == 0) break;
+      end += bytes;
     }
     utf8proc_uint8_t* mapped = nullptr;
     const auto length = utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data() + at),

@@ -47,7 +47,8 @@ Status read_tokenizer_file(std::string_view json, Tokenizer::Parts& parts);
 Result<std::string> normalize(const std::vector<NormalizerStep>& steps, std::string_view text);
 
 // The tokenizer.json of a byte-level BPE: ids 0..255 are the bytes, then one id per merge, then
-// <|endoftext|>. A merge is a pair of earlier ids.
-std::string byte_level_json(const std::vector<std::pair<int32_t, int32_t>>& merges);
+// <|endoftext|> and the special tokens. A merge is a pair of earlier ids.
+std::string byte_level_json(const std::vector<std::pair<int32_t, int32_t>>& merges,
+                            const std::vector<std::string>& special = {});
 
 }  // namespace llmctl

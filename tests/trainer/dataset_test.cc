@@ -1,5 +1,7 @@
 #include "trainer/dataset.h"
 
+#include <zstd.h>
+
 #include "tests/trainer/scratch.h"
 
 namespace llmctl {
@@ -51,6 +53,61 @@ TEST(Dataset, GlobGivesItsMatchesSorted) {
   }
   EXPECT_EQ(names_of(scratch.path() / "?.txt"), (std::vector<std::string>{"1.txt", "2.txt"}));
   EXPECT_EQ(names_of(scratch.path() / "x[1].txt"), std::vector<std::string>{"x[1].txt"});
+}
+
+TEST(Dataset, TwoStarsGoDownAnyNumberOfFolders) {
+  const Scratch scratch;
+  for (const char* name :
+       {"1.txt", "a/2.txt", "a/b/3.txt", "a/b/4.md", ".git/5.txt", "c/b/6.txt"}) {
+    write_file(scratch.path() / name, "t");
+  }
+  EXPECT_EQ(names_of(scratch.path() / "**/*.txt"),
+            (std::vector<std::string>{"1.txt", "2.txt", "3.txt", "6.txt"}));
+  EXPECT_EQ(names_of(scratch.path() / "a/**"),
+            (std::vector<std::string>{"2.txt", "3.txt", "4.md"}));
+  EXPECT_EQ(names_of(scratch.path() / "**/b/*.txt"), (std::vector<std::string>{"3.txt", "6.txt"}));
+}
+
+std::string compressed(const std::string& text) {
+  std::string out(ZSTD_compressBound(text.size()), '\0');
+  out.resize(ZSTD_compress(out.data(), out.size(), text.data(), text.size(), 3));
+  return out;
+}
+
+TEST(Dataset, CompressedFilesHoldWhatTheyHeld) {
+  const Scratch scratch;
+  std::string jsonl, text;
+  std::vector<std::string> expected;
+  for (int i = 0; i < 100'000; ++i) {  // several steps of the decompressor
+    expected.push_back("document " + std::to_string(i));
+    jsonl += "{\"text\":\"" + expected.back() + "\"}\n";
+    text += expected.back();
+  }
+  write_file(scratch.path() / "d.jsonl.zst", compressed(jsonl));
+  write_file(scratch.path() / "t.txt.zst", compressed(text) + compressed("second frame"));
+  EXPECT_EQ(names_of(scratch.path()), (std::vector<std::string>{"d.jsonl.zst jsonl", "t.txt.zst"}));
+  EXPECT_EQ(documents_of({scratch.path() / "d.jsonl.zst", true, "text"}), expected);
+  EXPECT_EQ(documents_of({scratch.path() / "t.txt.zst", false, ""}),
+            std::vector<std::string>{text + "second frame"});
+}
+
+TEST(Dataset, HostileCompressedFilesAreRefused) {
+  const Scratch scratch;
+  const std::string good = compressed(std::string(200'000'000, 'a'));  // 10,000 times smaller
+  const std::string plain = compressed("some text of a document");
+  for (const std::string& bytes : {good, plain.substr(0, plain.size() - 3), std::string("text")}) {
+    write_file(scratch.path() / "x.txt.zst", bytes);
+    const auto read = for_each_document({scratch.path() / "x.txt.zst", false, ""},
+                                        [](std::string_view) { return ok_status(); });
+    ASSERT_FALSE(read.ok());
+    EXPECT_EQ(read.error().code, Code::invalid_argument);
+    EXPECT_NE(read.error().message.find("x.txt.zst"), std::string::npos);
+  }
+  write_file(scratch.path() / "x.jsonl.zst", compressed("{\"text\":\"a\"}\n{\"text\":3}\n"));
+  const auto read = for_each_document({scratch.path() / "x.jsonl.zst", true, "text"},
+                                      [](std::string_view) { return ok_status(); });
+  ASSERT_FALSE(read.ok());
+  EXPECT_NE(read.error().message.find("x.jsonl.zst:2: "), std::string::npos);
 }
 
 TEST(Dataset, NamesWhatIsNotThere) {

@@ -1,0 +1,119 @@
+#include "trainer/data_command.h"
+
+#include <charconv>
+#include <cstdio>
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <ostream>
+
+#include "core/json_reader.h"
+#include "trainer/bpe_alphabet.h"
+#include "trainer/dataset.h"
+#include "trainer/tokenizer.h"
+
+namespace llmctl {
+namespace {
+
+constexpr const char* kUsage =
+    "usage: llmctl-trainer data preview SPEC.json [--documents N] [--json]\n";
+constexpr size_t kShownBytes = 200;  // of a document
+
+struct Preview {
+  std::string spec_file;
+  int64_t documents = 5;
+  bool json = false;
+};
+
+Error wrong(const std::string& message) {
+  return {Code::invalid_argument, message, ""};
+}
+
+Result<Preview> parse(const std::vector<std::string>& args) {
+  if (args.size() < 2 || args[0] != "preview") return wrong(kUsage);
+  Preview preview;
+  preview.spec_file = args[1];
+  for (size_t i = 2; i < args.size(); ++i) {
+    if (args[i] == "--json") {
+      preview.json = true;
+    } else if (args[i] == "--documents" && i + 1 < args.size()) {
+      const std::string& text = args[++i];
+      const auto [end, error] =
+          std::from_chars(text.data(), text.data() + text.size(), preview.documents);
+      if (error != std::errc() || *end != '\0' || preview.documents < 1) {
+        return wrong("--documents: expected a number above 0");
+      }
+    } else {
+      return wrong("unknown option " + args[i]);
+    }
+  }
+  return preview;
+}
+
+std::string beginning(std::string_view text) {
+  size_t end = 0;
+  for (size_t n = 1; end < text.size() && end < kShownBytes; end += n) {
+    n = utf8_length(text.substr(end));
+    if (n == 0) break;
+  }
+  return std::string(text.substr(0, end)) + (end < text.size() ? "…" : "");
+}
+
+Status show(const SourceFile& source,
+            std::string_view text,
+            const Tokenizer& tokenizer,
+            bool json,
+            std::ostream& out) {
+  const auto ids = TRY(tokenizer.encode(text));
+  const nlohmann::json start = beginning(text);
+  if (json) {
+    out << dump_json({{"file", source.path.string()},
+                      {"bytes", text.size()},
+                      {"tokens", ids.size()},
+                      {"text", start}})
+        << '\n';
+  } else {
+    out << source.path.filename().string() << "  " << text.size() << " bytes  " << ids.size()
+        << " tokens  " << start.dump() << '\n';
+  }
+  return ok_status();
+}
+
+Status run(const std::vector<std::string>& args, std::ostream& out) {
+  const Preview preview = TRY(parse(args));
+  std::ifstream in(preview.spec_file, std::ios::binary);
+  const JobSpec spec = TRY(parse_spec_json(std::string{std::istreambuf_iterator<char>(in), {}}));
+  const auto sources = TRY(list_sources(spec.datasets));
+  // A tokenizer that is still to be learned has no ids yet; bytes are what it starts from.
+  const Tokenizer tokenizer = spec.tokenizer.kind == TokenizerSpec::Kind::file
+                                  ? TRY(Tokenizer::load(spec.tokenizer.path))
+                                  : Tokenizer::bytes();
+  if (!preview.json) {
+    out << sources.size() << (sources.size() == 1 ? " file" : " files") << ", tokens of "
+        << (spec.tokenizer.kind == TokenizerSpec::Kind::file ? spec.tokenizer.path : "bytes")
+        << "; the first documents:\n";
+  }
+  int64_t left = preview.documents;
+  for (const SourceFile& source : sources) {
+    const Status walked = for_each_document(source, [&](std::string_view text) -> Status {
+      TRY(show(source, text, tokenizer, preview.json, out));
+      if (--left == 0) return Error{Code::canceled, "enough", ""};
+      return ok_status();
+    });
+    if (left == 0) return ok_status();
+    if (!walked.ok()) return walked;
+  }
+  return ok_status();
+}
+
+}  // namespace
+
+int data_command(const std::vector<std::string>& args, std::ostream& out) {
+  const Status done = run(args, out);
+  out.flush();
+  if (done.ok()) return 0;
+  std::fprintf(stderr, "%s\n", done.error().message.c_str());
+  return 2;
+}
+
+}  // namespace llmctl
