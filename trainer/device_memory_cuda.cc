@@ -1,5 +1,7 @@
 // The meter of CUDA memory: listens to LibTorch's caching allocator, which tells of every block and
 // every segment it takes or gives back, on the thread that asks and under the allocator's lock.
+#include "trainer/tensor.h"  // first: it settles whose CHECK this is
+
 #include <ATen/Context.h>
 #include <ATen/cuda/CUDAContext.h>
 #include <c10/cuda/CUDACachingAllocator.h>
