@@ -92,14 +92,16 @@ class SchedulerLink::Stream final
   }
   void write(v1::WorkerMessage message) {
     if (released_) return;  // gRPC may be done with it
+    const v1::WorkerMessage* next = nullptr;
     {
       const std::lock_guard lock(mutex_);
       if (queue_.size() >= kQueuedMessages) return cancel();
       queued_bytes_ += static_cast<Bytes>(message.ByteSizeLong());
       queue_.push_back(std::move(message));
       if (std::exchange(writing_, true)) return;
+      next = &queue_.front();
     }
-    StartWrite(&queue_.front());  // without the lock: the reaction may run right here
+    StartWrite(next);  // without the lock: the reaction may run right here
   }
   Bytes queued_bytes() const {
     const std::lock_guard lock(mutex_);
@@ -111,14 +113,16 @@ class SchedulerLink::Stream final
   }
 
   void OnWriteDone(bool ok) override {
+    const v1::WorkerMessage* next = nullptr;
     {
       const std::lock_guard lock(mutex_);
       queued_bytes_ -= static_cast<Bytes>(queue_.front().ByteSizeLong());
       queue_.pop_front();
       writing_ = ok && !queue_.empty();
       if (!writing_) return;
+      next = &queue_.front();  // stays where it is when more is queued
     }
-    StartWrite(&queue_.front());
+    StartWrite(next);
   }
   void OnReadDone(bool ok) override {
     Inbox::Arrival arrival{dial_, {}, !ok, {}, {}};
