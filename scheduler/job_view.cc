@@ -9,14 +9,12 @@
 namespace llmctl {
 namespace {
 
-std::string worker_name(const State &state, WorkerId id) {
+std::string worker_name(const State& state, WorkerId id) {
   const auto worker = state.workers.find(id);
-  return worker == state.workers.end() ? "worker " + id.str()
-                                       : worker->second.name;
+  return worker == state.workers.end() ? "worker " + id.str() : worker->second.name;
 }
 
-v1::Rank rank_view(const State &state, const Grant &grant,
-                   const RankState &rank) {
+v1::Rank rank_view(const State& state, const Grant& grant, const RankState& rank) {
   v1::Rank out;
   out.set_rank(grant.rank);
   out.set_worker(worker_name(state, grant.worker));
@@ -24,24 +22,20 @@ v1::Rank rank_view(const State &state, const Grant &grant,
   out.set_bytes(grant.bytes);
   out.set_up(rank.up);
   out.set_gone(rank.gone);
-  if (rank.gone)
-    out.set_outcome(to_string(rank.outcome));
+  if (rank.gone) out.set_outcome(to_string(rank.outcome));
   out.set_pid(rank.pid);
   return out;
 }
 
 // Seconds of training that are left; 0: unknown.
-double eta_seconds(const Job &job) {
-  if (is_terminal(job.state) || job.progress.steps <= 0)
-    return 0;
-  const double seconds_per_step = job.progress.seconds_per_step > 0
-                                      ? job.progress.seconds_per_step
-                                      : job.plan.seconds_per_step;
-  return static_cast<double>(job.progress.steps - job.progress.step) *
-         seconds_per_step;
+double eta_seconds(const Job& job) {
+  if (is_terminal(job.state) || job.progress.steps <= 0) return 0;
+  const double seconds_per_step =
+      job.progress.seconds_per_step > 0 ? job.progress.seconds_per_step : job.plan.seconds_per_step;
+  return static_cast<double>(job.progress.steps - job.progress.step) * seconds_per_step;
 }
 
-v1::Job summary(const State &state, const Job &job) {
+v1::Job summary(const State& state, const Job& job) {
   v1::Job out;
   out.set_id(job.id.value);
   out.set_name(wire::utf8(job.spec.name));
@@ -54,18 +48,15 @@ v1::Job summary(const State &state, const Job &job) {
   out.set_epoch(job.epoch.value);
   *out.mutable_plan() = to_wire(job.plan);
   *out.mutable_progress() = to_wire(job.progress);
-  if (job.sample)
-    *out.mutable_sample() = to_wire(*job.sample);
+  if (job.sample) *out.mutable_sample() = to_wire(*job.sample);
   for (size_t i = 0; i < job.checkpoints.size(); ++i) {
-    v1::Checkpoint &checkpoint = *out.add_checkpoints();
+    v1::Checkpoint& checkpoint = *out.add_checkpoints();
     checkpoint = to_wire(job.checkpoints[i]);
-    if (i < job.checkpoint_epochs.size())
-      checkpoint.set_epoch(job.checkpoint_epochs[i].value);
+    if (i < job.checkpoint_epochs.size()) checkpoint.set_epoch(job.checkpoint_epochs[i].value);
   }
   if (job.attempt) {
     for (size_t i = 0; i < job.attempt->grants.size(); ++i) {
-      *out.add_ranks() =
-          rank_view(state, job.attempt->grants[i], job.attempt->ranks[i]);
+      *out.add_ranks() = rank_view(state, job.attempt->grants[i], job.attempt->ranks[i]);
     }
   }
   out.set_submitted_unix_ms(job.submitted_unix_ms);
@@ -77,55 +68,46 @@ v1::Job summary(const State &state, const Job &job) {
   return out;
 }
 
-std::string worker_state(const Worker &worker, bool idle) {
-  if (worker.lost)
-    return "lost";
-  if (!worker.connected)
-    return "disconnected";
-  if (!worker.draining)
-    return "ready";
+std::string worker_state(const Worker& worker, bool idle) {
+  if (worker.lost) return "lost";
+  if (!worker.connected) return "disconnected";
+  if (!worker.draining) return "ready";
   return idle ? "drained" : "draining";
 }
 
-} // namespace
+}  // namespace
 
-v1::Job job_view(const State &state, const Job &job) {
+v1::Job job_view(const State& state, const Job& job) {
   v1::Job out = summary(state, job);
   out.set_spec_json(wire::utf8(to_json(job.spec).dump()));
   return out;
 }
 
-v1::Worker worker_view(const State &state, const Worker &worker,
-                       Millis boot_ms) {
+v1::Worker worker_view(const State& state, const Worker& worker, Millis boot_ms) {
   v1::Worker out;
   out.set_id(worker.id.value);
   out.set_name(worker.name);
   *out.mutable_inventory() = to_wire(worker.inventory);
   bool idle = true;
   for (int i = 0; i < out.inventory().devices_size(); ++i) {
-    const Promised used = promised(
-        state, worker.id, worker.inventory.devices[static_cast<size_t>(i)]);
-    out.mutable_inventory()->mutable_devices(i)->set_memory_promised(
-        used.bytes);
+    const Promised used =
+        promised(state, worker.id, worker.inventory.devices[static_cast<size_t>(i)]);
+    out.mutable_inventory()->mutable_devices(i)->set_memory_promised(used.bytes);
     out.mutable_inventory()->mutable_devices(i)->set_slots_used(used.ranks);
     idle = idle && used.ranks == 0;
   }
   out.set_state(worker_state(worker, idle));
   out.set_seen_ms_ago(std::max<Millis>(boot_ms - worker.seen_boot_ms, 0));
-  for (const auto &[id, job] : state.jobs) {
-    if (!job.attempt)
-      continue;
-    const auto here = [&](const Grant &grant) {
-      return grant.worker == worker.id;
-    };
-    const auto &grants = job.attempt->grants;
-    if (std::any_of(grants.begin(), grants.end(), here))
-      out.add_job_ids(id.value);
+  for (const auto& [id, job] : state.jobs) {
+    if (!job.attempt) continue;
+    const auto here = [&](const Grant& grant) { return grant.worker == worker.id; };
+    const auto& grants = job.attempt->grants;
+    if (std::any_of(grants.begin(), grants.end(), here)) out.add_job_ids(id.value);
   }
   return out;
 }
 
-JobRecord job_record(const State &state, const Job &job, bool finished) {
+JobRecord job_record(const State& state, const Job& job, bool finished) {
   JobRecord record;
   record.job = summary(state, job);
   record.idempotency_key = job.idempotency_key;
@@ -134,7 +116,7 @@ JobRecord job_record(const State &state, const Job &job, bool finished) {
   return record;
 }
 
-Result<Job> finished_job(const v1::Job &record) {
+Result<Job> finished_job(const v1::Job& record) {
   Job job;
   job.id = JobId{record.id()};
   job.spec = TRY(parse_spec_json(record.spec_json()));
@@ -147,9 +129,8 @@ Result<Job> finished_job(const v1::Job &record) {
   job.epoch = Epoch{record.epoch()};
   job.plan = TRY(wire::inside("plan", from_wire(record.plan())));
   job.progress = TRY(wire::inside("progress", from_wire(record.progress())));
-  if (record.has_sample())
-    job.sample = TRY(wire::inside("sample", from_wire(record.sample())));
-  for (const v1::Checkpoint &checkpoint : record.checkpoints()) {
+  if (record.has_sample()) job.sample = TRY(wire::inside("sample", from_wire(record.sample())));
+  for (const v1::Checkpoint& checkpoint : record.checkpoints()) {
     job.checkpoints.push_back(TRY(from_wire(checkpoint)));
     job.checkpoint_epochs.push_back(Epoch{checkpoint.epoch()});
   }
@@ -160,58 +141,48 @@ Result<Job> finished_job(const v1::Job &record) {
   return job;
 }
 
-// Seconds of a step for what every step does; of one evaluation for what comes
-// now and then.
-static void add_phase_points(const Event &event, const Progressed &progress,
-                             const Progressed &before,
-                             std::vector<MetricPoint> &points) {
+// Seconds of a step for what every step does; of one evaluation for what comes now and then.
+static void add_phase_points(const Event& event,
+                             const Progressed& progress,
+                             const Progressed& before,
+                             std::vector<MetricPoint>& points) {
   const auto steps = static_cast<double>(progress.step - before.step);
-  for (const TrainPhase phase :
-       {TrainPhase::data, TrainPhase::compute, TrainPhase::communication,
-        TrainPhase::optimizer, TrainPhase::eval}) {
+  for (const TrainPhase phase : {TrainPhase::data, TrainPhase::compute, TrainPhase::communication,
+                                 TrainPhase::optimizer, TrainPhase::eval}) {
     const auto i = static_cast<size_t>(phase);
     const double seconds = progress.phase_seconds[i] - before.phase_seconds[i];
     const bool in_every_step = phase != TrainPhase::eval;
-    if (seconds <= 0 || steps < 0)
-      continue; // nothing new, or another attempt began
-    if (in_every_step && steps == 0)
-      continue;
-    points.push_back(MetricPoint{
-        event.job, std::string(to_string(phase)) + "_seconds", progress.step,
-        event.unix_ms, in_every_step ? seconds / steps : seconds});
+    if (seconds <= 0 || steps < 0) continue;  // nothing new, or another attempt began
+    if (in_every_step && steps == 0) continue;
+    points.push_back(MetricPoint{event.job, std::string(to_string(phase)) + "_seconds",
+                                 progress.step, event.unix_ms,
+                                 in_every_step ? seconds / steps : seconds});
   }
 }
 
-std::vector<MetricPoint> metric_points(const Event &event,
-                                       const CheckpointCommitted &made) {
-  if (made.seconds <= 0)
-    return {};
-  return {MetricPoint{event.job, "checkpoint_seconds", made.step, event.unix_ms,
-                      made.seconds}};
+std::vector<MetricPoint> metric_points(const Event& event, const CheckpointCommitted& made) {
+  if (made.seconds <= 0) return {};
+  return {MetricPoint{event.job, "checkpoint_seconds", made.step, event.unix_ms, made.seconds}};
 }
 
-std::vector<MetricPoint> metric_points(const Event &event,
-                                       const Progressed &progress,
-                                       const Progressed &before) {
+std::vector<MetricPoint> metric_points(const Event& event,
+                                       const Progressed& progress,
+                                       const Progressed& before) {
   std::vector<MetricPoint> points;
-  const auto add = [&](const char *name, double value, bool known) {
-    if (!known || !std::isfinite(value))
-      return;
-    points.push_back(
-        MetricPoint{event.job, name, progress.step, event.unix_ms, value});
+  const auto add = [&](const char* name, double value, bool known) {
+    if (!known || !std::isfinite(value)) return;
+    points.push_back(MetricPoint{event.job, name, progress.step, event.unix_ms, value});
   };
-  if (progress.step == 0)
-    return points; // preparing: nothing is measured yet
+  if (progress.step == 0) return points;  // preparing: nothing is measured yet
   add("loss", progress.loss, true);
   add("eval_loss", progress.eval_loss,
       progress.eval_loss != 0 && progress.eval_loss != before.eval_loss);
   add("learning_rate", progress.learning_rate, true);
   add("grad_norm", progress.grad_norm, true);
-  add("tokens_per_second", progress.tokens_per_second,
-      progress.tokens_per_second > 0);
+  add("tokens_per_second", progress.tokens_per_second, progress.tokens_per_second > 0);
   add("mfu", progress.mfu, progress.mfu > 0);
   add_phase_points(event, progress, before, points);
   return points;
 }
 
-} // namespace llmctl
+}  // namespace llmctl
