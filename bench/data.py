@@ -1,8 +1,8 @@
 """The data path beside PyPI `tokenizers`: encoding, BPE training, start of a job on cached data.
 
-Both sides get the same tokenizer.json, text, documents (8 KiB blocks) and threads, each run in its own
-process, taking turns, so that a noisy machine hits both; medians over the rounds. Loading is not timed.
-One JSON line per figure on standard output.
+Both sides get the same tokenizer.json, text, documents (8 KiB blocks) and threads, each run in its
+own process, taking turns, so that a noisy machine hits both; medians over the rounds. Loading is not
+timed. One JSON line per figure on standard output.
 
   bench/data.sh [--rounds 5] [--threads N] [--text FILE ...] [--bin build/bin]
 """
@@ -29,8 +29,8 @@ START_JOB = {
 
 def own_text():
     """Text that is on every machine: this repository."""
-    parts = [p.read_bytes() for d in ("cli", "core", "docs", "scheduler", "tests", "trainer", "worker")
-             for p in sorted((ROOT / d).rglob("*")) if p.suffix in (".h", ".cc", ".md", ".py")]
+    folders = ("cli", "core", "docs", "scheduler", "tests", "trainer", "worker")
+    parts = [p.read_bytes() for d in folders for p in sorted((ROOT / d).rglob("*")) if p.suffix in (".h", ".cc", ".md", ".py")]
     return b"\n".join(parts)
 
 
@@ -94,7 +94,8 @@ def peer_main(args):
     if what == "encode":
         tokenizer = Tokenizer.from_file(tokenizer_file)
         begin = time.perf_counter()
-        tokens = sum(len(e.ids) for e in tokenizer.encode_batch_fast(texts, add_special_tokens=False))
+        encodings = tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+        tokens = sum(len(e.ids) for e in encodings)
     else:
         tokenizer = new_tokenizer("gpt2")
         begin = time.perf_counter()
@@ -154,6 +155,13 @@ def seconds_to_up(trainer, config):
     return up
 
 
+def seconds_to_load(trainer):
+    """What loading LibTorch costs: the program that only says its version."""
+    begin = time.perf_counter()
+    subprocess.run([trainer, "--version"], stdout=subprocess.DEVNULL, check=True)
+    return time.perf_counter() - begin
+
+
 def bench_start(text_file, folder, options):
     trainer = f"{options.bin}/llmctl-trainer"
     if not Path(trainer).exists():
@@ -161,16 +169,18 @@ def bench_start(text_file, folder, options):
     old = time.time() - 60  # files of the last seconds are not remembered
     os.utime(text_file, (old, old))
     time.sleep(2.5)
-    up = []
+    up, load = [], []
     for turn in range(options.rounds + 1):
         job = folder / f"job{turn}"
         job.mkdir()
         spec = dict(START_JOB, datasets=[{"path": text_file, "type": "text"}])
         config = {"job_dir": str(job), "cache_dir": str(folder / "cache"), "spec": spec}
         (job / "config.json").write_text(json.dumps(config))
+        load.append(seconds_to_load(trainer))
         up.append(seconds_to_up(trainer, str(job / "config.json")))
     return {"bench": "data", "figure": "start_on_cached_data", "first_s": round(up[0], 3),
-            "cached_s": round(statistics.median(up[1:]), 3), "goal_s": 0.3}
+            "cached_s": round(statistics.median(up[1:]), 3),
+            "loading_libtorch_s": round(statistics.median(load), 3), "goal_s": 0.3}
 
 
 def main():
@@ -190,7 +200,8 @@ def main():
             file = folder / f"{kind}.json"
             make_file(kind, text, file, 16_000)
             for threads in counts:
-                print(json.dumps(bench_encode(kind, str(file), text_file, threads, options)), flush=True)
+                line = bench_encode(kind, str(file), text_file, threads, options)
+                print(json.dumps(line), flush=True)
         for vocab_size in (4_000, 32_000):
             for threads in counts:
                 out = str(folder / "trained.json")

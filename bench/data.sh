@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Tokenizing, BPE training and start on cached data, beside PyPI `tokenizers`. ./dev bench data runs it.
+# Tokenizing, BPE training and start on cached data, beside PyPI `tokenizers`.
+# ./dev bench data runs it.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 python=${LLMCTL_PYTHON:-python3}

@@ -95,7 +95,7 @@ Status run(const std::vector<std::string>& args, std::ostream& out) {
   }
   int64_t left = preview.documents;
   for (const SourceFile& source : sources) {
-    const Status walked = for_each_document(source, [&](std::string_view text) -> Status {
+    Status walked = for_each_document(source, [&](std::string_view text) -> Status {
       TRY(show(source, text, tokenizer, preview.json, out));
       if (--left == 0) return Error{Code::canceled, "enough", ""};
       return ok_status();

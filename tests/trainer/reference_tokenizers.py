@@ -2,8 +2,9 @@
 
   reference_tokenizers.py OUT_DIR STRINGS [TEXT FILE ...]
 
-Trains small tokenizers of each family on the repository's own text, then writes OUT_DIR/KIND.tokenizer.json
-and OUT_DIR/KIND.jsonl: {"text","ids"} for random strings of all of Unicode, and for lines of the files.
+Trains small tokenizers of each family on the repository's own text, then writes
+OUT_DIR/KIND.tokenizer.json and OUT_DIR/KIND.jsonl: {"text","ids","decoded"} for random strings of
+all of Unicode, for the lines of the files and for the files as a whole.
 """
 
 import json
@@ -16,6 +17,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|"
 REST = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 SPACE = "\u2581"
+JOINTS = [" ", "  ", "\n", "\r\n", "'s", "'LL", " the", "12345", "\u00A0", "\t"]
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -69,13 +71,14 @@ def random_string(rng):
         if not 0xD800 <= code < 0xE000:
             text += chr(code)
         if rng.randrange(4) == 0:
-            text += rng.choice([" ", "  ", "\n", "\r\n", "'s", "'LL", " the", "12345", "\u00A0", "\t"])
+            text += rng.choice(JOINTS)
     return text
 
 
 def main():
     out, count, files = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
-    own = [p.read_text() for d in ("docs", "core", "trainer") for p in sorted((ROOT / d).glob("*.*"))]
+    folders = ("docs", "core", "trainer")
+    own = [p.read_text() for d in folders for p in sorted((ROOT / d).glob("*.*"))]
     rng = random.Random(11)
     strings = [random_string(rng) for _ in range(count)]
     for name in files:
