@@ -1,8 +1,8 @@
 """The data path beside PyPI `tokenizers`: encoding, BPE training, start of a job on cached data.
 
 Both sides get the same tokenizer.json, text, documents (8 KiB blocks) and threads, each run in its
-own process, taking turns, so that a noisy machine hits both; medians over the rounds. Loading is not
-timed. One JSON line per figure on standard output.
+own process, taking turns, so that a noisy machine hits both; medians over the rounds. Loading is
+not timed. One JSON line per figure on standard output.
 
   bench/data.sh [--rounds 5] [--threads N] [--text FILE ...] [--bin build/bin]
 """
@@ -30,7 +30,8 @@ START_JOB = {
 def own_text():
     """Text that is on every machine: this repository."""
     folders = ("cli", "core", "docs", "scheduler", "tests", "trainer", "worker")
-    parts = [p.read_bytes() for d in folders for p in sorted((ROOT / d).rglob("*")) if p.suffix in (".h", ".cc", ".md", ".py")]
+    parts = [p.read_bytes() for d in folders for p in sorted((ROOT / d).rglob("*"))
+             if p.suffix in (".h", ".cc", ".md", ".py")]
     return b"\n".join(parts)
 
 
