@@ -15,8 +15,14 @@ constexpr const char* kFooter =
     "Every verb takes -o json; `llmctl VERB --help` shows examples.\n"
     "Exit codes: 0 ok, 1 failure, 2 usage, 3 not found, 4 auth, 5 unreachable, 6 refused,\n"
     "  7 timeout; of a job: 100 failed, 101 not finished, 103 canceled; 130 interrupted.\n"
-    "Environment: LLMCTL_HOME (~/.llmctl), LLMCTL_SERVER (host:port), LLMCTL_TOKEN,\n"
-    "  LLMCTL_OUTPUT (table|json), NO_COLOR.\n";
+    "\n"
+    "Another cluster than the local one, before or after the verb:\n"
+    "  --server [https://]HOST:PORT   its scheduler (LLMCTL_SERVER); https:// is TLS\n"
+    "  --tls-ca FILE                  PEM of the authority behind its certificate; implies TLS\n"
+    "                                 (LLMCTL_TLS_CA; default: what this system trusts)\n"
+    "  --token-file FILE              its token (LLMCTL_TOKEN: the token itself)\n"
+    "\n"
+    "Environment: LLMCTL_HOME (~/.llmctl), LLMCTL_OUTPUT (table|json), NO_COLOR.\n";
 
 static std::string overview() {
   std::string out =
@@ -54,15 +60,19 @@ class HelpFormatter final : public CLI::Formatter {
 
 CommandLine make_command_line() {
   CommandLine line{std::make_unique<CLI::App>("", "llmctl"), std::make_shared<Run>(),
-                   std::make_shared<std::string>()};
+                   std::make_shared<std::string>(), std::make_shared<Environment>()};
   auto formatter = std::make_shared<HelpFormatter>();
   formatter->column_width(28);
   CLI::App& app = *line.app;
   app.formatter(formatter);
   app.set_help_flag("-h,--help", "Show this help");
   app.require_subcommand(1);
+  app.add_option("--server", line.connection->server);
+  app.add_option("--tls-ca", line.connection->tls_ca);
+  app.add_option("--token-file", line.connection->token_file);
   for (const Verb* verb : verbs()) {
     CLI::App* sub = app.add_subcommand(verb->name, verb->summary);
+    sub->fallthrough();  // what the verb does not know may be for all of them
     sub->set_help_flag("-h,--help", "Show this help");
     sub->add_option("-o,--output", *line.output, "table | json")
         ->check(CLI::IsMember({"table", "json"}))
@@ -92,8 +102,10 @@ static Error usage_error(const CLI::App& app,
   if (!parsed.empty()) {
     error.hint = "`llmctl " + parsed[0]->get_name() + " --help` shows the options";
     std::vector<std::string> options;
-    for (const CLI::Option* option : parsed[0]->get_options()) {
-      for (const std::string& name : option->get_lnames()) options.push_back("--" + name);
+    for (const CLI::App* level : {static_cast<const CLI::App*>(parsed[0]), &app}) {
+      for (const CLI::Option* option : level->get_options()) {
+        for (const std::string& name : option->get_lnames()) options.push_back("--" + name);
+      }
     }
     const std::vector<std::string_view> known(options.begin(), options.end());
     for (const std::string& word : arguments) {
@@ -107,7 +119,7 @@ static Error usage_error(const CLI::App& app,
   }
   std::vector<std::string_view> names;
   for (const Verb* verb : verbs()) names.emplace_back(verb->name);
-  for (const std::string& word : arguments) {
+  for (const std::string& word : app.remaining()) {
     if (word.empty() || word[0] == '-') continue;
     error.message = "unknown verb \"" + clean(word) + "\"" + did_you_mean(word, names);
     break;
@@ -126,6 +138,13 @@ static bool wants_json(const std::vector<std::string>& arguments, const Environm
     if (word == "-ojson" || word == "--output=json" || word == "-o=json") json = true;
   }
   return json;
+}
+
+// An option is nearer to the reader than a variable.
+static void override_with(const Environment& given, Environment& env) {
+  if (!given.server.empty()) env.server = given.server;
+  if (!given.tls_ca.empty()) env.tls_ca = given.tls_ca;
+  if (!given.token_file.empty()) env.token_file = given.token_file;
 }
 
 int run_cli(const std::vector<std::string>& arguments, Context& context) {
@@ -147,6 +166,7 @@ int run_cli(const std::vector<std::string>& arguments, Context& context) {
     return report(usage_error(*line.app, problem, arguments), context);
   }
   CHECK(*line.chosen);
+  override_with(*line.connection, context.env);
   const Result<int> code = (*line.chosen)(context);
   context.out.flush();
   return code.ok() ? *code : report(code.error(), context);

@@ -26,8 +26,8 @@ struct Client::Wire {
       grpc::ChannelArguments arguments;
       arguments.SetMaxReceiveMessageSize(static_cast<int>(limits::kMessageBytes));
       arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);  // clusters are local or on a private net
-      stub = v1::Scheduler::NewStub(grpc::CreateCustomChannel(
-          endpoint.address, grpc::InsecureChannelCredentials(), arguments));
+      stub = v1::Scheduler::NewStub(
+          grpc::CreateCustomChannel(endpoint.address, channel_credentials(endpoint), arguments));
     }
     return *stub;
   }
@@ -39,15 +39,16 @@ struct Client::Wire {
   }
 
   Error error_of(const grpc::Status& status) const {
-    Error error{static_cast<Code>(status.error_code()), status.error_message(), ""};
+    Error error = call_error(endpoint, status);
+    if (status.error_code() == grpc::StatusCode::UNAUTHENTICATED) {
+      error.message = "the scheduler at " + endpoint.address +
+                      (endpoint.token.empty() ? " wants a token" : " does not accept this token");
+      error.hint = "set LLMCTL_TOKEN, or pass --token-file FILE (a local cluster's: HOME/token)";
+    }
+    if (!error.hint.empty()) return error;
     switch (error.code) {
       case Code::unavailable:
-        error.message = "no scheduler answers at " + endpoint.address;
         error.hint = "start a local cluster with `llmctl up`, or set LLMCTL_SERVER=host:port";
-        break;
-      case Code::unauthenticated:
-      case Code::permission_denied:
-        error.hint = "set LLMCTL_TOKEN to the scheduler's token (HOME/token of its cluster)";
         break;
       case Code::deadline_exceeded:
         error.message = "the scheduler at " + endpoint.address + " did not answer in time";

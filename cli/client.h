@@ -11,13 +11,9 @@
 #include "cli/view.h"
 #include "core/ids.h"
 #include "core/result.h"
+#include "proto/endpoint.h"
 
 namespace llmctl {
-
-struct Endpoint {
-  std::string address;  // host:port
-  std::string token;    // empty: the scheduler asks for none
-};
 
 struct ListFilter {
   std::vector<std::string> states;  // empty: all

@@ -22,6 +22,7 @@ Environment read_environment() {
   const fs::path absolute = fs::absolute(env.home, ignored);
   if (!absolute.empty()) env.home = absolute.lexically_normal().string();
   env.server = environment_variable("LLMCTL_SERVER");
+  env.tls_ca = environment_variable("LLMCTL_TLS_CA");
   env.token = environment_variable("LLMCTL_TOKEN");
   env.output = environment_variable("LLMCTL_OUTPUT");
   env.bin_dir = fs::read_symlink("/proc/self/exe", ignored).parent_path().string();

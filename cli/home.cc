@@ -151,30 +151,32 @@ Status make_home(const Home& home) {
   return make_token(home);
 }
 
-Result<std::string> read_token(const Home& home) {
-  std::string token = TRY(read_whole(home.token_path()));
+Result<std::string> read_token(const std::string& path) {
+  std::string token = TRY(read_whole(path));
   token.erase(token.find_last_not_of(" \t\r\n") + 1);
   return token;
 }
 
 Result<Endpoint> find_endpoint(const Environment& env) {
-  Endpoint endpoint{env.server, env.token};
+  EndpointText text{env.server, env.tls_ca, env.token};
+  if (!env.token_file.empty()) text.token = TRY(read_token(env.token_file));
   const Home home{env.home};
   const Result<ClusterRecord> record = read_cluster(home);
   const bool running = record.ok() && !record->processes.empty();
-  if (endpoint.address.empty()) {
+  if (text.address.empty()) {
     if (!record.ok() && record.error().code != Code::not_found) return record.error();
     if (!running) {
       return Error{Code::unavailable, "no cluster runs in " + env.home,
                    "run `llmctl up`, or set LLMCTL_SERVER=host:port"};
     }
-    endpoint.address = record->address;
+    text.address = record->address;
+    text.ca_file.clear();  // loopback needs none
   }
   // The local token is only for the local scheduler: it is never sent anywhere else.
-  if (endpoint.token.empty() && running && endpoint.address == record->address) {
-    endpoint.token = TRY(read_token(home));
+  if (text.token.empty() && running && text.address == record->address) {
+    text.token = TRY(read_token(home.token_path()));
   }
-  return endpoint;
+  return parse_endpoint(text);
 }
 
 Result<Client> connect(const Environment& env) {

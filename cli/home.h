@@ -47,9 +47,10 @@ struct Home {
 Result<ClusterRecord> read_cluster(const Home& home);  // not_found: never brought up
 Status write_cluster(const Home& home, const ClusterRecord& record);
 Status make_home(const Home& home);  // folders and the token
-Result<std::string> read_token(const Home& home);
+Result<std::string> read_token(const std::string& path);
 
-// Where to ask: LLMCTL_SERVER and LLMCTL_TOKEN, else the local cluster. None: unavailable.
+// Where to ask: LLMCTL_SERVER, LLMCTL_TLS_CA and LLMCTL_TOKEN, else the local cluster.
+// unavailable: there is none; else what parse_endpoint says.
 Result<Endpoint> find_endpoint(const Environment& env);
 Result<Client> connect(const Environment& env);
 // The jobs folder when the cluster asked is the local one; empty: it is somewhere else.

@@ -162,6 +162,12 @@ static Result<ClusterShape> merge_shape(const ClusterShape& asked, const Cluster
   return shape;
 }
 
+static Result<Client> connect_local(const Home& home, const ClusterRecord& record) {
+  const std::string token = TRY(read_token(home.token_path()));
+  Endpoint endpoint = TRY(parse_endpoint({record.address, "", token}));
+  return Client(std::move(endpoint));
+}
+
 static Result<std::vector<WorkerView>> wait_for_workers(const Home& home,
                                                         const ClusterRecord& record,
                                                         Client& client,
@@ -232,8 +238,7 @@ Result<UpReport> bring_up(const Environment& env, const UpRequest& request, cons
     report.started.push_back(worker_name(i));
     TRY(write_cluster(home, record));
   }
-  const std::string token = TRY(read_token(home));
-  Client client({record.address, token});
+  Client client = TRY(connect_local(home, record));
   report.workers = TRY(wait_for_workers(home, record, client, request.patience_ms));
   if (!record.drained.empty()) {
     undo_drains(record, client);
@@ -302,8 +307,7 @@ Result<std::vector<std::string>> bring_down(const Environment& env,
   ClusterRecord record = TRY(read_cluster(home));
   const ProcessRecord* scheduler = record.find("scheduler");
   if (!request.now && scheduler != nullptr && is_alive(*scheduler)) {
-    const std::string token = TRY(read_token(home));
-    Client client({record.address, token});
+    Client client = TRY(connect_local(home, record));
     const Status drained = drain_all(record, client, request.patience_ms, say);
     TRY(write_cluster(home, record));  // what was drained must be undone by the next `up`
     if (!drained.ok()) return drained.error();

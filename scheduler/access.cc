@@ -6,6 +6,7 @@
 #include <iterator>
 
 #include "core/units.h"
+#include "proto/endpoint.h"
 
 namespace llmctl {
 namespace {
@@ -69,11 +70,6 @@ bool same_secret(std::string_view given, std::string_view expected) {
     difference |= static_cast<unsigned>(given[i] ^ other) & 0xFFU;
   }
   return difference == 0;
-}
-
-bool is_loopback(const std::string& listen) {
-  const std::string host = listen.substr(0, listen.rfind(':'));
-  return host == "localhost" || host == "[::1]" || host.rfind("127.", 0) == 0;
 }
 
 Result<std::shared_ptr<grpc::ServerCredentials>> server_credentials(const AccessOptions& options) {

@@ -21,7 +21,6 @@ struct AccessOptions {
 // failed_precondition: the combination is not safe, or a file cannot be used.
 Result<std::shared_ptr<grpc::ServerCredentials>> server_credentials(const AccessOptions& options);
 
-bool is_loopback(const std::string& listen);
 // Takes the same time wherever the texts differ.
 bool same_secret(std::string_view given, std::string_view expected);
 

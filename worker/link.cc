@@ -57,17 +57,14 @@ struct SchedulerLink::Inbox {
 // One channel for the life of the link: gRPC 1.51 aborts when the last channel goes away on one of
 // its own threads, so neither channel nor streams are ever destroyed there.
 struct SchedulerLink::Connection {
-  explicit Connection(const LinkOptions& options) {
+  explicit Connection(const Endpoint& scheduler) {
     grpc::ChannelArguments arguments;
     arguments.SetMaxReceiveMessageSize(limits::kMessageBytes);
     arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, static_cast<int>(kBackoffFirst));
     arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, static_cast<int>(kBackoffLimit) / 2);
     arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, static_cast<int>(kConnectTimeout));
-    auto credentials = grpc::InsecureChannelCredentials();
-    if (!options.tls_ca.empty()) {
-      credentials = grpc::SslCredentials({options.tls_ca, "", ""});
-    }
-    channel = grpc::CreateCustomChannel(options.address, credentials, arguments);
+    channel =
+        grpc::CreateCustomChannel(scheduler.address, channel_credentials(scheduler), arguments);
     stub = v1::Fleet::NewStub(channel);
   }
   std::shared_ptr<grpc::Channel> channel;
@@ -78,9 +75,10 @@ struct SchedulerLink::Connection {
 class SchedulerLink::Stream final
     : public grpc::ClientBidiReactor<v1::WorkerMessage, v1::SchedulerMessage> {
  public:
-  Stream(const LinkOptions& options, int64_t dial, std::shared_ptr<Inbox> inbox)
-      : address_(options.address), dial_(dial), inbox_(std::move(inbox)) {
-    if (!options.token.empty()) context_.AddMetadata("authorization", "Bearer " + options.token);
+  Stream(const Endpoint& scheduler, int64_t dial, std::shared_ptr<Inbox> inbox)
+      : scheduler_(scheduler), dial_(dial), inbox_(std::move(inbox)) {
+    const std::string& token = scheduler.token;
+    if (!token.empty()) context_.AddMetadata("authorization", "Bearer " + token);
   }
 
   void start(std::shared_ptr<Stream> self, v1::Fleet::Stub& stub) {
@@ -134,15 +132,17 @@ class SchedulerLink::Stream final
   }
   void OnDone(const grpc::Status& status) override {
     Disconnected why;
-    why.detail = status.ok() ? "the scheduler ended the stream" : status.error_message();
+    const Error error = call_error(scheduler_, status);
+    why.detail = status.ok() ? "the scheduler ended the stream" : error.message;
+    if (!error.hint.empty()) why.detail += " (" + error.hint + ")";
     why.refused = status.error_code() == grpc::StatusCode::UNAVAILABLE &&
-                  connection_refused(address_, kProbeTimeout);
+                  connection_refused(scheduler_.address, kProbeTimeout);
     const auto inbox = inbox_;  // the push below gives this object away
     inbox->push({dial_, {}, false, std::move(why), std::move(self_)});
   }
 
  private:
-  const std::string address_;
+  const Endpoint scheduler_;
   const int64_t dial_;
   const std::shared_ptr<Inbox> inbox_;
   grpc::ClientContext context_;
@@ -156,10 +156,10 @@ class SchedulerLink::Stream final
   bool writing_ = false;
 };
 
-SchedulerLink::SchedulerLink(LinkOptions options, const Clock& clock)
-    : options_(std::move(options)),
+SchedulerLink::SchedulerLink(Endpoint scheduler, const Clock& clock)
+    : scheduler_(std::move(scheduler)),
       clock_(clock),
-      connection_(std::make_unique<Connection>(options_)),
+      connection_(std::make_unique<Connection>(scheduler_)),
       inbox_(std::make_shared<Inbox>()),
       random_(static_cast<unsigned>(clock.unix_ms() ^ getpid())) {}
 
@@ -185,7 +185,7 @@ Bytes SchedulerLink::queued_bytes() const {
 }
 
 void SchedulerLink::dial() {
-  stream_ = std::make_shared<Stream>(options_, ++dials_, inbox_);
+  stream_ = std::make_shared<Stream>(scheduler_, ++dials_, inbox_);
   stream_->start(stream_, *connection_->stub);
   heard_boot_ms_ = clock_.boot_ms();
   dialing_news_ = true;
@@ -205,7 +205,7 @@ Millis SchedulerLink::next_tick_boot_ms() const {
 // Waits double with each failure in a row; the jitter keeps a fleet from dialing in step.
 void SchedulerLink::on_closed(const Disconnected& why) {
   stream_.reset();
-  if (backoff_ms_ == 0) say("no scheduler at " + options_.address + ": " + why.detail);
+  if (backoff_ms_ == 0) say("not connected: " + why.detail);
   backoff_ms_ = std::clamp(backoff_ms_ * 2, kBackoffFirst, kBackoffLimit);
   std::uniform_int_distribution<Millis> jitter(backoff_ms_ / 2, backoff_ms_);
   redial_boot_ms_ = clock_.boot_ms() + jitter(random_);
@@ -229,7 +229,7 @@ std::vector<FromScheduler> SchedulerLink::receive() {
       continue;
     }
     if (std::holds_alternative<Welcome>(*message)) {
-      say("connected to " + options_.address);
+      say("connected to " + scheduler_.address);
       backoff_ms_ = 0;
     }
     messages.push_back(std::move(message).value());

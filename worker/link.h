@@ -5,24 +5,17 @@
 
 #include <memory>
 #include <random>
-#include <string>
 #include <vector>
 
 #include "core/clock.h"
+#include "proto/endpoint.h"
 #include "worker/messages.h"
 
 namespace llmctl::worker {
 
-struct LinkOptions {
-  std::string address;  // HOST:PORT of the scheduler
-  std::string token;    // empty: none
-  std::string
-      tls_ca;  // PEM of the authority that signed the scheduler's certificate; empty: no TLS
-};
-
 class SchedulerLink {
  public:
-  SchedulerLink(LinkOptions options, const Clock& clock);
+  SchedulerLink(Endpoint scheduler, const Clock& clock);
   ~SchedulerLink();  // ends the stream; waits for gRPC's threads to leave it
 
   int wake_fd() const;  // readable: receive() has something
@@ -42,7 +35,7 @@ class SchedulerLink {
   void dial();
   void on_closed(const Disconnected& why);
 
-  LinkOptions options_;
+  const Endpoint scheduler_;
   const Clock& clock_;
   std::unique_ptr<Connection> connection_;  // outlives every stream
   std::shared_ptr<Inbox> inbox_;

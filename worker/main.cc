@@ -77,7 +77,7 @@ int serve(const Options& options, int stop_fd) {
     if (!started.ok()) return fail(started.error());
     exposition = std::move(started).value();
   }
-  SchedulerLink link(options.link, clock);
+  SchedulerLink link(options.scheduler, clock);
   const Status announced = announce(options, exposition ? exposition->address() : "");
   if (!announced.ok()) return fail(announced.error());
   say("serving as " + options.name + " from " + options.work_dir);

@@ -13,16 +13,18 @@ namespace llmctl::worker {
 namespace fs = std::filesystem;
 
 static constexpr Bytes kTokenFile = 4 << 10;
-static constexpr Bytes kCaFile = 1 << 20;
 
 // What CLI11 leaves as text.
 struct RawOptions {
-  std::string cpu_memory, hang_timeout, token_file, tls_ca;
+  std::string cpu_memory, hang_timeout, token_file;
+  EndpointText scheduler;
 };
 
 static void declare(CLI::App& app, Options& options, RawOptions& raw) {
   app.set_version_flag("--version", std::string("llmctl-worker ") + kVersion);
-  app.add_option("--scheduler", options.link.address, "HOST:PORT of the scheduler")->required();
+  app.add_option("--scheduler", raw.scheduler.address,
+                 "HOST:PORT of the scheduler; https://HOST:PORT for TLS")
+      ->required();
   app.add_option("--work-dir", options.work_dir,
                  "Runs, logs and token caches; one worker per folder")
       ->required();
@@ -50,8 +52,9 @@ static void declare(CLI::App& app, Options& options, RawOptions& raw) {
                  "HOST:PORT of /metrics for Prometheus; \"\" turns it off")
       ->capture_default_str();
   app.add_option("--token-file", raw.token_file, "File with the scheduler's token");
-  app.add_option("--tls-ca", raw.tls_ca,
-                 "PEM file of the authority of the scheduler's certificate");
+  app.add_option("--tls-ca", raw.scheduler.ca_file,
+                 "PEM file of the authority of the scheduler's certificate; implies TLS "
+                 "(default: what this system trusts)");
   app.add_option("--hang-timeout", raw.hang_timeout,
                  "A rank that reports nothing for this long is killed (default: 120s)");
   app.footer(
@@ -68,14 +71,14 @@ static Result<std::string> read_text(const std::string& path, Bytes limit) {
   return *text;
 }
 
-static Status resolve(Options& options, const RawOptions& raw) {
+static Status resolve(Options& options, RawOptions& raw) {
   if (!raw.cpu_memory.empty()) options.inventory.cpu_memory = TRY(parse_bytes(raw.cpu_memory));
   if (!raw.hang_timeout.empty()) options.hang_timeout_ms = TRY(parse_duration(raw.hang_timeout));
   if (options.hang_timeout_ms <= 0) {
     return Error{Code::invalid_argument, "--hang-timeout: expected more than 0", ""};
   }
-  if (!raw.token_file.empty()) options.link.token = TRY(read_text(raw.token_file, kTokenFile));
-  if (!raw.tls_ca.empty()) options.link.tls_ca = TRY(read_text(raw.tls_ca, kCaFile));
+  if (!raw.token_file.empty()) raw.scheduler.token = TRY(read_text(raw.token_file, kTokenFile));
+  options.scheduler = TRY(parse_endpoint(raw.scheduler));
   options.inventory.version = kVersion;
   if (options.name.empty()) options.name = machine_inventory(options.inventory, {}).hostname;
   if (options.name.empty() || options.name.size() > limits::kNameBytes) {
@@ -105,7 +108,9 @@ std::optional<Options> parse_options(int argc, const char* const* argv, int& exi
   }
   const Status resolved = resolve(options, raw);
   if (resolved.ok()) return options;
-  std::fprintf(stderr, "llmctl-worker: %s\n", resolved.error().message.c_str());
+  const Error& error = resolved.error();
+  std::fprintf(stderr, "llmctl-worker: %s\n", error.message.c_str());
+  if (!error.hint.empty()) std::fprintf(stderr, "hint: %s\n", error.hint.c_str());
   exit_code = 2;
   return std::nullopt;
 }

@@ -5,8 +5,8 @@
 #include <string>
 
 #include "core/limits.h"
+#include "proto/endpoint.h"
 #include "worker/inventory.h"
-#include "worker/link.h"
 
 namespace llmctl::worker {
 
@@ -18,7 +18,7 @@ struct Options {
   Millis hang_timeout_ms = limits::kHangTimeout;
   int32_t threads = 0;  // shared by this worker's CPU ranks; 0: all cores
   InventoryOptions inventory;
-  LinkOptions link;
+  Endpoint scheduler;
 };
 
 // None: --help, --version or a mistake was answered; exit with `exit_code`.

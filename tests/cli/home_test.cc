@@ -38,10 +38,10 @@ TEST_F(HomeTest, TheTokenIsSecretAndStays) {
   struct stat info {};
   ASSERT_EQ(stat(home_.token_path().c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777, 0600u);
-  const std::string token = *read_token(home_);
+  const std::string token = *read_token(home_.token_path());
   EXPECT_EQ(token.size(), 64u);  // 32 bytes in hex
   ASSERT_TRUE(make_home(home_).ok());
-  EXPECT_EQ(*read_token(home_), token);
+  EXPECT_EQ(*read_token(home_.token_path()), token);
 }
 
 TEST_F(HomeTest, TheRecordSurvivesWritingAndReading) {
@@ -71,7 +71,7 @@ TEST_F(HomeTest, TheEndpointIsTheLocalClusters) {
   EXPECT_EQ(find_endpoint(env).error().code, Code::unavailable);
   ASSERT_TRUE(write_cluster(home_, record()).ok());
   EXPECT_EQ(find_endpoint(env)->address, "127.0.0.1:7000");
-  EXPECT_EQ(find_endpoint(env)->token, *read_token(home_));
+  EXPECT_EQ(find_endpoint(env)->token, *read_token(home_.token_path()));
 }
 
 TEST_F(HomeTest, TheLocalTokenIsNotSentToAnotherServer) {
@@ -83,7 +83,7 @@ TEST_F(HomeTest, TheLocalTokenIsNotSentToAnotherServer) {
   EXPECT_EQ(find_endpoint(env)->token, "");
   EXPECT_EQ(local_jobs_dir(env), "");
   env.server = record().address;
-  EXPECT_EQ(find_endpoint(env)->token, *read_token(home_));
+  EXPECT_EQ(find_endpoint(env)->token, *read_token(home_.token_path()));
   EXPECT_EQ(local_jobs_dir(env), home_.jobs_dir());
 }
 

@@ -21,7 +21,7 @@ namespace {
 class LinkTest : public ::testing::Test {
  protected:
   void connect(const std::string& token = "") {
-    link = std::make_unique<SchedulerLink>(LinkOptions{server.address(), token, ""}, clock);
+    link = std::make_unique<SchedulerLink>(Endpoint{server.address(), false, "", "", token}, clock);
     wait_for<Welcome>();
   }
   // Serves the link as the loop does, saying hello on each dial, until `done`.
@@ -108,7 +108,7 @@ TEST_F(LinkTest, TheNextDialIsNeverFarFromTheLast) {
 }
 
 TEST_F(LinkTest, WhatIsSentWithoutAStreamIsDropped) {
-  link = std::make_unique<SchedulerLink>(LinkOptions{server.address(), "", ""}, clock);
+  link = std::make_unique<SchedulerLink>(Endpoint{server.address(), false, "", "", ""}, clock);
   link->send(Heartbeat{1, {}, {}});
   EXPECT_EQ(link->queued_bytes(), 0);
 }
@@ -126,7 +126,7 @@ TEST_F(LinkTest, AnUnreadableOrderIsNotObeyed) {
 
 TEST_F(LinkTest, AWelcomeWithoutALeaseIsNotObeyed) {
   server.lease_ms = 0;
-  link = std::make_unique<SchedulerLink>(LinkOptions{server.address(), "", ""}, clock);
+  link = std::make_unique<SchedulerLink>(Endpoint{server.address(), false, "", "", ""}, clock);
   run_until([&] { return !server.received().empty(); });
   v1::SchedulerMessage log;
   log.mutable_log_read()->set_request(1);
