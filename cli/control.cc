@@ -26,15 +26,6 @@ static Changed changed(const JobView& job) {
       {{"id", job.id}, {"state", job.state}, {"reason", job.reason}, {"priority", job.priority}}};
 }
 
-// A job that has ended is unknown to the scheduler's live state; tell the two apart for people.
-static Error why_refused(Client& client, JobId id, const Error& error) {
-  if (error.code != Code::not_found) return error;
-  const Result<JobView> job = client.get(id);
-  if (!job.ok() || !is_done(*job)) return error;
-  return {Code::failed_precondition, "job " + id.str() + " is already " + job->state,
-          "`llmctl retry " + id.str() + "` runs it again from its newest checkpoint"};
-}
-
 static Result<int> change_all(Context& context,
                               const std::vector<std::string>& words,
                               const Change& change) {
@@ -49,7 +40,7 @@ static Result<int> change_all(Context& context,
       if (!context.json()) context.out << clean(result->line) << "\n";
       continue;
     }
-    const Error error = why_refused(client, id, result.error());
+    const Error& error = result.error();
     if (ids.size() == 1) return error;
     if (code == kExitOk) code = exit_code_of(error);
     list.push_back({{"id", id.value}, {"error", error_document(error)["error"]}});

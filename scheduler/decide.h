@@ -46,4 +46,7 @@ struct RunOrder {
 };
 std::vector<RunOrder> desired_runs(const State& state, WorkerId worker);
 
+// Why a verb is refused: a final state is final. `state` is its name: "SUCCEEDED".
+Error job_has_ended(JobId id, std::string_view state);
+
 }  // namespace llmctl

@@ -20,9 +20,7 @@ const Job* job_asked_for(Turn& turn, JobId id) {
 }
 
 void refuse_final(Turn& turn, const Job& job) {
-  turn.refuse(Code::failed_precondition,
-              "job " + job.id.str() + " is " + to_string(job.state) + ", which is final",
-              "llmctl retry " + job.id.str() + " makes a new job that continues from it");
+  turn.decision.answer.error = job_has_ended(job.id, to_string(job.state));
 }
 
 // True: the key is known; the answer is set.
@@ -69,6 +67,14 @@ std::optional<std::vector<InheritedCheckpoint>> inheritance(Turn& turn, const Su
 }
 
 }  // namespace
+
+Error job_has_ended(JobId id, std::string_view state) {
+  std::string word(state);
+  std::transform(word.begin(), word.end(), word.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return {Code::failed_precondition, "job " + id.str() + " has ended: " + word,
+          "llmctl retry " + id.str() + " makes a new job that continues from it"};
+}
 
 void on_submit(Turn& turn, const SubmitInput& input) {
   if (answered_by_key(turn, input)) return;

@@ -66,11 +66,24 @@ void SchedulerService::answer_job(const Call& call,
 }
 
 void SchedulerService::change_job(const Call& call, InputBody input, v1::Job* response) {
-  auto reply = [this, call, response](const Answer& answer, const State& state) {
-    if (answer.error) return call.fail(*answer.error);
-    answer_job(call, answer.job, state, response);
+  const bool canceling = std::holds_alternative<CancelInput>(input);
+  auto reply = [this, call, response, canceling](const Answer& answer, const State& state) {
+    if (!answer.error) return answer_job(call, answer.job, state, response);
+    if (answer.error->code != Code::not_found) return call.fail(*answer.error);
+    answer_ended(call, answer.job, canceling, response);
   };
   if (!edges_.loop.post(std::move(input), std::move(reply))) call.fail(too_busy());
+}
+
+void SchedulerService::answer_ended(const Call& call, JobId id, bool canceling, v1::Job* response) {
+  read_archive(call, [call, id, canceling, response](Archive& archive) {
+    auto job = archive.job(id);
+    if (!job.ok()) return call.fail(job.error());
+    const bool already_so = canceling && job->state() == to_string(JobState::canceled);
+    if (!already_so) return call.fail(job_has_ended(id, job->state()));
+    *response = std::move(job).value();
+    call.ok();
+  });
 }
 
 void SchedulerService::submit(const Call& call, SubmitInput input, v1::SubmitResponse* response) {

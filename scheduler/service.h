@@ -55,6 +55,8 @@ class SchedulerService final : public v1::Scheduler::CallbackService {
   // Decides `input` and answers with the job as it is then.
   void change_job(const Call& call, InputBody input, v1::Job* response);
   void answer_job(const Call& call, JobId id, const State& state, v1::Job* response);
+  // For a job that is not live: it has ended, or never was.
+  void answer_ended(const Call& call, JobId id, bool canceling, v1::Job* response);
   void submit(const Call& call, SubmitInput input, v1::SubmitResponse* response);
   // Runs on the archive thread; fails the call when that thread has too much to do.
   void read_archive(const Call& call, std::function<void(Archive&)> read);

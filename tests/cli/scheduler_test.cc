@@ -137,7 +137,12 @@ TEST_F(SchedulerTest, TheExitCodeOfWaitTellsTheJobsEnd) {
   EXPECT_EQ(run({"wait", id, "--timeout", "50ms"}).code, kExitJobUnfinished);
   EXPECT_EQ(run({"cancel", id}).code, 0);
   EXPECT_EQ(run({"wait", id}).code, kExitJobCanceled);
-  EXPECT_EQ(run({"pause", id}).code, kExitConflict);
+  const Answer late = run({"pause", id});
+  EXPECT_EQ(late.code, kExitConflict);
+  EXPECT_EQ(late.err,
+            "error: job 1 has ended: canceled\n"
+            "hint: llmctl retry 1 makes a new job that continues from it\n");
+  EXPECT_EQ(run({"cancel", id}).code, 0);
 }
 
 TEST_F(SchedulerTest, WithoutAWorkerEverythingSaysSo) {

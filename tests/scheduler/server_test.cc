@@ -16,6 +16,7 @@ struct Fixture : ::testing::Test {
 };
 using Server = Fixture;
 using Submit = Fixture;
+using Change = Fixture;
 using Watch = Fixture;
 using List = Fixture;
 using Access = Fixture;
@@ -71,6 +72,44 @@ TEST_F(Submit, KnowsTheKeyOfAFinishedJobAfterARestart) {
   EXPECT_TRUE(again.existed());
   const grpc::Status other = scheduler.submit(small_spec("other"), "key", &again);
   EXPECT_EQ(other.error_code(), grpc::StatusCode::ALREADY_EXISTS);
+}
+
+TEST_F(Change, OfAnEndedJobIsRefusedInOtherWordsThanOfAnUnknownOne) {
+  ASSERT_TRUE(scheduler.start()) << scheduler.log();
+  const int64_t id = scheduler.submit(small_spec("over"));
+  v1::Job job;
+  ASSERT_TRUE(scheduler.cancel(id, &job).ok());
+  v1::JobRequest request;
+  request.set_job_id(id);
+  for (const auto method : {&v1::Scheduler::Stub::Pause, &v1::Scheduler::Stub::Resume}) {
+    grpc::ClientContext context;
+    const grpc::Status status = (scheduler.stub.get()->*method)(&context, request, &job);
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+    EXPECT_EQ(status.error_message(),
+              "job 1 has ended: canceled\n"
+              "hint: llmctl retry 1 makes a new job that continues from it");
+    request.set_job_id(id + 1);
+    grpc::ClientContext unknown;
+    EXPECT_EQ((scheduler.stub.get()->*method)(&unknown, request, &job).error_code(),
+              grpc::StatusCode::NOT_FOUND);
+    request.set_job_id(id);
+  }
+  v1::SetPriorityRequest priority;
+  priority.set_job_id(id);
+  priority.set_priority(80);
+  grpc::ClientContext context;
+  EXPECT_EQ(scheduler.stub->SetPriority(&context, priority, &job).error_code(),
+            grpc::StatusCode::FAILED_PRECONDITION);
+}
+
+TEST_F(Change, CancelingWhatIsCanceledIsDoneAlready) {
+  ASSERT_TRUE(scheduler.start()) << scheduler.log();
+  const int64_t id = scheduler.submit(small_spec("twice"));
+  v1::Job job;
+  ASSERT_TRUE(scheduler.cancel(id, &job).ok());
+  EXPECT_TRUE(scheduler.cancel(id, &job).ok());
+  EXPECT_EQ(job.state(), "CANCELED");
+  EXPECT_EQ(scheduler.cancel(id + 1, &job).error_code(), grpc::StatusCode::NOT_FOUND);
 }
 
 TEST_F(Submit, NamesTheFieldOfABadSpec) {
