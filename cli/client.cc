@@ -245,9 +245,7 @@ Result<PlanView> Client::plan(const std::string& spec_json) {
   view.parameters = response.parameters();
   view.flops_per_token = response.flops_per_token();
   for (const v1::Grant& grant : response.placement()) {
-    view.placement.push_back({grant.rank(), grant.worker_id(),
-                              grant.device_kind() + ":" + std::to_string(grant.device_index()),
-                              grant.bytes()});
+    view.placement.push_back(TRY(from_wire(grant)));
   }
   view.explanation = explanation_view(response.explanation());
   return view;

@@ -135,13 +135,16 @@ static json explanation_json(const ExplanationView& explanation) {
 
 json plan_document(const PlanView& plan, const std::string& spec_json) {
   json candidates = json::array(), placement = json::array();
+static json grant_json(const Grant& grant) {
+  return {{"rank", grant.rank},
+          {"worker_id", grant.worker.value},
+          {"worker", grant.worker_name},
+          {"device", grant.device_kind + ":" + std::to_string(grant.device_index)},
+          {"bytes", grant.bytes}};
+}
+
   for (const Plan& candidate : plan.candidates) candidates.push_back(to_json(candidate));
-  for (const PlacementView& rank : plan.placement) {
-    placement.push_back({{"rank", rank.rank},
-                         {"worker_id", rank.worker_id},
-                         {"device", rank.device},
-                         {"bytes", rank.bytes}});
-  }
+  for (const Grant& rank : plan.placement) placement.push_back(grant_json(rank));
   return versioned({{"spec", parsed_or_null(spec_json)},
                     {"plan", to_json(plan.chosen)},
                     {"from_profile", plan.from_profile},
@@ -222,6 +225,10 @@ json event_document(const Event& event) {
                    {"text", describe(event)}};
   if (const auto* moved = std::get_if<JobMoved>(&event.body)) {
     document["from"] = to_string(moved->from);
+  if (const auto* granted = std::get_if<AttemptGranted>(&event.body)) {
+    document["kind"] = to_string(granted->kind);
+    for (const Grant& grant : granted->grants) document["ranks"].push_back(grant_json(grant));
+  }
     document["to"] = to_string(moved->to);
     document["reason"] = to_string(moved->reason);
     document["detail"] = moved->detail;

@@ -246,10 +246,10 @@ std::string render_plan(const PlanScreen& screen, const RenderAt& at) {
     out += label("speed", at.terminal) + format_rate(chosen.tokens_per_second) + " tok/s\n";
   }
   out += render_memory(chosen, at.terminal);
-  for (const PlacementView& rank : plan.placement) {
+  for (const Grant& rank : plan.placement) {
     out += label(rank.rank == 0 ? "would run" : "", at.terminal) + "rank " +
-           std::to_string(rank.rank) + " on worker " + std::to_string(rank.worker_id) + " " +
-           rank.device + ", " + format_bytes(rank.bytes) + "\n";
+           std::to_string(rank.rank) + " on " + clean(place_of(rank)) + ", " +
+           format_bytes(rank.bytes) + "\n";
   }
   if (plan.placement.empty()) {
     out += label("would wait", at.terminal) + "no place for it now:\n";

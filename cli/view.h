@@ -67,20 +67,13 @@ struct ExplanationView {
   std::string next_step;
 };
 
-struct PlacementView {
-  int32_t rank = 0;
-  int64_t worker_id = 0;
-  std::string device;
-  Bytes bytes = 0;
-};
-
 struct PlanView {
   std::vector<Plan> candidates;
   Plan chosen;
   bool from_profile = false;
   int64_t parameters = 0;
   double flops_per_token = 0;
-  std::vector<PlacementView> placement;  // empty: it would wait
+  std::vector<Grant> placement;  // empty: it would wait
   ExplanationView explanation;
 };
 

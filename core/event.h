@@ -47,8 +47,10 @@ struct Grant {
   int32_t device_index = 0;
   std::string device_kind;  // with device_index: names the device
   Bytes bytes = 0;
+  std::string worker_name;  // for people; empty in events of older schedulers
   bool operator==(const Grant&) const = default;
 };
+std::string place_of(const Grant& grant);  // "w1 cpu:0"
 
 struct CheckpointCommitted {
   int64_t step = 0;

@@ -17,6 +17,11 @@ static std::string number(const char* pattern, double value) {
   return buffer;
 }
 
+std::string place_of(const Grant& grant) {
+  return (grant.worker_name.empty() ? "worker " + grant.worker.str() : grant.worker_name) + " " +
+         grant.device_kind + ":" + std::to_string(grant.device_index);
+}
+
 static std::string line(const JobSubmitted& e) {
   std::string text = "submitted \"" + e.spec.name + "\"";
   if (e.retry_of) text += ", continues job " + e.retry_of.str();
@@ -47,8 +52,7 @@ static std::string line(const PriorityChanged& e) {
 static std::string line(const AttemptGranted& e) {
   std::string text = std::string(to_string(e.kind)) + " granted:";
   for (const Grant& grant : e.grants) {
-    text += " rank " + std::to_string(grant.rank) + " on worker " + grant.worker.str() + " " +
-            grant.device_kind + ":" + std::to_string(grant.device_index) + " (" +
+    text += " rank " + std::to_string(grant.rank) + " on " + place_of(grant) + " (" +
             format_bytes(grant.bytes) + ")";
   }
   return text;

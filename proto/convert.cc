@@ -192,6 +192,7 @@ v1::Grant to_wire(const Grant& grant) {
   out.set_device_index(grant.device_index);
   out.set_device_kind(grant.device_kind);
   out.set_bytes(grant.bytes);
+  out.set_worker_name(wire::utf8(grant.worker_name));
   return out;
 }
 
@@ -202,6 +203,7 @@ Result<Grant> from_wire(const v1::Grant& grant) {
   out.device_index = TRY(wire::at_least("device_index", grant.device_index(), 0));
   out.device_kind = TRY(wire::text("device_kind", grant.device_kind(), limits::kNameBytes));
   out.bytes = TRY(wire::at_least("bytes", grant.bytes(), int64_t{0}));
+  out.worker_name = TRY(wire::text("worker_name", grant.worker_name(), limits::kNameBytes));
   return out;
 }
 

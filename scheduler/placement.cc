@@ -44,7 +44,7 @@ Supply::Supply(const State& state, const std::set<WorkerId>& without, bool empty
     if (worker.lost || worker.draining || !worker.connected || without.contains(worker.id)) return;
     for (const Device& device : worker.inventory.devices) {
       if (!device.healthy || has_leftovers(worker, device)) continue;
-      Offer offer{worker.id, &device, usable_bytes(device), usable_bytes(device), device.slots};
+      Offer offer{&worker, &device, usable_bytes(device), usable_bytes(device), device.slots};
       if (!empty) {
         const Promised used = promised(state, worker.id, device);
         offer.free -= used.bytes;
@@ -76,8 +76,8 @@ std::vector<Supply::Room> Supply::rooms(const Need& need, const SchedulerConfig&
 void Supply::give(const Room& room, int64_t ranks, std::vector<Grant>& grants) {
   Offer& offer = offers_[room.offer];
   for (int64_t i = 0; i < ranks; ++i) {
-    grants.push_back({static_cast<int32_t>(grants.size()), offer.worker, offer.device->index,
-                      offer.device->kind, room.ask});
+    grants.push_back({static_cast<int32_t>(grants.size()), offer.worker->id, offer.device->index,
+                      offer.device->kind, room.ask, offer.worker->name});
     offer.free -= room.ask;
     --offer.slots;
   }
@@ -93,7 +93,7 @@ std::optional<std::vector<Grant>> Supply::take(const Job& job, const SchedulerCo
   std::map<WorkerId, int64_t> capacity;
   int64_t total = 0;
   for (const Room& room : found) {
-    capacity[offers_[room.offer].worker] += room.ranks;
+    capacity[offers_[room.offer].worker->id] += room.ranks;
     total += room.ranks;
   }
   if (total < need.ranks) return std::nullopt;
@@ -108,7 +108,7 @@ std::optional<std::vector<Grant>> Supply::take(const Job& job, const SchedulerCo
   std::vector<Grant> grants;
   for (const auto& [rank_order, worker] : order) {
     for (const Room& room : found) {
-      if (offers_[room.offer].worker != worker) continue;
+      if (offers_[room.offer].worker->id != worker) continue;
       const int64_t left = need.ranks - static_cast<int64_t>(grants.size());
       give(room, std::min(left, room.ranks), grants);
     }

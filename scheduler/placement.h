@@ -48,7 +48,7 @@ class Supply {
 
  private:
   struct Offer {
-    WorkerId worker;
+    const Worker* worker;
     const Device* device;
     Bytes usable, free;  // of an empty device; now
     int32_t slots;       // left

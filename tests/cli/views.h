@@ -106,6 +106,8 @@ inline std::vector<Event> sample_timeline() {
       event(85, 9'000, JobMoved{JobState::probing, JobState::queued, Reason::fitted, "", 0}),
       event(88, 20'100,
             JobMoved{JobState::starting, JobState::running, Reason::all_ranks_up, "", 0}),
+      event(86, 9'000,
+            AttemptGranted{AttemptKind::train, {{0, WorkerId{1}, 0, "cpu", 620'000'000, "w1"}}}),
       event(91, 230'000, CheckpointCommitted{300, 2'457'600, "e2-s300", 132'000'000, 3.31, ""})};
 }
 
@@ -146,7 +148,7 @@ inline PlanScreen sample_plan_screen(bool placed) {
   screen.plan.chosen.peak_bytes_measured = 0;
   screen.plan.parameters = 11'000'000;
   screen.plan.flops_per_token = 7.1e7;
-  if (placed) screen.plan.placement = {{0, 1, "cpu:0", 620'000'000}};
+  if (placed) screen.plan.placement = {{0, WorkerId{1}, 0, "cpu", 620'000'000, "w1"}};
   screen.plan.explanation = {
       placed ? "would start now" : "waiting for memory: needs 5.1 GiB, 2.0 GiB is free on w1",
       {"w1 cpu:0: 2.0 GiB of 6.0 GiB free"},

@@ -45,7 +45,8 @@ class SchedulerMetricsTest : public ::testing::Test {
   void grant(Job& job, AttemptKind kind) {
     job.attempt.emplace();
     job.attempt->kind = kind;
-    job.attempt->grants = {{0, WorkerId{7}, 0, "cpu", 1'000}, {1, WorkerId{7}, 0, "cpu", 500}};
+    job.attempt->grants = {{0, WorkerId{7}, 0, "cpu", 1'000, "w7"},
+                           {1, WorkerId{7}, 0, "cpu", 500, "w7"}};
     if (kind == AttemptKind::train) ++job.attempts;
     happen(AttemptGranted{kind, job.attempt->grants}, job.id.value);
   }

@@ -76,7 +76,7 @@ TEST(Sanity, SeesMemoryThatIsPromisedTwice) {
   apply(scene.state, event);
   event.seq = Seq{event.seq.value + 1};
   event.epoch = Epoch{1};
-  event.body = AttemptGranted{AttemptKind::train, {{0, WorkerId{1}, 0, "cpu", kGiB}}};
+  event.body = AttemptGranted{AttemptKind::train, {{0, WorkerId{1}, 0, "cpu", kGiB, "w1"}}};
   apply(scene.state, event);
   EXPECT_FALSE(sanity_problems(scene.state).empty());
 }
