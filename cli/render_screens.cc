@@ -233,9 +233,22 @@ std::string render_plan(const PlanScreen& screen, const RenderAt& at) {
   const Plan& chosen = plan.chosen;
   const auto ranks = std::max<int64_t>(1, static_cast<int64_t>(plan.placement.size()));
   std::string out = settings_text(screen, at.terminal) + "\n";
-  out += label("model", at.terminal) + format_count(static_cast<double>(plan.parameters)) +
-         " parameters, " + format_count(plan.flops_per_token) + " FLOP per token\n";
+  out += label("model", at.terminal) + shape_text(screen.model) + "\n";
+  out += label("", at.terminal) + "vocabulary " + std::to_string(screen.model.vocab_size) +
+         (screen.model.tie_word_embeddings ? ", tied; " : "; ") +
+         format_count(static_cast<double>(plan.parameters)) + " parameters, " +
+         format_count(plan.flops_per_token) + " FLOP per token\n";
   out += label("plan", at.terminal) + plan_line(chosen, ranks) + "\n";
+static std::string shape_text(const ModelConfig& model) {
+  const auto text = [](int64_t count) { return std::to_string(count); };
+  std::string out = model.architecture + ", " + text(model.num_hidden_layers) + " layers of " +
+                    text(model.hidden_size) + ", " + text(model.num_attention_heads) + " heads";
+  if (model.num_key_value_heads != model.num_attention_heads) {
+    out += " (" + text(model.num_key_value_heads) + " key/value)";
+  }
+  return out + ", MLP " + text(model.intermediate_size);
+}
+
   out += label("", at.terminal) + choices_line(chosen) + "\n";
   out += label("", at.terminal) +
          (plan.from_profile ? "measured before on this type of device"

@@ -46,11 +46,14 @@ static std::string value_text(const json& value) {
   return value.is_string() ? value.get<std::string>() : value.dump();
 }
 
-// Every field with its value and where it came from. What the job file gave comes first.
+// Every field with its value and where it came from, a block by its own fields. What the job file
+// gave comes first.
 static std::vector<std::vector<std::string>> settings_of(const LoadedJob& job) {
   const json spec = to_json(job.spec);
-  std::vector<std::vector<std::string>> given, defaults;
+  std::vector<std::vector<std::string>> given, others;
   for (const auto& [field, origin] : job.origin) {
+    const auto inner = job.origin.lower_bound(field + ".");
+    if (inner != job.origin.end() && inner->first.starts_with(field + ".")) continue;
     json value = spec;
     size_t begin = 0;
     while (begin <= field.size() && value.is_object()) {
@@ -60,10 +63,10 @@ static std::vector<std::vector<std::string>> settings_of(const LoadedJob& job) {
       value = json(*child);
       begin = end + 1;
     }
-    if (value.is_null()) continue;
-    (origin == "given" ? given : defaults).push_back({field, value_text(value), origin});
+    if (value.is_null() || value == "") continue;
+    (origin == "given" ? given : others).push_back({field, value_text(value), origin});
   }
-  given.insert(given.end(), defaults.begin(), defaults.end());
+  given.insert(given.end(), others.begin(), others.end());
   return given;
 }
 
@@ -77,7 +80,7 @@ static Result<int> show_plan(Context& context, const LoadedJob& job) {
     context.print(document);
     return kExitOk;
   }
-  PlanScreen screen{plan, settings_of(job), {}};
+  PlanScreen screen{plan, job.spec.model.config, settings_of(job), {}};
   for (const Diagnostic& warning : job.diagnostics) {
     screen.warnings.push_back(to_string(warning, job.file));
   }

@@ -245,10 +245,20 @@ static void read_blocks(BlockReader& top, const FieldTable& table, JobSpec& spec
 static void note_origins(const FieldTable& table,
                          const std::string& prefix,
                          const Places& places,
-                         std::map<std::string, std::string>& origin) {
+                         std::map<std::string, std::string>& origin,
+                         const char* otherwise = "default") {
   for (const Field& field : table) {
-    origin[prefix + field.name] = places.contains(prefix + field.name) ? "given" : "default";
+    origin[prefix + field.name] = places.contains(prefix + field.name) ? "given" : otherwise;
   }
+}
+
+static void note_model_origins(ModelSpec& model,
+                               const Places& places,
+                               std::map<std::string, std::string>& origin) {
+  const char* otherwise = !model.preset.empty() ? "preset" : "default";
+  note_origins(model_fields(model), "model.", places, origin, otherwise);
+  if (!model.preset.empty()) origin["model.preset"] = "given";
+  if (!model.path.empty()) origin["model.path"] = "given";
 }
 
 ParsedJob parse_job(const Node& root) {
@@ -268,6 +278,7 @@ ParsedJob parse_job(const Node& root) {
   if (draft.spec.name.empty() && !reading.places.contains("name")) draft.spec.name = "job";
   settle_and_check(draft, reading.places, reading.problems);
   note_origins(table, "", reading.places, parsed.origin);
+  note_model_origins(draft.spec.model, reading.places, parsed.origin);
   note_origins(resource_fields(draft.spec.resources), "resources.", reading.places, parsed.origin);
   note_origins(retry_fields(draft.spec.retry), "retry.", reading.places, parsed.origin);
   parsed.spec = std::move(draft.spec);

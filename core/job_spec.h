@@ -134,7 +134,7 @@ std::string to_string(const Diagnostic& diagnostic, std::string_view file);
 
 struct ParsedJob {
   JobSpec spec;
-  std::map<std::string, std::string> origin;  // field -> "given" | "default"
+  std::map<std::string, std::string> origin;  // field -> "given" | "preset" | "default"
   std::vector<Diagnostic> diagnostics;        // in file order; usable when none is an error
   bool ok() const;
 };

@@ -86,6 +86,18 @@ TEST_F(JobFile, OriginTellsGivenFromDefault) {
   EXPECT_EQ(job.origin.at("name"), "default");
 }
 
+TEST_F(JobFile, OriginOfAModelsFieldsTellsPresetFromFile) {
+  const LoadedJob preset = load(kSmall, {"model.hidden_size=256"});
+  EXPECT_EQ(preset.origin.at("model.preset"), "given");
+  EXPECT_EQ(preset.origin.at("model.hidden_size"), "given");
+  EXPECT_EQ(preset.origin.at("model.num_hidden_layers"), "preset");
+  const LoadedJob inlined = load(
+      "model: {hidden_size: 64, num_hidden_layers: 2, num_attention_heads: 4}\n"
+      "datasets: a.txt\nmax_steps: 1\n");
+  EXPECT_EQ(inlined.origin.at("model.hidden_size"), "given");
+  EXPECT_EQ(inlined.origin.at("model.rope_theta"), "default");
+}
+
 TEST_F(JobFile, OverridesWinWhateverNameTheFileUsed) {
   const LoadedJob job = load(std::string(kSmall) + "lr: 1e-4\n",
                              {"learning_rate=5e-4", "resources.gpus=2", "model.num_hidden_layers=2",

@@ -159,6 +159,20 @@ TEST_F(SchedulerTest, WithoutAWorkerEverythingSaysSo) {
   EXPECT_TRUE(run({"metrics", "last", "-o", "json"}).document()["series"].is_array());
 }
 
+TEST_F(SchedulerTest, PlanListsTheFieldsOfAnInlineModel) {
+  std::ofstream(job_file_) << "model: {hidden_size: 64, num_hidden_layers: 3, "
+                              "num_attention_heads: 4, num_key_value_heads: 2}\n"
+                              "datasets: [text.txt]\nmax_steps: 5\n";
+  const Answer plan = run({"plan", job_file_});
+  EXPECT_EQ(plan.code, 0) << plan.err;
+  EXPECT_NE(plan.out.find("model.hidden_size"), std::string::npos) << plan.out;
+  EXPECT_NE(plan.out.find("llama, 3 layers of 64, 4 heads (2 key/value), MLP 192\n"
+                          "            vocabulary 257, tied; "),
+            std::string::npos)
+      << plan.out;
+  EXPECT_EQ(plan.out.find("{\"architecture\""), std::string::npos) << plan.out;
+}
+
 TEST_F(SchedulerTest, AWrongTokenIsAnAuthError) {
   Environment right = env_;
   env_.token = "wrong";

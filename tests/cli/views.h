@@ -104,8 +104,6 @@ inline std::vector<Event> sample_timeline() {
       event(80, 0, submitted),
       event(81, 12, JobMoved{JobState::queued, JobState::probing, Reason::needs_probe, "", 0}),
       event(85, 9'000, JobMoved{JobState::probing, JobState::queued, Reason::fitted, "", 0}),
-      event(88, 20'100,
-            JobMoved{JobState::starting, JobState::running, Reason::all_ranks_up, "", 0}),
       event(86, 9'000,
             AttemptGranted{AttemptKind::train, {{0, WorkerId{1}, 0, "cpu", 620'000'000, "w1"}}}),
       event(91, 230'000, CheckpointCommitted{300, 2'457'600, "e2-s300", 132'000'000, 3.31, ""})};
