@@ -50,6 +50,8 @@ static json progress_json(const Progressed& p, double eta_seconds) {
           {"phase", p.phase},
           {"mfu", number_or_null(p.mfu)},
           {"phase_seconds", phases_json(p.phase_seconds)},
+          {"train_tokens", p.train_tokens},
+          {"unigram_entropy", number_or_null(p.unigram_entropy)},
           {"eta_seconds", number_or_null(eta_seconds)}};
 }
 
@@ -133,8 +135,6 @@ static json explanation_json(const ExplanationView& explanation) {
           {"next_step", explanation.next_step}};
 }
 
-json plan_document(const PlanView& plan, const std::string& spec_json) {
-  json candidates = json::array(), placement = json::array();
 static json grant_json(const Grant& grant) {
   return {{"rank", grant.rank},
           {"worker_id", grant.worker.value},
@@ -143,6 +143,8 @@ static json grant_json(const Grant& grant) {
           {"bytes", grant.bytes}};
 }
 
+json plan_document(const PlanView& plan, const std::string& spec_json) {
+  json candidates = json::array(), placement = json::array();
   for (const Plan& candidate : plan.candidates) candidates.push_back(to_json(candidate));
   for (const Grant& rank : plan.placement) placement.push_back(grant_json(rank));
   return versioned({{"spec", parsed_or_null(spec_json)},
@@ -223,12 +225,12 @@ json event_document(const Event& event) {
                    {"job", event.job.value},       {"epoch", event.epoch.value},
                    {"worker", event.worker.value}, {"type", event_name(event)},
                    {"text", describe(event)}};
-  if (const auto* moved = std::get_if<JobMoved>(&event.body)) {
-    document["from"] = to_string(moved->from);
   if (const auto* granted = std::get_if<AttemptGranted>(&event.body)) {
     document["kind"] = to_string(granted->kind);
     for (const Grant& grant : granted->grants) document["ranks"].push_back(grant_json(grant));
   }
+  if (const auto* moved = std::get_if<JobMoved>(&event.body)) {
+    document["from"] = to_string(moved->from);
     document["to"] = to_string(moved->to);
     document["reason"] = to_string(moved->reason);
     document["detail"] = moved->detail;

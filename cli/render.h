@@ -40,6 +40,9 @@ std::string render_plan(const PlanScreen& screen, const RenderAt& at);
 // The generated text under its heading, indented; empty: none yet.
 std::string sample_text(const JobView& job);
 
+// "1.2M tokens, unigram entropy 5.832": what the loss is to be compared with; empty: not known.
+std::string data_text(const Progressed& progress);
+
 // One line of progress, for watching: bar, steps, loss, speed, ETA.
 std::string progress_line(const JobView& job, int bar_columns, const Terminal& terminal);
 

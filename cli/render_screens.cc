@@ -156,6 +156,12 @@ static std::string newest_checkpoint(const JobScreen& screen, const Terminal& te
          checkpoint_path(screen.jobs_dir, screen.job.id, commit.path) + "\n";
 }
 
+std::string data_text(const Progressed& progress) {
+  if (progress.unigram_entropy <= 0) return "";
+  return format_count(static_cast<double>(progress.train_tokens)) + " tokens, unigram entropy " +
+         format_loss(progress.unigram_entropy);
+}
+
 std::string sample_text(const JobView& job) {
   if (!job.sample) return "";
   std::string out = "Sample\n";
@@ -201,6 +207,8 @@ std::string render_job(const JobScreen& screen, const RenderAt& at) {
   out += label("progress", at.terminal) + share_text(job, kScreenBar, at.terminal) + "\n";
   const std::string numbers = numbers_text(job);
   if (!numbers.empty()) out += label("", at.terminal) + numbers + "\n";
+  const std::string data = data_text(job.progress);
+  if (!data.empty()) out += label("data", at.terminal) + data + "\n";
   const std::string time = time_text(job.progress.phase_seconds);
   if (!time.empty()) out += label("time", at.terminal) + time + "\n";
   if (job.plan.micro_batch_size > 0) {
@@ -228,6 +236,16 @@ static std::string settings_text(const PlanScreen& screen, const Terminal& termi
   return table.text(terminal);
 }
 
+static std::string shape_text(const ModelConfig& model) {
+  const auto text = [](int64_t count) { return std::to_string(count); };
+  std::string out = model.architecture + ", " + text(model.num_hidden_layers) + " layers of " +
+                    text(model.hidden_size) + ", " + text(model.num_attention_heads) + " heads";
+  if (model.num_key_value_heads != model.num_attention_heads) {
+    out += " (" + text(model.num_key_value_heads) + " key/value)";
+  }
+  return out + ", MLP " + text(model.intermediate_size);
+}
+
 std::string render_plan(const PlanScreen& screen, const RenderAt& at) {
   const PlanView& plan = screen.plan;
   const Plan& chosen = plan.chosen;
@@ -239,16 +257,6 @@ std::string render_plan(const PlanScreen& screen, const RenderAt& at) {
          format_count(static_cast<double>(plan.parameters)) + " parameters, " +
          format_count(plan.flops_per_token) + " FLOP per token\n";
   out += label("plan", at.terminal) + plan_line(chosen, ranks) + "\n";
-static std::string shape_text(const ModelConfig& model) {
-  const auto text = [](int64_t count) { return std::to_string(count); };
-  std::string out = model.architecture + ", " + text(model.num_hidden_layers) + " layers of " +
-                    text(model.hidden_size) + ", " + text(model.num_attention_heads) + " heads";
-  if (model.num_key_value_heads != model.num_attention_heads) {
-    out += " (" + text(model.num_key_value_heads) + " key/value)";
-  }
-  return out + ", MLP " + text(model.intermediate_size);
-}
-
   out += label("", at.terminal) + choices_line(chosen) + "\n";
   out += label("", at.terminal) +
          (plan.from_profile ? "measured before on this type of device"

@@ -81,6 +81,8 @@ std::string render_ending(const Ending& ending, const Terminal& terminal) {
     }
     out += "\n";
   }
+  const std::string data = data_text(job.progress);
+  if (!data.empty()) out += "  data " + data + ": the loss without any context\n";
   if (!job.checkpoints.empty()) {
     const CheckpointCommitted& commit = job.checkpoints.back().commit;
     out += "  checkpoint " + checkpoint_path(ending.jobs_dir, job.id, commit.path) + " (" +

@@ -166,6 +166,8 @@ struct Progressed {
   std::string phase;             // "train", "eval", "tokenize 40%", "checkpoint" …
   double mfu = 0;                // model FLOPs over what the devices can do in the time; 0: unknown
   PhaseSeconds phase_seconds{};  // of rank 0, since the attempt began
+  int64_t train_tokens = 0;      // of the data, one epoch; 0: unknown
+  double unigram_entropy = 0;  // nats per training token: the loss without any context; 0: unknown
   bool operator==(const Progressed&) const = default;
 };
 

@@ -278,6 +278,8 @@ v1::Progress to_wire(const Progressed& progress) {
   out.set_phase(wire::utf8(progress.phase));
   out.set_mfu(progress.mfu);
   for (const double seconds : progress.phase_seconds) out.add_phase_seconds(seconds);
+  out.set_train_tokens(progress.train_tokens);
+  out.set_unigram_entropy(progress.unigram_entropy);
   return out;
 }
 
@@ -302,6 +304,8 @@ Result<Progressed> from_wire(const v1::Progress& progress) {
     out.phase_seconds[static_cast<size_t>(i)] =
         TRY(wire::finite("phase_seconds", progress.phase_seconds(i)));
   }
+  out.train_tokens = TRY(wire::at_least("train_tokens", progress.train_tokens(), int64_t{0}));
+  out.unigram_entropy = TRY(wire::finite("unigram_entropy", progress.unigram_entropy()));
   return out;
 }
 

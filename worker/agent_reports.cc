@@ -20,10 +20,14 @@ void Agent::hear(const RunKey& key, const Said& said) {
   } else if (const auto* phase = std::get_if<SaidPhase>(&said)) {
     run.progress.phase = phase->phase;
     tell(key, run.progress);
+  } else if (const auto* data = std::get_if<SaidData>(&said)) {
+    run.progress.train_tokens = data->train_tokens;
+    run.progress.unigram_entropy = data->unigram_entropy;
   } else if (const auto* progress = std::get_if<Progressed>(&said)) {
-    const Bytes peak_bytes = std::max(run.progress.peak_bytes, progress->peak_bytes);
-    run.progress = *progress;
-    run.progress.peak_bytes = peak_bytes;
+    const Progressed before = std::exchange(run.progress, *progress);
+    run.progress.peak_bytes = std::max(before.peak_bytes, progress->peak_bytes);
+    run.progress.train_tokens = before.train_tokens;  // of the data line
+    run.progress.unigram_entropy = before.unigram_entropy;
     tell(key, run.progress);
   } else if (const auto* eval = std::get_if<SaidEval>(&said)) {
     run.progress.eval_loss = eval->loss;

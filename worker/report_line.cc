@@ -17,6 +17,16 @@ static Said or_ignored(Result<T> result) {
   return std::move(result).value();
 }
 
+static Said read_data(const json& line) {
+  SaidData data;
+  JsonReader reader(line, "data report");
+  reader.need("unigram_entropy");
+  reader.read("train_tokens", data.train_tokens);
+  reader.read("unigram_entropy", data.unigram_entropy);
+  if (!reader.status().ok()) return Ignored{};
+  return data;
+}
+
 static Said read_eval(const json& line) {
   SaidEval eval;
   JsonReader reader(line, "eval report");
@@ -62,6 +72,7 @@ Said parse_report_line(std::string_view text) {
   JsonReader(line, "report line").read("type", type);
   if (type == "step") return or_ignored(parse_progress(line));
   if (type == "phase") return read_one(line, "phase", &SaidPhase::phase);
+  if (type == "data") return read_data(line);
   if (type == "up") return read_one(line, "pid", &SaidUp::pid);
   if (type == "eval") return read_eval(line);
   if (type == "memory") return read_one(line, "peak_bytes", &SaidPeak::peak_bytes);

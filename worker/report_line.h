@@ -18,6 +18,10 @@ struct SaidUp {
 struct SaidPhase {
   std::string phase;
 };
+struct SaidData {
+  int64_t train_tokens = 0;
+  double unigram_entropy = 0;  // nats per token
+};
 struct SaidEval {
   int64_t step = 0;
   double loss = 0;
@@ -32,6 +36,7 @@ struct SaidEnd {
 using Said = std::variant<Ignored,
                           SaidUp,
                           SaidPhase,
+                          SaidData,
                           Progressed,
                           SaidEval,
                           SaidPeak,

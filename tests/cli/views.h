@@ -47,6 +47,8 @@ inline JobView running_job() {
                   .peak_bytes = 590'000'000,
                   .nonfinite_steps = 0,
                   .phase = "train"};
+  job.progress.train_tokens = 1'204'000;
+  job.progress.unigram_entropy = 5.832;
   job.progress.mfu = 0.712;
   job.progress.phase_seconds = {1.2, 208.3, 0, 14.9, 0.6, 11.8};
   job.checkpoints = {{{300, 2'457'600, "e2-s300", 132'000'000, 3.31, "aa11"}, 2}};
@@ -106,6 +108,8 @@ inline std::vector<Event> sample_timeline() {
       event(85, 9'000, JobMoved{JobState::probing, JobState::queued, Reason::fitted, "", 0}),
       event(86, 9'000,
             AttemptGranted{AttemptKind::train, {{0, WorkerId{1}, 0, "cpu", 620'000'000, "w1"}}}),
+      event(88, 20'100,
+            JobMoved{JobState::starting, JobState::running, Reason::all_ranks_up, "", 0}),
       event(91, 230'000, CheckpointCommitted{300, 2'457'600, "e2-s300", 132'000'000, 3.31, ""})};
 }
 
@@ -145,6 +149,7 @@ inline PlanScreen sample_plan_screen(bool placed) {
   screen.plan.chosen = sample_plan();
   screen.plan.chosen.peak_bytes_measured = 0;
   screen.plan.parameters = 11'000'000;
+  screen.model = resolved(presets().front().config, 2'048, 256);
   screen.plan.flops_per_token = 7.1e7;
   if (placed) screen.plan.placement = {{0, WorkerId{1}, 0, "cpu", 620'000'000, "w1"}};
   screen.plan.explanation = {

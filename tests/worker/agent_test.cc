@@ -436,6 +436,7 @@ TEST_F(AgentTest, ProgressMergesWhatComesInDifferentLines) {
   Progressed progress;
   progress.step = 5;
   progress.loss = 2.5;
+  agent.hear(kRun, SaidData{900, 5.5});
   agent.hear(kRun, progress);
   agent.hear(kRun, SaidPeak{4096});
   agent.hear(kRun, SaidEval{5, 2.75});
@@ -445,6 +446,8 @@ TEST_F(AgentTest, ProgressMergesWhatComesInDifferentLines) {
   EXPECT_EQ(last.loss, 2.5);
   EXPECT_EQ(last.eval_loss, 2.75);
   EXPECT_EQ(last.peak_bytes, 4096);
+  EXPECT_EQ(last.train_tokens, 900);
+  EXPECT_EQ(last.unigram_entropy, 5.5);
 }
 
 TEST_F(AgentTest, ChangedDevicesTravelWithTheNextHeartbeatOnly) {

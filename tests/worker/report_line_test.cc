@@ -35,6 +35,10 @@ TEST(ReportLine, ReadsUpPhaseEvalPeakAndEnd) {
   EXPECT_EQ(std::get<SaidUp>(parse_report_line(R"({"type":"up","pid":17})")).pid, 17);
   EXPECT_EQ(std::get<SaidPhase>(parse_report_line(R"({"type":"phase","phase":"eval"})")).phase,
             "eval");
+  const auto data = std::get<SaidData>(parse_report_line(
+      R"({"type":"data","train_tokens":900,"validation_tokens":9,"unigram_entropy":5.5})"));
+  EXPECT_EQ(data.train_tokens, 900);
+  EXPECT_EQ(data.unigram_entropy, 5.5);
   EXPECT_EQ(std::get<SaidEval>(parse_report_line(R"({"type":"eval","step":3,"loss":1.5})")).loss,
             1.5);
   EXPECT_EQ(
