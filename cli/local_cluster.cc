@@ -213,6 +213,10 @@ Result<UpReport> bring_up(const Environment& env, const UpRequest& request, cons
   if (!known.ok() && known.error().code != Code::not_found) return known.error();
   if (known.ok()) report.record = std::move(known).value();
   ClusterRecord& record = report.record;
+  // What was killed a moment ago may still hold the port or the folder that its successor needs.
+  for (const ProcessRecord& process : record.processes) {
+    if (!is_alive(process)) await_gone(process, kStopPatience);
+  }
   const bool any_alive = std::any_of(record.processes.begin(), record.processes.end(), is_alive);
   record.shape = TRY(merge_shape(request.shape, record));
   if (!any_alive) {

@@ -8,6 +8,7 @@
 #include <csignal>
 #include <cstring>
 #include <fstream>
+#include <optional>
 #include <sstream>
 
 #include "cli/interrupt.h"
@@ -19,25 +20,58 @@ namespace llmctl {
 
 constexpr int kPollMs = 10;
 
-int64_t process_start_ticks(int64_t pid) {
-  if (pid <= 0) return 0;
-  std::ifstream stat("/proc/" + std::to_string(pid) + "/stat");
+namespace {
+
+// What /proc/PID/stat tells; its fields are numbered from 1 in proc(5).
+struct Stat {
+  char state = 'X';
+  uint64_t flags = 0;
+  int64_t threads = 0, start_ticks = 0;
+  uint64_t pending = 0;  // signals sent and not yet taken
+
+  bool zombie() const { return state == 'Z' || state == 'X'; }
+  // Told to die, or on its way: it may still hold its files and ports for a while.
+  bool dying() const {
+    constexpr uint64_t kExiting = 0x4;  // PF_EXITING of the kernel
+    return zombie() || (flags & kExiting) != 0 || (pending & (1U << (SIGKILL - 1))) != 0;
+  }
+};
+
+std::optional<Stat> read_stat(int64_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
   std::string line;
-  if (!std::getline(stat, line)) return 0;
+  if (!std::getline(file, line)) return std::nullopt;
   const size_t name_end = line.rfind(')');  // the name may hold spaces and parentheses
-  if (name_end == std::string::npos) return 0;
+  if (name_end == std::string::npos) return std::nullopt;
   std::istringstream fields(line.substr(name_end + 1));
+  Stat stat;
   std::string field;
   for (int number = 3; fields >> field; ++number) {
-    if (number == 3 && (field == "Z" || field == "X")) return 0;
-    if (number == 22) return std::strtoll(field.c_str(), nullptr, 10);
+    if (number == 3) stat.state = field[0];
+    if (number == 9) stat.flags = std::strtoull(field.c_str(), nullptr, 10);
+    if (number == 20) stat.threads = std::strtoll(field.c_str(), nullptr, 10);
+    if (number == 22) stat.start_ticks = std::strtoll(field.c_str(), nullptr, 10);
+    if (number == 31) stat.pending = std::strtoull(field.c_str(), nullptr, 10);
   }
-  return 0;
+  return stat;
+}
+
+}  // namespace
+
+int64_t process_start_ticks(int64_t pid) {
+  const std::optional<Stat> stat = read_stat(pid);
+  return stat && !stat->zombie() ? stat->start_ticks : 0;
 }
 
 bool is_alive(const ProcessRecord& process) {
-  const int64_t ticks = process_start_ticks(process.pid);
-  return ticks != 0 && ticks == process.start_ticks;
+  const std::optional<Stat> stat = read_stat(process.pid);
+  return stat && stat->start_ticks == process.start_ticks && !stat->dying();
+}
+
+bool is_gone(const ProcessRecord& process) {
+  const std::optional<Stat> stat = read_stat(process.pid);
+  if (!stat || stat->start_ticks != process.start_ticks) return true;
+  return stat->zombie() && stat->threads <= 1;  // the first thread may end before the others
 }
 
 Result<ProcessRecord> start_detached(const Launch& launch) {
@@ -75,16 +109,18 @@ static void reap(int64_t pid) {  // only when it is our own child; else nothing 
   waitpid(static_cast<pid_t>(pid), nullptr, WNOHANG);
 }
 
-void stop_process(const ProcessRecord& process, Millis patience_ms) {
-  if (!is_alive(process)) return;
-  kill(static_cast<pid_t>(process.pid), SIGTERM);
-  const auto gone = [&] {
+bool await_gone(const ProcessRecord& process, Millis patience_ms) {
+  return wait_until(patience_ms, [&] {
     reap(process.pid);
-    return !is_alive(process);
-  };
-  if (wait_until(patience_ms, gone)) return;
+    return is_gone(process);
+  });
+}
+
+void stop_process(const ProcessRecord& process, Millis patience_ms) {
+  if (is_alive(process)) kill(static_cast<pid_t>(process.pid), SIGTERM);
+  if (await_gone(process, patience_ms)) return;
   kill(static_cast<pid_t>(process.pid), SIGKILL);
-  wait_until(patience_ms, gone);
+  await_gone(process, patience_ms);
 }
 
 void kill_group(const ProcessRecord& process) {

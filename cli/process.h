@@ -18,8 +18,9 @@ struct ProcessRecord {
   int64_t start_ticks = 0;  // field 22 of /proc/PID/stat
 };
 
-int64_t process_start_ticks(int64_t pid);  // 0: no such process, or a zombie
-bool is_alive(const ProcessRecord& process);
+int64_t process_start_ticks(int64_t pid);     // 0: no such process, or a zombie
+bool is_alive(const ProcessRecord& process);  // and nobody has killed it
+bool is_gone(const ProcessRecord& process);   // no thread, file or port of it is left
 
 struct Launch {
   std::string name;
@@ -30,6 +31,7 @@ Result<ProcessRecord> start_detached(const Launch& launch);
 
 // Asks (SIGTERM), waits up to `patience_ms`, then kills. Returns when it is gone.
 void stop_process(const ProcessRecord& process, Millis patience_ms);
+bool await_gone(const ProcessRecord& process, Millis patience_ms);  // false: not in time
 void kill_group(const ProcessRecord& process);  // SIGKILL to its process group, if it is alive
 
 // Asks `done` every few milliseconds; false when `patience_ms` have passed.

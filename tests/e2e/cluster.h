@@ -56,7 +56,7 @@ class Cluster {
 
 bool alive(pid_t pid);
 void wait_gone(pid_t pid, int seconds = 30);
-void kill_hard(pid_t pid);  // SIGKILL, and waits until it is gone
+void kill_hard(pid_t pid);  // SIGKILL; it may still be exiting when this returns
 std::string file_text(const std::filesystem::path& path);
 // The bytes of all weights and optimizer state of a checkpoint, as one hash.
 std::string tensors_hash(const std::filesystem::path& checkpoint);
