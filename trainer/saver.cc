@@ -28,7 +28,8 @@ Saver::Saver(const RunConfig& config, const Lease& lease, Reporter& report)
 Result<std::optional<Checkpoint>> Saver::newest() {
   std::vector<fs::path> candidates;
   for (const std::string& path : config_.resume) {
-    candidates.push_back(fs::path(config_.job_dir) / path);
+    // "../7/checkpoints/…" must be found before this job has a folder of its own.
+    candidates.push_back((fs::path(config_.job_dir) / path).lexically_normal());
   }
   // While nobody listened, an earlier attempt may have replaced the checkpoints that the scheduler
   // knows by newer ones, each committed under its lease: they are the second choice.

@@ -177,6 +177,35 @@ TEST_F(Chaos, ACorruptNewestCheckpointFallsBackToTheOneBefore) {
   EXPECT_TRUE(told) << "nobody heard of the corruption";
 }
 
+TEST_F(Chaos, DownMakesAJobCheckpointAndTheNextUpContinuesIt) {
+  const int64_t id = cluster_->submit(job_file_);
+  cluster_->wait_step(id, random_step());
+  const Output down = cluster_->llmctl({"down"});
+  EXPECT_EQ(down.code, 0) << down.err;
+  EXPECT_TRUE(cluster_->trainer_pids(id).empty());
+  cluster_->up();
+  expect_unharmed(id);
+  EXPECT_EQ(cluster_->show(id)["attempts"], 2);
+  EXPECT_EQ(cluster_->show(id)["restarts"], 0) << "nobody failed";
+}
+
+TEST_F(Chaos, ARetryContinuesWhereTheFailedJobWas) {
+  const int64_t id = cluster_->submit(job_file_, {"--set", "retry.max_restarts=0"});
+  cluster_->wait_until(
+      id, [](const auto& s) { return s["checkpoints"].size() >= 2; }, 90);
+  for (const pid_t pid : cluster_->trainer_pids(id)) kill_hard(pid);
+  const auto failed = cluster_->wait_state(id, "FAILED");
+  EXPECT_EQ(failed["reason"], "retries_exhausted");
+  const int64_t left_at = failed["checkpoints"].back()["step"];
+  const auto retried = cluster_->json({"retry", std::to_string(id)})["jobs"][0];
+  EXPECT_EQ(retried["retry_of"], id);
+  expect_unharmed(retried["id"]);
+  EXPECT_EQ(cluster_->show(retried["id"])["retry_of"], id);
+  const auto metrics = cluster_->json({"metrics", retried["id"].dump(), "--name", "loss"});
+  EXPECT_GT(metrics["series"][0]["points"][0][0], left_at) << "it began anew";
+  EXPECT_EQ(cluster_->show(id)["state"], "FAILED") << "a final state is final";
+}
+
 // The jobs folder is a small tmpfs: checkpoints stop fitting, then space comes back.
 TEST_F(Chaos, AFullDiskLosesNothing) {
   const std::string jobs = cluster_->home() / "jobs";
