@@ -86,7 +86,7 @@ Inventory machine_inventory(const InventoryOptions& options,
   Inventory inventory;
   char hostname[256] = "";
   gethostname(hostname, sizeof hostname - 1);
-  inventory.hostname = hostname;
+  inventory.hostname = options.hostname.empty() ? hostname : options.hostname;
   inventory.version = options.version;
   inventory.cpus = usable_cpus();
   inventory.ram_total = memory_total();

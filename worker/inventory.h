@@ -39,6 +39,7 @@ struct DeviceStats {
 };
 
 struct InventoryOptions {
+  std::string hostname;  // under which ranks of other workers reach this machine; empty: its own
   std::string nvml_path = "libnvidia-ml.so.1";
   bool use_nvml = true;
   Bytes cpu_memory = 0;  // 0: 80 % of what is available now

@@ -34,6 +34,9 @@ static void declare(CLI::App& app, Options& options, RawOptions& raw) {
   app.add_option("--name", options.name,
                  "Name of this worker, stable across restarts (default: "
                  "the host's name)");
+  app.add_option("--advertise-host", options.inventory.hostname,
+                 "Name or address under which ranks of other workers reach this machine "
+                 "(default: the host's name)");
   app.add_option("--cpu-memory", raw.cpu_memory,
                  "Memory budget of the CPU, e.g. 6GiB (default: 80 % of what is available)");
   app.add_option("--slots", options.inventory.slots, "Ranks that may share one device")

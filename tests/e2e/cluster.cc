@@ -45,9 +45,10 @@ int unnamed_file() {
   return fd;
 }
 
-}  // namespace
-
-Output run_program(const std::vector<std::string>& argv, const std::vector<std::string>& env) {
+pid_t spawn(const std::vector<std::string>& argv,
+            const std::vector<std::string>& env,
+            int out,
+            int err) {
   std::vector<char*> args, vars;
   for (const std::string& a : argv) args.push_back(const_cast<char*>(a.c_str()));
   args.push_back(nullptr);
@@ -56,7 +57,6 @@ Output run_program(const std::vector<std::string>& argv, const std::vector<std::
     if (std::string_view(*e).substr(0, 7) != "LLMCTL_") vars.push_back(*e);
   }
   vars.push_back(nullptr);
-  const int out = unnamed_file(), err = unnamed_file();
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
@@ -65,6 +65,14 @@ Output run_program(const std::vector<std::string>& argv, const std::vector<std::
   pid_t pid = 0;
   CHECK(posix_spawn(&pid, args[0], &actions, nullptr, args.data(), vars.data()) == 0);
   posix_spawn_file_actions_destroy(&actions);
+  return pid;
+}
+
+}  // namespace
+
+Output run_program(const std::vector<std::string>& argv, const std::vector<std::string>& env) {
+  const int out = unnamed_file(), err = unnamed_file();
+  const pid_t pid = spawn(argv, env, out, err);
   int status = 0;
   CHECK(waitpid(pid, &status, 0) == pid);
   Output result;
@@ -82,6 +90,10 @@ Cluster::Cluster(std::vector<std::string> up_args) : up_args_(std::move(up_args)
 }
 
 Cluster::~Cluster() {
+  for (const pid_t pid : workers_) {
+    kill(pid, SIGTERM);
+    waitpid(pid, nullptr, 0);
+  }
   llmctl({"down", "--now"});
   if (::testing::Test::HasFailure()) {
     std::fprintf(stderr, "cluster kept for inspection: %s\n", home_.c_str());
@@ -110,6 +122,32 @@ void Cluster::up() const {
   args.insert(args.end(), up_args_.begin(), up_args_.end());
   const Output output = llmctl(args);
   ASSERT_EQ(output.code, 0) << output.err << output.out;
+}
+
+void Cluster::start_worker(const std::string& name, const std::vector<std::string>& args) {
+  const fs::path record = home_ / "cluster.json";
+  const auto cluster = nlohmann::json::parse(file_text(record));
+  const fs::path work = home_ / "workers" / name;
+  fs::create_directories(work);
+  std::vector<std::string> argv = {LLMCTL_BIN_DIR "/llmctl-worker",
+                                   "--scheduler",
+                                   cluster.at("address"),
+                                   "--token-file",
+                                   home_ / "token",
+                                   "--name",
+                                   name,
+                                   "--work-dir",
+                                   work,
+                                   "--jobs-dir",
+                                   home_ / "jobs",
+                                   "--metrics-listen",
+                                   ""};
+  argv.insert(argv.end(), args.begin(), args.end());
+  const int log =
+      open((home_ / "logs" / (name + ".log")).c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+  CHECK(log >= 0);
+  workers_.push_back(spawn(argv, {}, log, log));
+  close(log);
 }
 
 std::string Cluster::write_job(const std::string& name, const std::string& yaml) const {

@@ -32,6 +32,9 @@ class Cluster {
   nlohmann::json json(std::vector<std::string> args) const;  // with -o json; CHECKs exit 0
   void up() const;                                           // restarts what died
 
+  // One more worker, outside of what `up` keeps; it lives as long as the cluster.
+  void start_worker(const std::string& name, const std::vector<std::string>& args);
+
   // A job file in this cluster's folder; returns its path.
   std::string write_job(const std::string& name, const std::string& yaml) const;
   int64_t submit(const std::string& job_file, std::vector<std::string> more = {}) const;
@@ -52,6 +55,7 @@ class Cluster {
  private:
   std::filesystem::path home_;
   std::vector<std::string> up_args_;
+  std::vector<pid_t> workers_;  // of start_worker
 };
 
 bool alive(pid_t pid);

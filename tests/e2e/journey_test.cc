@@ -1,7 +1,6 @@
 // The main road as a person walks it: submit, fit, train, watch, checkpoint, pause, generate.
 #include <gtest/gtest.h>
 
-#include <sqlite3.h>
 #include <filesystem>
 #include <fstream>
 
@@ -79,6 +78,46 @@ TEST_F(Journey, AJobIsProbedTrainedAndReported) {
       {"generate", std::to_string(id), "--prompt", "line 1", "--max-tokens", "24"});
   EXPECT_EQ(text.code, 0) << text.err;
   EXPECT_GE(text.out.size(), 8u);
+  EXPECT_EQ(cluster_->llmctl({"pause", std::to_string(id)}).err,
+            "error: job " + std::to_string(id) + " has ended: succeeded\nhint: llmctl retry " +
+                std::to_string(id) + " makes a new job that continues from it\n");
+}
+
+// What the loss is to be compared with: of a model that knows how frequent each byte is, no more.
+TEST_F(Journey, TheLossIsShownBesideTheEntropyOfTheData) {
+  const int64_t id = cluster_->submit(job("entropy", "max_steps: 60\n"));
+  const auto show = cluster_->wait_state(id, "SUCCEEDED");
+  const auto& progress = show["progress"];
+  EXPECT_GT(progress["train_tokens"], 100'000);
+  EXPECT_GT(progress["unigram_entropy"], 2.0);  // 4,000 lines of the same shape: about 3 nats
+  EXPECT_LT(progress["unigram_entropy"], 4.0);
+  EXPECT_LT(progress["loss"], progress["unigram_entropy"]);
+  EXPECT_NE(cluster_->llmctl({"watch", std::to_string(id)}).out.find("unigram entropy"),
+            std::string::npos);
+}
+
+TEST_F(Journey, GenerationGoesOnPastTheContext) {
+  const int64_t id = cluster_->submit(job("long", "max_steps: 20\n"));
+  cluster_->wait_state(id, "SUCCEEDED");
+  const Output text = cluster_->llmctl({"generate", std::to_string(id), "--prompt", "line 1",
+                                        "--max-tokens", "200", "--temperature", "0"});
+  EXPECT_EQ(text.code, 0) << text.err;
+  EXPECT_GE(text.out.size(), 200u) << "the context holds 64 bytes: " << text.out;
+}
+
+TEST_F(Journey, AFailedJobSaysWhyWhereverOneLooks) {
+  std::ofstream(cluster_->home() / "bad.jsonl") << R"({"words": "no text here"})"
+                                                << "\n";
+  const std::string file = job("bad", "max_steps: 5\n");
+  const Output watched =
+      cluster_->llmctl({"submit", file, "--set", "datasets=bad.jsonl", "--watch"});
+  EXPECT_EQ(watched.code, 100) << watched.err;
+  EXPECT_NE(watched.out.find("FAILED (bad_input)"), std::string::npos) << watched.out;
+  for (const char* verb : {"show", "explain", "logs"}) {
+    const Output answer = cluster_->llmctl({verb, "last"});
+    EXPECT_EQ(answer.code, 0) << verb << ": " << answer.err;
+    EXPECT_NE(answer.out.find("bad.jsonl"), std::string::npos) << verb << ": " << answer.out;
+  }
 }
 
 TEST_F(Journey, TheSecondJobOfAShapeNeedsNoProbe) {
@@ -133,6 +172,37 @@ TEST_F(Journey, AGangOfTwoRanksStartsWholeAndTrains) {
   const auto done = cluster_->wait_state(id, "SUCCEEDED");
   EXPECT_EQ(done["progress"]["step"], 30);
   EXPECT_LT(done["progress"]["loss"], 4.5);
+}
+
+// Two machines as far as the ranks can tell: each worker says another address.
+TEST(GangAcrossWorkers, MeetsAtTheAddressOfRankZerosWorker) {
+  Cluster cluster({"--cpu-memory", "1GiB", "--slots", "1"});
+  ASSERT_EQ(cluster.llmctl({"drain", "w1"}).code, 0);
+  for (const std::string last : {"2", "3"}) {
+    cluster.start_worker("n" + last, {"--advertise-host", "127.0.0." + last, "--slots", "1",
+                                      "--cpu-memory", "2GiB", "--threads", "1"});
+  }
+  std::ofstream(cluster.home() / "text.txt") << training_text(2000);
+  const int64_t id = cluster.submit(cluster.write_job("gang", R"(name: gang
+model: {architecture: llama, hidden_size: 64, num_hidden_layers: 2, num_attention_heads: 4}
+datasets: [text.txt]
+tokenizer: bytes
+sequence_len: 64
+micro_batch_size: 2
+global_batch_size: 8
+max_steps: 200
+resources: {ranks: 2}
+)"));
+  const auto running = cluster.wait_step(id, 1);
+  ASSERT_EQ(running["ranks"].size(), 2u);
+  const std::string first = running["ranks"][0]["worker"], second = running["ranks"][1]["worker"];
+  EXPECT_NE(first, second);
+  const std::string run =
+      std::to_string(id) + "-e" + std::to_string(running["epoch"].get<int64_t>()) + "-r1";
+  const auto config = nlohmann::json::parse(
+      file_text(cluster.home() / "workers" / second / "runs" / run / "config.json"));
+  EXPECT_EQ(config["master_addr"], "127.0.0." + first.substr(1));
+  EXPECT_EQ(cluster.wait_state(id, "SUCCEEDED")["progress"]["step"], 200);
 }
 
 // A probe that lies: the trainer is wrapped, and probes report a tenth of their peak. The run then
