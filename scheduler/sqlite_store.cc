@@ -29,7 +29,8 @@ WHERE j.idempotency_key = ? ORDER BY e.seq LIMIT 1)sql";
 constexpr const char* kLiveEvents = R"sql(
 SELECT seq, payload, checksum FROM events WHERE job_id = 0
 UNION ALL
-SELECT e.seq, e.payload, e.checksum FROM jobs j CROSS JOIN events e ON e.job_id = j.id WHERE j.finished = 0
+SELECT e.seq, e.payload, e.checksum FROM jobs j CROSS JOIN events e ON e.job_id = j.id
+WHERE j.finished = 0
 ORDER BY 1)sql";
 
 // Every second point of a series goes, so a long run keeps its whole shape.
