@@ -63,8 +63,9 @@ static std::vector<std::vector<std::string>> settings_of(const LoadedJob& job) {
       value = json(*child);
       begin = end + 1;
     }
-    if (value.is_null() || value == "") continue;
-    (origin == "given" ? given : others).push_back({field, value_text(value), origin});
+    const std::string text = value_text(value);
+    if (value.is_null() || text.empty()) continue;
+    (origin == "given" ? given : others).push_back({field, text, origin});
   }
   given.insert(given.end(), others.begin(), others.end());
   return given;
