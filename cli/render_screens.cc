@@ -277,7 +277,7 @@ std::string render_plan(const PlanScreen& screen, const RenderAt& at) {
   }
   out += render_explanation(plan.explanation, at);
   for (const std::string& warning : screen.warnings) {
-    out += paint("warning: ", Tone::warn, at.terminal) + clean(warning) + "\n";
+    out += paint(clean(warning), Tone::warn, at.terminal) + "\n";  // FILE:LINE: warning: …
   }
   return out;
 }

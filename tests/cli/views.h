@@ -157,7 +157,7 @@ inline PlanScreen sample_plan_screen(bool placed) {
       {"w1 cpu:0: 2.0 GiB of 6.0 GiB free"},
       placed ? "" : "llmctl watch 17"};
   screen.settings = {{"learning_rate", "0.0003", "given"}, {"seed", "42", "default"}};
-  screen.warnings = {"job.yaml:7:1: warmup_steps: longer than a tenth of the run"};
+  screen.warnings = {"job.yaml:7:1: warning: warmup_steps: longer than a tenth of the run"};
   return screen;
 }
 
