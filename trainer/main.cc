@@ -14,8 +14,8 @@
 
 #include "core/memory_model.h"
 #include "core/version.h"
-#include "trainer/device.h"
 #include "trainer/data_command.h"
+#include "trainer/device.h"
 #include "trainer/device_memory.h"
 #include "trainer/generate_command.h"
 #include "trainer/loop.h"
