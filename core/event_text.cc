@@ -76,8 +76,10 @@ static std::string line(const ProbeMeasured& e) {
 }
 
 static std::string line(const CheckpointCommitted& e) {
+  std::string took;
+  if (e.seconds > 0) took = ", " + format_duration(std::llround(e.seconds * 1000));
   return "checkpoint " + e.path + " at step " + std::to_string(e.step) + " (" +
-         format_bytes(e.bytes) + (e.seconds > 0 ? number(", %.1f s", e.seconds) : "") + ")";
+         format_bytes(e.bytes) + took + ")";
 }
 
 static std::string line(const CheckpointRemoved& e) {
