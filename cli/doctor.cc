@@ -39,8 +39,7 @@ static Check check_workers(const std::vector<WorkerView>& workers) {
     if (worker.state == "disconnected" || worker.state == "lost") absent += " " + worker.name;
     for (const DeviceView& view : worker.devices) {
       if (!view.device.healthy) {
-        unhealthy +=
-            " " + worker.name + "/" + view.device.kind + ":" + std::to_string(view.device.index);
+        unhealthy += " " + worker.name + "/" + device_label(view.device.kind, view.device.index);
       }
     }
   }

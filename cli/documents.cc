@@ -139,7 +139,7 @@ static json grant_json(const Grant& grant) {
   return {{"rank", grant.rank},
           {"worker_id", grant.worker.value},
           {"worker", grant.worker_name},
-          {"device", grant.device_kind + ":" + std::to_string(grant.device_index)},
+          {"device", device_label(grant.device_kind, grant.device_index)},
           {"bytes", grant.bytes}};
 }
 

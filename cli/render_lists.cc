@@ -110,7 +110,7 @@ std::string render_workers(const std::vector<WorkerView>& workers, const RenderA
     bool first = true;
     for (const DeviceView& view : worker.devices) {
       const Device& device = view.device;
-      std::string label = device.kind + ":" + std::to_string(device.index) + " " + device.name;
+      std::string label = device_label(device.kind, device.index) + " " + device.name;
       if (!device.healthy) label += " (unhealthy)";
       table.add({first ? worker.name : "",
                  first ? Cell(worker.state, tone_of_state(worker.state)) : Cell(""), label,

@@ -19,7 +19,7 @@ static std::string number(const char* pattern, double value) {
 
 std::string place_of(const Grant& grant) {
   return (grant.worker_name.empty() ? "worker " + grant.worker.str() : grant.worker_name) + " " +
-         grant.device_kind + ":" + std::to_string(grant.device_index);
+         device_label(grant.device_kind, grant.device_index);
 }
 
 static std::string line(const JobSubmitted& e) {

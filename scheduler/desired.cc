@@ -42,9 +42,8 @@ RunOrder order_for(const State& state, const Job& job, const Attempt& attempt, i
   config.epoch = attempt.epoch.value;
   config.rank = rank;
   config.world_size = static_cast<int32_t>(attempt.grants.size());
-  config.device = grant.device_kind == "cpu"
-                      ? "cpu"
-                      : grant.device_kind + ":" + std::to_string(grant.device_index);
+  config.device =
+      grant.device_kind == "cpu" ? "cpu" : device_label(grant.device_kind, grant.device_index);
   config.memory_cap_bytes = grant.bytes;
   config.spec = job.spec;
   if (attempt.kind == AttemptKind::probe) {

@@ -158,8 +158,8 @@ Explanation explain_active(const State& state, const Job& job) {
     const Grant& grant = job.attempt->grants[i];
     const RankState& rank = job.attempt->ranks[i];
     out.evidence.push_back("rank " + std::to_string(i) + " on " + worker_name(state, grant.worker) +
-                           " " + grant.device_kind + ":" + std::to_string(grant.device_index) +
-                           ", " + format_bytes(grant.bytes) +
+                           " " + device_label(grant.device_kind, grant.device_index) + ", " +
+                           format_bytes(grant.bytes) +
                            (rank.gone ? ", gone"
                             : rank.up ? ", up"
                                       : ", starting"));

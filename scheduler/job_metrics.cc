@@ -249,7 +249,7 @@ void JobMetrics::place(OneJob& one, const Job& job) {
              known(static_cast<double>(job.plan.peak_bytes_predicted)));
   if (!job.attempt) return;
   for (const Grant& grant : job.attempt->grants) {
-    const std::string device = grant.device_kind + ":" + std::to_string(grant.device_index);
+    const std::string device = device_label(grant.device_kind, grant.device_index);
     Series<prometheus::Gauge>& slot = one.placement[{grant.worker, device}];
     if (!slot) {
       slot = series(families_->placement, {{"job_id", job.id.str()},

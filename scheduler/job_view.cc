@@ -18,7 +18,7 @@ v1::Rank rank_view(const State& state, const Grant& grant, const RankState& rank
   v1::Rank out;
   out.set_rank(grant.rank);
   out.set_worker(worker_name(state, grant.worker));
-  out.set_device(grant.device_kind + ':' + std::to_string(grant.device_index));
+  out.set_device(device_label(grant.device_kind, grant.device_index));
   out.set_bytes(grant.bytes);
   out.set_up(rank.up);
   out.set_gone(rank.gone);

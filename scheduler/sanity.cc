@@ -66,7 +66,7 @@ class Inspection {
     for (const Device& device : worker.inventory.devices) {
       const auto found = load->second.devices.find({device.kind, device.index});
       if (found == load->second.devices.end()) continue;
-      const std::string where = name + " " + device.kind + ":" + std::to_string(device.index);
+      const std::string where = name + " " + device_label(device.kind, device.index);
       if (found->second.bytes > device.memory_total) wrong(where + ": memory is promised twice");
       if (found->second.ranks > device.slots) wrong(where + ": more ranks than slots");
     }
