@@ -71,6 +71,7 @@ class TrainingRun {
   void update(double loss_sum);
   Wishes agree(double& loss_sum, Millis step_ms);
   void evaluate();
+  CheckpointCommitted about_state() const;
   Status save(bool must_succeed);
   void sample();
   void progress(const std::string& phase);
@@ -159,6 +160,7 @@ Status TrainingRun::resume() {
   const std::optional<Checkpoint> from = TRY(saver_.newest());
   if (from) {
     state_ = TRY(restore(*from, identity_, *model_, *optimizer_));
+    saver_.tell_resumed(*from, about_state());
   } else {
     report_.phase("initialize");
     initialize(model_->layout(), spec_.model.config.initializer_range, spec_.seed,
@@ -261,17 +263,21 @@ void TrainingRun::evaluate() {
   report_.line({{"type", "eval"}, {"step", state_.step}, {"loss", state_.eval_loss}});
 }
 
+CheckpointCommitted TrainingRun::about_state() const {
+  CheckpointCommitted about;
+  about.step = state_.step;
+  about.tokens = state_.tokens;
+  about.loss = state_.loss;
+  return about;
+}
+
 Status TrainingRun::save(bool must_succeed) {
   if (ranks_->rank() != 0) return ok_status();
   progress("checkpoint");
   report_.flush();
   phases_.enter(TrainPhase::checkpoint);
-  CheckpointCommitted about;
-  about.step = state_.step;
-  about.tokens = state_.tokens;
-  about.loss = state_.loss;
   const LiveContent live = live_content(saver_.epoch(), state_, identity_, *model_, *optimizer_);
-  const Status saved = saver_.save(live.content, about);
+  const Status saved = saver_.save(live.content, about_state());
   phases_.leave();
   // With a full disk a run does better to go on: the next checkpoint may fit again.
   if (!saved.ok() && !must_succeed && saved.error().code == Code::resource_exhausted) {

@@ -61,6 +61,15 @@ Result<std::optional<Checkpoint>> Saver::newest() {
   return std::move(found.checkpoint);
 }
 
+void Saver::tell_resumed(const Checkpoint& from, const CheckpointCommitted& about) {
+  if (config_.rank != 0 || from.path.parent_path() != checkpoints_.lexically_normal()) return;
+  CheckpointCommitted committed = about;
+  committed.path = from.path.filename().string();
+  committed.bytes = from.bytes;
+  committed.manifest_hash = from.manifest_hash;
+  report_.line(to_report(committed));
+}
+
 bool Saver::due(int64_t step) const {
   return config_.spec.save_steps > 0 && step % config_.spec.save_steps == 0;
 }

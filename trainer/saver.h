@@ -22,6 +22,9 @@ class Saver {
   int64_t epoch() const { return epoch_; }  // names the next checkpoints
   bool due(int64_t step) const;
   int64_t newest_step() const { return newest_step_; }  // resumed from or saved; -1: none
+  // Repeats the news of a checkpoint that this run continues from: whoever made it may have been
+  // cut off before anybody heard.
+  void tell_resumed(const Checkpoint& from, const CheckpointCommitted& about);
   Status save(const CheckpointContent& content, const CheckpointCommitted& about);
   // A copy beside the checkpoints, so that they can generate text on their own.
   Status keep_tokenizer(const Tokenizer& tokenizer) const;

@@ -63,6 +63,7 @@ class Chaos : public ::testing::Test {
     const auto show = cluster_->wait_state(id, "SUCCEEDED", seconds);
     ASSERT_EQ(show["state"], "SUCCEEDED");
     EXPECT_EQ(show["progress"]["step"], kSteps);
+    ASSERT_FALSE(show["checkpoints"].empty()) << show;
     EXPECT_EQ(show["checkpoints"].back()["step"], kSteps);
     EXPECT_EQ(tensors_hash(show["checkpoints"].back()["path"]), undisturbed());
     expect_history_sound(id);
@@ -142,7 +143,8 @@ TEST_F(Chaos, AStoppedWorkerIsFencedAndItsZombieWritesNothing) {
   start({"--workers", "1", "--slots", "1", "--cpu-memory", "2GiB", "--lease-ms", "3000",
          "--grace-ms", "1000"});
   const int64_t id = cluster_->submit(job_file_);
-  cluster_->wait_step(id, random_step());
+  // Late enough, at times, for the trainer to end within its lease while nobody listens.
+  cluster_->wait_step(id, random_step() + 40);
   const pid_t worker = cluster_->worker_pid("w1");
   kill(worker, SIGSTOP);
   cluster_->wait_until(

@@ -258,6 +258,23 @@ TEST_F(Training, RefusesToGoOnWithOtherText) {
   EXPECT_EQ(process.wait_exit(), exit_code(Outcome::bad_input));
 }
 
+// Whoever made the last checkpoints was cut off before anybody heard of them.
+TEST_F(Training, TellsOfTheCheckpointItContinuesFrom) {
+  RunConfig run = config("job", 12);
+  weights_after(run);
+  const Checkpoint last = std::move(checkpoints(run).front());
+  run.resume_scan = false;
+  run.resume = {"checkpoints/e1-s6"};  // what the scheduler believes
+  TrainerProcess process(run, run_directory());
+  ASSERT_EQ(process.wait_exit(), 0);
+  const auto told = process.lines("checkpoint");
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_EQ(told[0]["path"], last.path.filename().string());
+  EXPECT_EQ(told[0]["step"], 12);
+  EXPECT_EQ(told[0]["bytes"], last.bytes);
+  EXPECT_EQ(told[0]["manifest_hash"], last.manifest_hash);
+}
+
 TEST_F(Training, FallsBackFromACorruptCheckpoint) {
   RunConfig run = config("job", 12);
   run.spec.lr_scheduler = "constant";
