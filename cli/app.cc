@@ -1,6 +1,7 @@
 #include "cli/app.h"
 
 #include <algorithm>
+#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include "cli/documents.h"
@@ -148,7 +149,8 @@ static void override_with(const Environment& given, Environment& env) {
 }
 
 int run_cli(const std::vector<std::string>& arguments, Context& context) {
-  context.format = wants_json(arguments, context.env) ? OutputFormat::json : OutputFormat::table;
+  context.format =
+      wants_json(arguments, context.env) ? OutputFormat::one_json : OutputFormat::table;
   if (arguments.empty() || arguments[0] == "help") {
     if (arguments.size() > 1) return run_cli({arguments[1], "--help"}, context);
     context.out << overview();

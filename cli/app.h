@@ -12,7 +12,7 @@ namespace llmctl {
 
 // The parser with every verb declared; `chosen` is filled when a verb is parsed.
 struct CommandLine {
-  std::unique_ptr<CLI::App> app;
+  std::shared_ptr<CLI::App> app;
   std::shared_ptr<Run> chosen;              // empty until a verb was parsed
   std::shared_ptr<std::string> output;      // -o
   std::shared_ptr<Environment> connection;  // --server, --tls-ca, --token-file

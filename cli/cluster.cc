@@ -1,4 +1,5 @@
 // up, down, status: the cluster on this machine.
+#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include "cli/documents.h"

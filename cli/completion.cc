@@ -1,5 +1,6 @@
 // Shell completion: one small script per shell, which asks the hidden verb `__complete` with the
 // words typed so far. Anything that goes wrong there completes to nothing, quietly and fast.
+#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include "cli/app.h"

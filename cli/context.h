@@ -11,7 +11,7 @@
 
 namespace llmctl {
 
-enum class OutputFormat { table, json };
+enum class OutputFormat { table, one_json };
 
 struct Context {
   Environment env;
@@ -21,7 +21,7 @@ struct Context {
   Terminal out_terminal, err_terminal;
   const Clock& clock;
 
-  bool json() const { return format == OutputFormat::json; }
+  bool json() const { return format == OutputFormat::one_json; }
   void print(const nlohmann::json& document) const;  // one document, with its "api_version"
 };
 

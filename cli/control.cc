@@ -1,5 +1,6 @@
 // cancel, pause, resume, retry, priority: verbs that change jobs. Each takes several ids, tries
 // them all, and ends with the first error's code.
+#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include "cli/documents.h"

@@ -2,6 +2,7 @@
 // reads them as the job would. The spec goes to it in a file without a name.
 #include <sys/mman.h>
 #include <unistd.h>
+#include <CLI/CLI.hpp>
 
 #include <nlohmann/json.hpp>
 

@@ -1,4 +1,5 @@
 // validate and schema: job files without a scheduler.
+#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include "cli/documents.h"

@@ -1,5 +1,6 @@
 // generate: text from a checkpoint, by the trainer program on this machine. The trainer writes
 // straight to our standard output (it replaces this process), so text appears as it is made.
+#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 

@@ -1,4 +1,5 @@
 // ls, show, explain, metrics, checkpoints: looking at jobs.
+#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include "cli/documents.h"

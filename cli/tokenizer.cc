@@ -1,5 +1,7 @@
 // tokenizer: learn one, or turn text into ids and back, by the trainer program on this machine. It
 // replaces this process, so standard input and output are its own.
+#include <CLI/CLI.hpp>
+
 #include "cli/child_output.h"
 #include "cli/home.h"
 #include "cli/verbs.h"

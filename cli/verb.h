@@ -3,11 +3,14 @@
 // Error that main prints as text or JSON and turns into one.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <functional>
 
 #include "cli/context.h"
 #include "cli/exit_code.h"
+
+namespace CLI {
+class App;
+}
 
 namespace llmctl {
 

@@ -1,6 +1,7 @@
 // watch, wait: following jobs. Ctrl-C only ever detaches.
 #include "cli/watch.h"
 
+#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include "cli/documents.h"

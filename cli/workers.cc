@@ -1,5 +1,6 @@
 // workers and drain: the machines that run jobs.
 #include <algorithm>
+#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include "cli/documents.h"

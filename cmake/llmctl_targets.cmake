@@ -58,6 +58,7 @@ function(llmctl_test name)
   target_link_libraries(${name} PRIVATE ${ARG_LINK} GTest::gtest GTest::gtest_main)
   target_compile_definitions(${name} PRIVATE LLMCTL_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
     LLMCTL_BIN_DIR="${CMAKE_BINARY_DIR}/bin")
+  target_compile_options(${name} PRIVATE -O0) # what they test is optimised; their own code is not
   llmctl_flags(${name})
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 900)
