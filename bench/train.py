@@ -4,8 +4,8 @@ The same model, text, batch and threads; each engine in its own process, taking 
 noisy machine hits all of them; medians over the rounds. The fp32 GEMM peak is measured in every
 round too. One JSON line per figure on standard output.
 
-  bench/train.sh [--size small|medium|large|gpt2] [--rounds 5] [--seconds 8] [--threads N]
-                 [--device cpu|cuda] [--engines llmctl,eager,compile]
+  bench/train.sh [--size all|small|small-50k|medium|medium-50k|grouped|large|gpt2] [--rounds 5]
+                 [--seconds 8] [--threads N] [--device cpu|cuda] [--engines llmctl,eager,compile]
 """
 
 import argparse
@@ -20,11 +20,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SIZES = {  # layers, hidden, heads, kv heads, vocabulary, sequence, batch
-    "small": (4, 128, 4, 2, 512, 64, 12),
-    "medium": (6, 384, 6, 6, 512, 256, 16),
-    "large": (12, 768, 12, 12, 32000, 256, 4),
-    "gpt2": (12, 768, 12, 12, 50304, 1024, 16),  # for a GPU
+    "small": (4, 128, 4, 2, 512, 64, 12),  # 1M parameters
+    "small-50k": (4, 128, 4, 4, 50304, 64, 12),  # 7M
+    "medium": (6, 384, 6, 6, 512, 256, 16),  # 11M
+    "medium-50k": (6, 384, 6, 6, 50304, 256, 4),  # 30M
+    "grouped": (8, 512, 8, 2, 32000, 512, 2),  # 38M, four query heads to a key
+    "large": (12, 768, 12, 12, 50304, 256, 4),  # 124M
+    "gpt2": (12, 768, 12, 12, 50304, 1024, 16),  # 124M, a batch for a GPU
 }
+ALL = [size for size in SIZES if size != "gpt2"]
 
 
 def shape(size):
@@ -224,6 +228,7 @@ def child(args, engine):
 
 
 def compare(args):
+    """One size; see the head of this file."""
     import torch
 
     results, gemm = {}, []
@@ -253,11 +258,24 @@ def compare(args):
         if "peak_bytes" in rows[0]:
             print(json.dumps({**line, "figure": "peak_tensor_bytes",
                               "value": max(r["peak_bytes"] for r in rows)}))
+    print_ratios(common, results)
+
+
+def print_ratios(common, results):
+    """llmctl beside the better of PyTorch's engines: speed, and peak memory of the process."""
+    peers = [rows for name, rows in results.items() if name != "llmctl"]
+    if not peers or "llmctl" not in results:
+        return
+    speed = [statistics.median(r["tokens_per_second"] for r in rows)
+             for rows in (results["llmctl"], *peers)]
+    peak = [max(r["rss_bytes"] for r in rows) for rows in (results["llmctl"], *peers)]
+    print(json.dumps({**common, "figure": "speed_ratio", "value": round(speed[0] / max(speed[1:]), 3)}))
+    print(json.dumps({**common, "figure": "memory_ratio", "value": round(peak[0] / min(peak[1:]), 3)}))
 
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--size", choices=SIZES, default="medium")
+    parser.add_argument("--size", choices=[*SIZES, "all"], default="medium")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=8)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
@@ -271,7 +289,8 @@ def main():
     elif args.engine:
         run_torch(args)
     else:
-        compare(args)
+        for args.size in ALL if args.size == "all" else [args.size]:
+            compare(args)
 
 
 if __name__ == "__main__":
