@@ -208,6 +208,27 @@ TEST_F(Chaos, ARetryContinuesWhereTheFailedJobWas) {
   EXPECT_EQ(cluster_->show(id)["state"], "FAILED") << "a final state is final";
 }
 
+// After a failed fsync nobody knows what the disk holds: the scheduler acknowledges nothing more
+// and ends, and what it had acknowledged is there when it comes back.
+TEST_F(Chaos, AFailedFsyncEndsTheSchedulerAndLosesNothing) {
+  cluster_.reset();
+  const std::string trigger = fs::temp_directory_path() / ("dying-" + std::to_string(getpid()));
+  setenv("LD_PRELOAD", LLMCTL_BIN_DIR "/libfailing_fsync.so", 1);
+  setenv("FAILING_FSYNC", trigger.c_str(), 1);
+  start({"--workers", "1", "--slots", "1", "--cpu-memory", "2GiB"});
+  unsetenv("LD_PRELOAD");
+  unsetenv("FAILING_FSYNC");
+  const int64_t id = cluster_->submit(job_file_);
+  cluster_->wait_step(id, 25);
+  const pid_t scheduler = cluster_->scheduler_pid();
+  std::ofstream(trigger) << "now";
+  EXPECT_NE(cluster_->llmctl({"submit", job_file_}).code, 0) << "acknowledged, but not on disk";
+  wait_gone(scheduler);
+  fs::remove(trigger);
+  cluster_->up();
+  expect_unharmed(id);
+}
+
 // The jobs folder is a small tmpfs: checkpoints stop fitting, then space comes back.
 TEST_F(Chaos, AFullDiskLosesNothing) {
   const std::string jobs = cluster_->home() / "jobs";
