@@ -1,10 +1,14 @@
-// Reading and writing Hugging Face's config.json (model_config.h). Absent fields mean what
-// Transformers' LlamaConfig means by them, which is not always our default.
+// Reading Hugging Face's config.json (model_config.h). Absent fields mean what Transformers'
+// configuration classes mean by them, which is not always our default. What would change the
+// computation and is not in our template is refused.
 #include <nlohmann/json.hpp>
+#include <optional>
 
+#include "core/field_table.h"
 #include "core/json_reader.h"
 #include "core/limits.h"
 #include "core/model_config.h"
+#include "core/suggest.h"
 
 namespace llmctl {
 
@@ -12,61 +16,48 @@ using nlohmann::json;
 
 static Error unsupported(const std::string& message) {
   return {Code::invalid_argument, "config.json: " + message,
-          "llmctl trains Llama-style models: RMSNorm, RoPE, SwiGLU, no biases"};
+          "llmctl trains models of type " + std::string(architectures())};
 }
 
-// Settings of LlamaConfig that change the computation and that we do not have.
-static Status refuse_variants(const json& document) {
-  for (const char* name : {"attention_bias", "mlp_bias"}) {
-    if (document.contains(name) && document[name] == true) {
-      return unsupported(std::string(name) + ": true is not supported");
-    }
-  }
-  if (document.contains("hidden_act") && document["hidden_act"] != "silu") {
-    return unsupported("hidden_act: expected \"silu\", got " + dump_json(document["hidden_act"]));
-  }
-  return ok_status();
-}
-
-// v4: rope_theta at the top, rope_scaling null or an object. v5: rope_parameters holds both.
-static Status read_rope(const json& document, ModelConfig& config) {
-  JsonReader top(document, "config.json");
-  top.read("rope_theta", config.rope_theta);
-  TRY(top.status());
-  for (const char* name : {"rope_scaling", "rope_parameters"}) {
-    if (!document.contains(name) || document[name].is_null()) continue;
-    JsonReader rope(document[name], std::string("config.json: ") + name);
-    std::string type = "default";
-    rope.read("type", type);  // the name before v4.43
-    rope.read("rope_type", type);
-    rope.read("rope_theta", config.rope_theta);
-    TRY(rope.status());
-    if (type != "default") {
-      return unsupported(std::string(name) + ": rope type \"" + type + "\" is not supported");
-    }
-  }
-  return ok_status();
-}
-
-static void read_optional(JsonReader& reader, const char* name, int64_t& value) {
-  const json* field = reader.child(name);
-  if (field != nullptr && !field->is_null()) reader.read(name, value, 1);
-}
-
-Result<ModelConfig> parse_hf_config(const json& document) {
-  JsonReader reader(document, "config.json");
-  std::string type;
-  reader.need("model_type");
-  reader.read("model_type", type);
-  TRY(reader.status());
-  if (type != "llama") {
-    return unsupported("model_type: expected \"llama\", got " + dump_json(document["model_type"]));
-  }
+// The config classes' defaults where they are not those of set_family().
+static ModelConfig absent_means(const std::string& type) {
   ModelConfig config;
-  config.architecture = type;
-  config.rms_norm_eps = 1e-6;
-  config.tie_word_embeddings = false;
-  config.max_position_embeddings = 2'048;
+  config.tie_word_embeddings = type == "gpt2" || type.starts_with("gemma");
+  set_family(config, type);
+  if (type == "llama" || type == "mistral") config.rms_norm_eps = 1e-6;
+  if (type == "qwen3") config.head_dim = 128;
+  if (type.starts_with("gemma")) config.head_dim = 256;
+  const int64_t positions = type == "llama"         ? 2'048
+                            : type == "phi3"        ? 4'096
+                            : type == "gpt2"        ? 1'024
+                            : type == "gemma2"      ? 8'192
+                            : type.starts_with("q") ? 32'768
+                                                    : 131'072;
+  config.max_position_embeddings = positions;
+  return config;
+}
+
+// An absent or null field leaves the value; `none` is what null sets, where it sets something.
+static void read_optional(JsonReader& reader, const char* name, int64_t& value, int64_t min = 1) {
+  const json* field = reader.child(name);
+  if (field != nullptr && !field->is_null()) reader.read(name, value, min);
+}
+static void read_or_none(JsonReader& reader, const char* name, int64_t& value) {
+  const json* field = reader.child(name);
+  if (field != nullptr && field->is_null()) value = 0;
+  read_optional(reader, name, value);
+}
+static void read_or_none(JsonReader& reader, const char* name, double& value) {
+  const json* field = reader.child(name);
+  if (field == nullptr) return;
+  if (field->is_null()) {
+    value = 0;
+  } else {
+    reader.read(name, value);
+  }
+}
+
+static void read_shape(JsonReader& reader, ModelConfig& config) {
   for (const char* name : {"vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers",
                            "num_attention_heads"}) {
     reader.need(name);
@@ -80,39 +71,204 @@ Result<ModelConfig> parse_hf_config(const json& document) {
   read_optional(reader, "head_dim", config.head_dim);
   reader.read("max_position_embeddings", config.max_position_embeddings, 1);
   reader.read("rms_norm_eps", config.rms_norm_eps);
+}
+
+static void read_gpt2_shape(JsonReader& reader, ModelConfig& config) {
+  for (const char* name : {"vocab_size", "n_embd", "n_layer", "n_head"}) reader.need(name);
+  reader.read("vocab_size", config.vocab_size, 1, limits::kVocabSize);
+  reader.read("n_embd", config.hidden_size, 1, limits::kHiddenSize);
+  reader.read("n_layer", config.num_hidden_layers, 1);
+  reader.read("n_head", config.num_attention_heads, 1);
+  reader.read("n_positions", config.max_position_embeddings, 1);
+  read_optional(reader, "n_inner", config.intermediate_size);
+  reader.read("layer_norm_epsilon", config.rms_norm_eps);
+}
+
+// Fields that some family has; each is read only where it means something.
+static void read_options(JsonReader& reader, ModelConfig& config) {
+  const std::string& type = config.architecture;
+  const bool gemma = type.starts_with("gemma");
+  if (type == "llama" || type == "qwen3" || gemma) {
+    bool bias = false;
+    reader.read("attention_bias", bias);
+    config.qkv_bias = config.out_bias = bias;
+  }
+  if (type == "llama") reader.read("mlp_bias", config.mlp_bias);
+  if (type == "mistral" || type == "phi3" || gemma) {
+    read_or_none(reader, "sliding_window", config.sliding_window);
+  }
+  if (type.starts_with("qwen")) {
+    bool used = false;
+    reader.read("use_sliding_window", used);
+    if (used) {
+      config.sliding_window = 4'096;
+      config.max_window_layers = 28;
+      read_or_none(reader, "sliding_window", config.sliding_window);
+      reader.read("max_window_layers", config.max_window_layers, 0);
+    }
+  }
+  if (type == "gemma3_text") {
+    reader.read("sliding_window_pattern", config.sliding_window_pattern, 1);
+  }
+  if (gemma) {
+    reader.read("query_pre_attn_scalar", config.query_pre_attn_scalar);
+    read_or_none(reader, "attn_logit_softcapping", config.attn_logit_softcapping);
+    read_or_none(reader, "final_logit_softcapping", config.final_logit_softcapping);
+  }
+}
+
+// Settings that change the computation and that we do not have.
+static Status refuse_variants(const json& document, const ModelConfig& config) {
+  const std::string& type = config.architecture;
+  const char* name = type == "gpt2"              ? "activation_function"
+                     : type.starts_with("gemma") ? "hidden_activation"
+                                                 : "hidden_act";
+  const auto known = [&](const json& value) {
+    if (config.activation == "silu") return value == "silu";
+    return value.is_null() || value == "gelu_pytorch_tanh" || value == "gelu_new";
+  };
+  if (document.contains(name) && !known(document[name])) {
+    return unsupported(std::string(name) + ": " + dump_json(document[name]) +
+                       " is not supported for " + type);
+  }
+  for (const char* flag :
+       {"scale_attn_by_inverse_layer_idx", "add_cross_attention", "use_bidirectional_attention"}) {
+    if (document.contains(flag) && document[flag] == true) {
+      return unsupported(std::string(flag) + ": true is not supported");
+    }
+  }
+  if (document.contains("scale_attn_weights") && document["scale_attn_weights"] == false) {
+    return unsupported("scale_attn_weights: false is not supported");
+  }
+  return ok_status();
+}
+
+// One set of rope parameters, in either version's names.
+static Status read_rope_object(const json& document,
+                               const std::string& what,
+                               double& theta,
+                               RopeScaling& rope) {
+  JsonReader reader(document, "config.json: " + what);
+  reader.read("type", rope.type);  // the name before v4.43
+  reader.read("rope_type", rope.type);
+  reader.read("rope_theta", theta);
+  double rotated = 1;
+  reader.read("partial_rotary_factor", rotated);
+  read_or_none(reader, "factor", rope.factor);
+  read_optional(reader, "original_max_position_embeddings", rope.original_positions);
+  reader.read("low_freq_factor", rope.low_freq_factor);
+  reader.read("high_freq_factor", rope.high_freq_factor);
+  read_or_none(reader, "beta_fast", rope.beta_fast);
+  read_or_none(reader, "beta_slow", rope.beta_slow);
+  read_or_none(reader, "attention_factor", rope.attention_factor);
+  TRY(reader.status());
+  if (rotated != 1) {
+    return unsupported(what + ": partial_rotary_factor " + dump_json(rotated) +
+                       " is not supported");
+  }
+  if (rope.type == "default") rope = {};
+  for (const char* name : {"mscale", "mscale_all_dim"}) {
+    if (document.contains(name)) return unsupported(what + ": " + name + " is not supported");
+  }
+  if (document.contains("truncate") && document["truncate"] == false) {
+    return unsupported(what + ": truncate: false is not supported");
+  }
+  return ok_status();
+}
+
+// v5: rope_parameters holds theta and scaling; of models with two kinds of layers, one per kind.
+static Status read_rope(const json& document, ModelConfig& config) {
+  JsonReader top(document, "config.json");
+  double rotated = 1;
+  top.read("rope_theta", config.rope_theta);
+  top.read("partial_rotary_factor", rotated);
+  if (config.architecture == "gemma3_text") {
+    top.read("rope_local_base_freq", config.rope_local_theta);
+  }
+  TRY(top.status());
+  if (rotated != 1) return unsupported("partial_rotary_factor: only 1 is supported");
+  for (const std::string name : {"rope_scaling", "rope_parameters"}) {
+    if (!document.contains(name) || document[name].is_null()) continue;
+    const json& object = document[name];
+    if (!object.is_object() || !object.contains("full_attention")) {
+      TRY(read_rope_object(object, name, config.rope_theta, config.rope));
+      continue;
+    }
+    RopeScaling local;
+    TRY(read_rope_object(object["full_attention"], name + ".full_attention", config.rope_theta,
+                         config.rope));
+    if (!object.contains("sliding_attention")) continue;
+    TRY(read_rope_object(object["sliding_attention"], name + ".sliding_attention",
+                         config.rope_local_theta, local));
+    if (local != RopeScaling{}) {
+      return unsupported(name + ".sliding_attention: scaling is not supported");
+    }
+  }
+  return ok_status();
+}
+
+static bool same_layers(const ModelConfig& config, const std::vector<bool>& slides) {
+  for (size_t i = 0; i < slides.size(); ++i) {
+    if (config.slides(static_cast<int64_t>(i)) != slides[i]) return false;
+  }
+  return true;
+}
+
+// layer_types lists what we have as a rule: the first layers, or every n-th, see everything.
+static Status read_layer_types(const json& document, ModelConfig& config) {
+  if (!document.contains("layer_types") || document["layer_types"].is_null()) return ok_status();
+  const json& types = document["layer_types"];
+  if (!types.is_array() || std::cmp_not_equal(types.size(), config.num_hidden_layers)) {
+    return unsupported("layer_types: expected one for each of num_hidden_layers");
+  }
+  std::vector<bool> slides;
+  for (const json& type : types) {
+    if (type != "sliding_attention" && type != "full_attention") {
+      return unsupported("layer_types: " + dump_json(type) + " is not supported");
+    }
+    slides.push_back(type == "sliding_attention");
+  }
+  if (same_layers(config, slides)) return ok_status();
+  const auto first = [&](bool kind) {
+    return std::find(slides.begin(), slides.end(), kind) - slides.begin();
+  };
+  config.max_window_layers = first(true);
+  config.sliding_window_pattern = 0;
+  if (same_layers(config, slides)) return ok_status();
+  config.max_window_layers = 0;
+  config.sliding_window_pattern = first(false) + 1;
+  if (same_layers(config, slides)) return ok_status();
+  return unsupported("layer_types: expected the first layers, or every n-th, to be full_attention");
+}
+
+Result<ModelConfig> parse_hf_config(const json& document) {
+  JsonReader reader(document, "config.json");
+  std::string type;
+  reader.need("model_type");
+  reader.read("model_type", type);
+  TRY(reader.status());
+  const std::vector<std::string_view> known = words(architectures());
+  if (std::find(known.begin(), known.end(), type) == known.end()) {
+    return unsupported("model_type: " + dump_json(document["model_type"]) + " is not supported" +
+                       did_you_mean(type, known));
+  }
+  ModelConfig config = absent_means(type);
+  if (type == "gpt2") {
+    read_gpt2_shape(reader, config);
+  } else {
+    read_shape(reader, config);
+  }
   reader.read("initializer_range", config.initializer_range);
   reader.read("tie_word_embeddings", config.tie_word_embeddings);
+  read_options(reader, config);
   TRY(reader.status());
-  TRY(refuse_variants(document));
-  TRY(read_rope(document, config));
+  TRY(refuse_variants(document, config));
+  if (!config.learned_positions) TRY(read_rope(document, config));
+  if (config.sliding_window > 0) TRY(read_layer_types(document, config));
   config = resolved(config, 0, 0);
   const std::vector<std::string> wrong = problems(config);
   if (!wrong.empty()) return unsupported(wrong.front());
   return config;
-}
-
-json to_hf_config(const ModelConfig& c) {
-  return {{"architectures", {"LlamaForCausalLM"}},
-          {"model_type", c.architecture},
-          {"vocab_size", c.vocab_size},
-          {"hidden_size", c.hidden_size},
-          {"intermediate_size", c.intermediate_size},
-          {"num_hidden_layers", c.num_hidden_layers},
-          {"num_attention_heads", c.num_attention_heads},
-          {"num_key_value_heads", c.num_key_value_heads},
-          {"head_dim", c.head_dim},
-          {"max_position_embeddings", c.max_position_embeddings},
-          {"rms_norm_eps", c.rms_norm_eps},
-          {"rope_theta", c.rope_theta},
-          {"rope_parameters", {{"rope_type", "default"}, {"rope_theta", c.rope_theta}}},
-          {"initializer_range", c.initializer_range},
-          {"tie_word_embeddings", c.tie_word_embeddings},
-          {"hidden_act", "silu"},
-          {"attention_bias", false},
-          {"mlp_bias", false},
-          {"attention_dropout", 0.0},
-          {"torch_dtype", "float32"},
-          {"dtype", "float32"}};
 }
 
 }  // namespace llmctl

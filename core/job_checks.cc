@@ -174,7 +174,8 @@ static void settle_model(const Check& c) {
   config = resolved(config, unknown ? kByteVocabSize : tokenizer.vocab_size, spec.sequence_len);
   for (const std::string& problem : problems(config)) report_model_problem(c, problem);
   check_vocabulary(c);
-  if (spec.sequence_len > config.max_position_embeddings) {
+  const bool longer = spec.sequence_len > config.max_position_embeddings;
+  if (longer && (config.rope.type != "dynamic" || config.learned_positions)) {
     c.error("sequence_len", "longer than the model's max_position_embeddings " +
                                 str(config.max_position_embeddings));
   }

@@ -133,19 +133,20 @@ FieldTable job_fields(JobDraft& draft) {
   return all;
 }
 
-FieldTable model_fields(ModelSpec& m) {
+static FieldTable shape_fields(ModelSpec& m) {
   ModelConfig& c = m.config;
   return {
       {"preset", "", &m.preset, text(0, kTextBytes), "A preset whose fields the others change."},
       {"path", "", &m.path, text(0, kTextBytes), "A directory with a config.json."},
-      {"architecture", "model_type", &c.architecture, choice("llama"),
-       "RMSNorm, RoPE, grouped-query attention, SwiGLU."},
+      {"architecture", "model_type", &c.architecture, choice(architectures()),
+       "The family: sets all options below to what it has; the ones written change that."},
       {"vocab_size", "", &c.vocab_size, integer(0, limits::kVocabSize),
        "Rows of the embedding; 0: the tokenizer's."},
       {"hidden_size", "dim n_embd", &c.hidden_size, integer(1, limits::kHiddenSize),
        "Width of the residual stream. Required without a preset."},
-      {"intermediate_size", "", &c.intermediate_size, integer(0, 16.0 * limits::kHiddenSize),
-       "Width of the MLP; 0: 8/3 of hidden_size, rounded up to a multiple of 64."},
+      {"intermediate_size", "n_inner", &c.intermediate_size, integer(0, 16.0 * limits::kHiddenSize),
+       "Width of the MLP; 0: 8/3 of hidden_size, rounded up to a multiple of 64 (4 times it when "
+       "not gated)."},
       {"num_hidden_layers", "n_layers n_layer", &c.num_hidden_layers, integer(1, limits::kLayers),
        "Blocks. Required without a preset."},
       {"num_attention_heads", "n_heads n_head", &c.num_attention_heads, integer(1, 4'096),
@@ -154,15 +155,75 @@ FieldTable model_fields(ModelSpec& m) {
        "Key and value heads; 0: as many as query heads."},
       {"head_dim", "", &c.head_dim, integer(0, 1'024),
        "Size of a head; 0: hidden_size / num_attention_heads."},
-      {"max_position_embeddings", "", &c.max_position_embeddings, integer(0, limits::kSequenceLen),
-       "Longest sequence; 0: sequence_len."},
-      {"rms_norm_eps", "norm_eps", &c.rms_norm_eps, number_above(0, 0.1), "Epsilon of RMSNorm."},
-      {"rope_theta", "", &c.rope_theta, number(1, kUnbounded), "Base of the rotary embedding."},
+      {"max_position_embeddings", "n_positions", &c.max_position_embeddings,
+       integer(0, limits::kSequenceLen), "Longest sequence; 0: sequence_len."},
       {"initializer_range", "", &c.initializer_range, number(0, 10),
        "Standard deviation of the initial weights."},
       {"tie_word_embeddings", "", &c.tie_word_embeddings, boolean(),
        "The output layer shares the embedding's weights."},
   };
+}
+
+static FieldTable block_fields(ModelConfig& c) {
+  return {
+      {"norm", "", &c.norm, choice("rms layer"), "RMSNorm, or LayerNorm with biases."},
+      {"rms_norm_eps", "norm_eps layer_norm_epsilon", &c.rms_norm_eps, number_above(0, 0.1),
+       "Epsilon of the norms."},
+      {"norm_plus_one", "", &c.norm_plus_one, boolean(), "RMSNorm scales by 1 + weight (Gemma)."},
+      {"post_norms", "", &c.post_norms, boolean(),
+       "A norm also after attention and after the MLP (Gemma)."},
+      {"qk_norm", "", &c.qk_norm, boolean(), "RMSNorm of each query and key head (Qwen3)."},
+      {"qkv_bias", "", &c.qkv_bias, boolean(), "Biases of the query, key and value projections."},
+      {"out_bias", "", &c.out_bias, boolean(), "Bias of attention's output projection."},
+      {"mlp_bias", "", &c.mlp_bias, boolean(), "Biases of the MLP."},
+      {"gated_mlp", "", &c.gated_mlp, boolean(),
+       "down(act(gate) * up), as SwiGLU; false: down(act(up))."},
+      {"activation", "hidden_act", &c.activation, choice("silu gelu_tanh"),
+       "Activation of the MLP; gelu_tanh is GELU by its tanh formula."},
+      {"scale_embedding", "", &c.scale_embedding, boolean(),
+       "Embeddings times the root of hidden_size (Gemma)."},
+  };
+}
+
+static FieldTable attention_fields(ModelConfig& c) {
+  return {
+      {"learned_positions", "", &c.learned_positions, boolean(),
+       "A learned table of positions instead of the rotary embedding (GPT-2)."},
+      {"rope_theta", "", &c.rope_theta, number(1, kUnbounded), "Base of the rotary embedding."},
+      {"rope_local_theta", "rope_local_base_freq", &c.rope_local_theta, number(0, kUnbounded),
+       "The same for layers with a sliding window, unscaled; 0: rope_theta, scaled."},
+      {"rope_type", "", &c.rope.type, choice("default linear dynamic yarn llama3"),
+       "How positions beyond the trained length are squeezed; dynamic is NTK-aware."},
+      {"rope_factor", "", &c.rope.factor, number(1, 1e6), "By how much."},
+      {"rope_original_positions", "original_max_position_embeddings", &c.rope.original_positions,
+       integer(0, limits::kSequenceLen), "The trained length; 0: max_position_embeddings."},
+      {"rope_low_freq_factor", "", &c.rope.low_freq_factor, number_above(0, 1e6), "llama3 only."},
+      {"rope_high_freq_factor", "", &c.rope.high_freq_factor, number_above(0, 1e6), "llama3 only."},
+      {"rope_beta_fast", "", &c.rope.beta_fast, number_above(0, 1e6), "yarn only."},
+      {"rope_beta_slow", "", &c.rope.beta_slow, number_above(0, 1e6), "yarn only."},
+      {"rope_attention_factor", "", &c.rope.attention_factor, number(0, 1e3),
+       "yarn only; 0: 0.1 ln(rope_factor) + 1."},
+      {"sliding_window", "", &c.sliding_window, integer(0, limits::kSequenceLen),
+       "Tokens that attention sees, the own one included; 0: all before it."},
+      {"sliding_window_pattern", "", &c.sliding_window_pattern, integer(0, limits::kLayers),
+       "Every n-th layer sees all tokens; 0: every layer has the window."},
+      {"max_window_layers", "", &c.max_window_layers, integer(0, limits::kLayers),
+       "So many first layers see all tokens (Qwen)."},
+      {"query_pre_attn_scalar", "", &c.query_pre_attn_scalar, number(0, 1e6),
+       "Attention scores are divided by its root; 0: head_dim."},
+      {"attn_logit_softcapping", "", &c.attn_logit_softcapping, number(0, 1e6),
+       "Attention scores become c tanh(score / c); 0: not. Takes the plain formula of attention."},
+      {"final_logit_softcapping", "", &c.final_logit_softcapping, number(0, 1e6),
+       "The same of logits."},
+  };
+}
+
+FieldTable model_fields(ModelSpec& m) {
+  FieldTable all = shape_fields(m);
+  for (const FieldTable& group : {block_fields(m.config), attention_fields(m.config)}) {
+    all.insert(all.end(), group.begin(), group.end());
+  }
+  return all;
 }
 
 FieldTable dataset_fields(DatasetSpec& d) {

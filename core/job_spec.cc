@@ -77,6 +77,13 @@ static void read_model(const Node& node, ModelSpec& model, Reading& r) {
     }
     model.config = preset->config;
   }
+  const Field& architecture = field_of(table, "architecture");
+  const Node* family = block.take(architecture);
+  const std::string before = model.config.architecture;
+  if (family != nullptr && !read_value(architecture, *family) &&
+      model.config.architecture != before) {
+    set_family(model.config, model.config.architecture);
+  }
   block.read_all(table);
   block.refuse_unknown(table);
   for (const char* required : {"hidden_size", "num_hidden_layers", "num_attention_heads"}) {

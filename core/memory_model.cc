@@ -175,6 +175,17 @@ std::optional<Plan> smaller_plan(const JobSpec& spec, const Plan& plan) {
   return next;
 }
 
+static int64_t option_bits(const ModelConfig& m) {
+  int64_t bits = 0;
+  for (const bool option :
+       {m.norm == "layer", m.norm_plus_one, m.post_norms, m.qk_norm, m.qkv_bias, m.out_bias,
+        m.mlp_bias, m.gated_mlp, m.activation == "silu", m.scale_embedding,
+        m.attn_logit_softcapping > 0, m.final_logit_softcapping > 0}) {
+    bits = 2 * bits + (option ? 1 : 0);
+  }
+  return bits;
+}
+
 std::string profile_key(const JobSpec& spec, std::string_view device_type) {
   const ModelConfig& m = spec.model.config;
   std::string key = m.architecture;
@@ -189,6 +200,11 @@ std::string profile_key(const JobSpec& spec, std::string_view device_type) {
   add("kv", m.num_key_value_heads);
   add("head_dim", m.head_dim);
   add("tied", m.tie_word_embeddings ? 1 : 0);
+  add("options", option_bits(m));
+  add("positions", m.learned_positions ? m.max_position_embeddings : 0);
+  add("window", m.sliding_window);
+  add("pattern", m.sliding_window_pattern);
+  add("full", m.max_window_layers);
   add("seq", spec.sequence_len);
   add("ranks", spec.resources.ranks);
   // What may be chosen decides which plans were measured.

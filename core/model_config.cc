@@ -1,48 +1,85 @@
 #include "core/model_config.h"
 
-#include <cmath>
+#include <algorithm>
 
-#include "core/limits.h"
+#include "core/result.h"
 
 namespace llmctl {
 
-static ModelConfig shape(int64_t layers, int64_t hidden, int64_t heads, int64_t kv_heads) {
-  ModelConfig config;
-  config.num_hidden_layers = layers;
-  config.hidden_size = hidden;
-  config.num_attention_heads = heads;
-  config.num_key_value_heads = kv_heads;
-  return config;
+const char* architectures() {
+  return "llama mistral qwen2 qwen3 phi3 gpt2 gemma2 gemma3_text";
 }
 
-static ModelConfig llama_1b() {
-  ModelConfig config = shape(16, 2048, 32, 8);
-  config.intermediate_size = 8192;
-  config.rope_theta = 500'000.0;
-  return config;
+static void set_gemma(ModelConfig& config) {
+  config.norm_plus_one = true;
+  config.post_norms = true;
+  config.activation = "gelu_tanh";
+  config.scale_embedding = true;
+  config.rms_norm_eps = 1e-6;
+  config.query_pre_attn_scalar = 256;
 }
 
-const std::vector<Preset>& presets() {
-  static const std::vector<Preset> all = {
-      {"llama-1m", "4 layers of 128; about 1M parameters with a 2k vocabulary",
-       shape(4, 128, 4, 2)},
-      {"llama-5m", "6 layers of 256; about 5M parameters with a 4k vocabulary",
-       shape(6, 256, 8, 4)},
-      {"llama-20m", "6 layers of 512; about 22M parameters with an 8k vocabulary",
-       shape(6, 512, 8, 4)},
-      {"llama-110m", "12 layers of 768; about 110M parameters with a 32k vocabulary",
-       shape(12, 768, 12, 12)},
-      {"llama-350m", "24 layers of 1024; about 320M parameters with a 32k vocabulary",
-       shape(24, 1024, 16, 8)},
-      {"llama-1b", "16 layers of 2048; about 1.2B parameters with a 128k vocabulary", llama_1b()},
-  };
-  return all;
+static void keep_shape(ModelConfig& config, const ModelConfig& from) {
+  config.vocab_size = from.vocab_size;
+  config.hidden_size = from.hidden_size;
+  config.intermediate_size = from.intermediate_size;
+  config.num_hidden_layers = from.num_hidden_layers;
+  config.num_attention_heads = from.num_attention_heads;
+  config.num_key_value_heads = from.num_key_value_heads;
+  config.head_dim = from.head_dim;
+  config.max_position_embeddings = from.max_position_embeddings;
+  config.initializer_range = from.initializer_range;
+  config.tie_word_embeddings = from.tie_word_embeddings;
+}
+
+void set_family(ModelConfig& config, std::string_view name) {
+  const std::string architecture(name);  // `name` may be the config's own
+  ModelConfig family;
+  keep_shape(family, config);
+  config = family;
+  config.architecture = architecture;
+  if (architecture == "mistral") {
+    config.sliding_window = 4'096;
+  } else if (architecture == "qwen2") {
+    config.qkv_bias = true;
+    config.rms_norm_eps = 1e-6;
+  } else if (architecture == "qwen3") {
+    config.qk_norm = true;
+    config.rms_norm_eps = 1e-6;
+  } else if (architecture == "gpt2") {
+    config.norm = "layer";
+    config.qkv_bias = config.out_bias = config.mlp_bias = true;
+    config.gated_mlp = false;
+    config.activation = "gelu_tanh";
+    config.learned_positions = true;
+  } else if (architecture == "gemma2") {
+    set_gemma(config);
+    config.sliding_window = 4'096;
+    config.sliding_window_pattern = 2;
+    config.attn_logit_softcapping = 50;
+    config.final_logit_softcapping = 30;
+  } else if (architecture == "gemma3_text") {
+    set_gemma(config);
+    config.qk_norm = true;
+    config.sliding_window = 4'096;
+    config.sliding_window_pattern = 6;
+    config.rope_theta = 1e6;
+    config.rope_local_theta = 10'000;
+  } else {
+    CHECK(architecture == "llama" || architecture == "phi3");
+  }
+}
+
+bool ModelConfig::slides(int64_t layer) const {
+  const bool full = sliding_window_pattern > 0 && (layer + 1) % sliding_window_pattern == 0;
+  return sliding_window > 0 && layer >= max_window_layers && !full;
 }
 
 ModelConfig resolved(ModelConfig config, int64_t vocab_size, int64_t sequence_len) {
   if (config.vocab_size == 0) config.vocab_size = vocab_size;
   if (config.intermediate_size == 0) {
-    config.intermediate_size = ((config.hidden_size * 8 + 2) / 3 + 63) / 64 * 64;
+    config.intermediate_size = config.gated_mlp ? ((config.hidden_size * 8 + 2) / 3 + 63) / 64 * 64
+                                                : 4 * config.hidden_size;
   }
   if (config.num_key_value_heads == 0) config.num_key_value_heads = config.num_attention_heads;
   if (config.head_dim == 0 && config.num_attention_heads > 0) {
@@ -52,80 +89,44 @@ ModelConfig resolved(ModelConfig config, int64_t vocab_size, int64_t sequence_le
   return config;
 }
 
-static void check_range(std::vector<std::string>& out,
-                        const char* name,
-                        int64_t value,
-                        int64_t max) {
-  if (value >= 1 && value <= max) return;
-  out.push_back(std::string(name) + ": expected 1 to " + std::to_string(max) + ", got " +
-                std::to_string(value));
-}
-
-static void check_heads(std::vector<std::string>& out, const ModelConfig& config) {
-  const int64_t heads = config.num_attention_heads, kv_heads = config.num_key_value_heads;
-  if (heads >= 1 && kv_heads >= 1 && heads % kv_heads != 0) {
-    out.push_back("num_key_value_heads: " + std::to_string(kv_heads) +
-                  " does not divide num_attention_heads " + std::to_string(heads));
-  }
-  const bool derived = heads >= 1 && config.head_dim == config.hidden_size / heads;
-  if (derived && config.hidden_size % heads != 0) {
-    out.push_back("num_attention_heads: " + std::to_string(heads) +
-                  " does not divide hidden_size " + std::to_string(config.hidden_size));
-  } else if (config.head_dim >= 1 && config.head_dim % 2 != 0) {
-    out.push_back("head_dim: rotary embedding needs an even number, got " +
-                  std::to_string(config.head_dim));
-  }
-}
-
-std::vector<std::string> problems(const ModelConfig& config) {
-  // Bounds whose products stay far inside 63 bits.
-  constexpr int64_t kHeads = 4'096, kHeadDim = 1'024;
-  std::vector<std::string> out;
-  if (config.architecture != "llama") {
-    out.push_back("architecture: expected llama, got \"" + config.architecture + "\"");
-  }
-  check_range(out, "vocab_size", config.vocab_size, limits::kVocabSize);
-  check_range(out, "hidden_size", config.hidden_size, limits::kHiddenSize);
-  check_range(out, "intermediate_size", config.intermediate_size, 16LL * limits::kHiddenSize);
-  check_range(out, "num_hidden_layers", config.num_hidden_layers, limits::kLayers);
-  check_range(out, "num_attention_heads", config.num_attention_heads, kHeads);
-  check_range(out, "num_key_value_heads", config.num_key_value_heads, kHeads);
-  check_range(out, "head_dim", config.head_dim, kHeadDim);
-  check_range(out, "max_position_embeddings", config.max_position_embeddings, limits::kSequenceLen);
-  check_heads(out, config);
-  if (!(config.rms_norm_eps > 0 && config.rms_norm_eps < 1)) {
-    out.push_back("rms_norm_eps: expected more than 0 and less than 1");
-  }
-  if (!(config.rope_theta >= 1 && std::isfinite(config.rope_theta))) {
-    out.push_back("rope_theta: expected at least 1");
-  }
-  if (!(config.initializer_range >= 0 && config.initializer_range <= 10)) {
-    out.push_back("initializer_range: expected 0 to 10");
-  }
-  return out;
-}
-
 // Weights of the matrix products of one block.
 static int64_t block_matrices(const ModelConfig& c) {
   const int64_t query = c.num_attention_heads * c.head_dim;
   const int64_t key_value = c.num_key_value_heads * c.head_dim;
-  return c.hidden_size * (2 * query + 2 * key_value + 3 * c.intermediate_size);
+  const int64_t mlp = c.gated_mlp ? 3 : 2;
+  return c.hidden_size * (2 * query + 2 * key_value + mlp * c.intermediate_size);
+}
+
+// Norms and biases of one block.
+static int64_t block_vectors(const ModelConfig& c) {
+  const int64_t row = (c.num_attention_heads + 2 * c.num_key_value_heads) * c.head_dim;
+  int64_t norms = c.post_norms ? 4 * c.hidden_size : 2 * c.hidden_size;
+  if (c.norm == "layer") norms *= 2;
+  return norms + (c.qk_norm ? 2 * c.head_dim : 0) + (c.qkv_bias ? row : 0) +
+         (c.out_bias ? c.hidden_size : 0) +
+         (c.mlp_bias ? (c.gated_mlp ? 2 : 1) * c.intermediate_size + c.hidden_size : 0);
 }
 
 int64_t parameter_count(const ModelConfig& c) {
   const int64_t tables = c.tie_word_embeddings ? 1 : 2;
-  return tables * c.vocab_size * c.hidden_size +
-         c.num_hidden_layers * (block_matrices(c) + 2 * c.hidden_size) + c.hidden_size;
+  const int64_t positions = c.learned_positions ? c.max_position_embeddings : 0;
+  const int64_t norm = c.norm == "layer" ? 2 * c.hidden_size : c.hidden_size;
+  return (tables * c.vocab_size + positions) * c.hidden_size +
+         c.num_hidden_layers * (block_matrices(c) + block_vectors(c)) + norm;
 }
 
-// 2 operations per weight forward and 4 backward; attention is counted over the causal half.
+// 2 operations per weight forward and 4 backward; attention is counted over the keys that the mask
+// leaves: half the sequence, or what a window that moves along it sees.
 double flops_per_token(const ModelConfig& c, int64_t sequence_len) {
   const auto weights =
       static_cast<double>(c.num_hidden_layers * block_matrices(c) + c.vocab_size * c.hidden_size);
-  const auto attention =
-      static_cast<double>(c.num_hidden_layers * c.num_attention_heads * c.head_dim) *
-      static_cast<double>(sequence_len);
-  return 6 * weights + 6 * attention;
+  const auto length = static_cast<double>(sequence_len);
+  const double window = std::min(length, static_cast<double>(c.sliding_window));
+  double keys = 0;  // seen by a token on average, summed over layers
+  for (int64_t i = 0; i < c.num_hidden_layers; ++i) {
+    keys += c.slides(i) ? window - window * window / (2 * length) : length / 2;
+  }
+  return 6 * weights + 12 * static_cast<double>(c.num_attention_heads * c.head_dim) * keys;
 }
 
 }  // namespace llmctl

@@ -45,7 +45,8 @@ at::Tensor Decoder::run_block(const Block& block, const at::Tensor& x, Cache& ca
   const BlockTensors& w = block.weights();
   const int64_t n = x.size(0);
   const AttentionShape shape = {n, c.num_attention_heads, c.num_key_value_heads, c.head_dim};
-  at::Tensor qkv = linear_forward(rms_norm(x, w.attention_norm, c.rms_norm_eps).y, w.qkv);
+  at::Tensor qkv =
+      linear_forward(rms_norm(x, w.attention_norm.weight, c.rms_norm_eps).y, w.qkv.weight);
   rotate(qkv, shape, model_.rotary(), length_);
   const at::Tensor heads = qkv.view({n, -1, c.head_dim}).transpose(0, 1);  // [heads, n, D]
   cache.keys.narrow(1, length_, n).copy_(heads.narrow(0, shape.heads, shape.kv_heads));
@@ -54,9 +55,9 @@ at::Tensor Decoder::run_block(const Block& block, const at::Tensor& x, Cache& ca
   const at::Tensor attended =
       attend(heads.narrow(0, 0, shape.heads), cache.keys.narrow(1, 0, length_ + n),
              cache.values.narrow(1, 0, length_ + n));
-  at::Tensor middle = linear_forward(attended, w.out);
-  const Normed normed = add_rms_norm(middle, x, w.mlp_norm, c.rms_norm_eps);
-  return linear_forward(swiglu(linear_forward(normed.y, w.gate_up)), w.down).add_(middle);
+  at::Tensor middle = linear_forward(attended, w.out.weight);
+  const Normed normed = add_rms_norm(middle, x, w.mlp_norm.weight, c.rms_norm_eps);
+  return linear_forward(swiglu(linear_forward(normed.y, w.up.weight)), w.down.weight).add_(middle);
 }
 
 at::Tensor Decoder::feed(std::span<const int32_t> ids) {
@@ -68,7 +69,7 @@ at::Tensor Decoder::feed(std::span<const int32_t> ids) {
   for (size_t i = 0; i < caches_.size(); ++i) x = run_block(model_.blocks()[i], x, caches_[i]);
   length_ += n;
   const at::Tensor last = x.narrow(0, n - 1, 1).contiguous();
-  const Normed normed = rms_norm(last, model_.outer().norm, model_.config().rms_norm_eps);
+  const Normed normed = rms_norm(last, model_.outer().norm.weight, model_.config().rms_norm_eps);
   return linear_forward(normed.y, model_.outer().head).squeeze(0);
 }
 

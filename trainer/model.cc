@@ -28,6 +28,16 @@ static Block::Saved input_of(const Block::Saved& saved) {
   return input;
 }
 
+// The engine computes what the Llama family has; the rest of the template is to come.
+static bool has_only_llamas_options(const ModelConfig& config) {
+  ModelConfig plain = config;
+  set_family(plain, "llama");
+  plain.architecture = config.architecture;
+  plain.rms_norm_eps = config.rms_norm_eps;
+  plain.rope_theta = config.rope_theta;
+  return plain == config;
+}
+
 Model::Model(const ModelConfig& config, ModelOptions options)
     : config_(config),
       options_(std::move(options)),
@@ -40,6 +50,7 @@ Model::Model(const ModelConfig& config, ModelOptions options)
       gradients_(zeros_for(Cause::gradients, layout_.size(), options_.device)),
       outer_(outer_tensors(layout_, weights_)),
       outer_gradients_(outer_tensors(layout_, gradients_)) {
+  CHECK(has_only_llamas_options(config));
   for (int64_t i = 0; i < config.num_hidden_layers; ++i) {
     blocks_.emplace_back(block_tensors(layout_, weights_, i), block_tensors(layout_, gradients_, i),
                          config);
@@ -62,11 +73,12 @@ at::Tensor Model::forward_backward(const MicroBatch& host_batch, double scale) {
     if (options_.checkpointing) saved[i] = input_of(saved[i]);
   }
 
-  Normed normed = rms_norm(x, outer_.norm, config_.rms_norm_eps);
+  Normed normed = rms_norm(x, outer_.norm.weight, config_.rms_norm_eps);
   at::Tensor loss =
       loss_sum_and_gradient(normed.y, batch.labels, outer_.head, outer_gradients_.head, scale);
   at::Tensor dx = at::zeros_like(x);
-  rms_norm_backward(normed.y, x, normed.inverse_rms, outer_.norm, dx, outer_gradients_.norm);
+  rms_norm_backward(normed.y, x, normed.inverse_rms, outer_.norm.weight, dx,
+                    outer_gradients_.norm.weight);
   normed = {};
   x.reset();
 
@@ -87,7 +99,7 @@ at::Tensor Model::forward(const MicroBatch& host_batch) {
     Block::Saved unused;
     x = run_block(i, x, unused);
   }
-  const Normed normed = rms_norm(x, outer_.norm, config_.rms_norm_eps);
+  const Normed normed = rms_norm(x, outer_.norm.weight, config_.rms_norm_eps);
   return loss_sum(normed.y, batch.labels, outer_.head);
 }
 

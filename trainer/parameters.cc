@@ -10,15 +10,6 @@
 namespace llmctl {
 namespace {
 
-constexpr int64_t kAlignment = 16;  // floats: one cache line
-
-std::string block_name(int64_t block, const char* part) {
-  return "model.layers." + std::to_string(block) + "." + part + ".weight";
-}
-
-constexpr const char *kEmbedding = "model.embed_tokens.weight", *kHead = "lm_head.weight",
-                     *kNorm = "model.norm.weight";
-
 // SplitMix64's finalizer (Steele et al., OOPSLA 2014): a counter becomes 64 random bits.
 uint64_t random_bits(uint64_t counter) {
   uint64_t z = counter * 0x9E3779B97F4A7C15ULL;
@@ -48,53 +39,17 @@ void fill_normal(float* out, int64_t elements, double range, uint64_t stream) {
 
 }  // namespace
 
-ParameterLayout::ParameterLayout(const ModelConfig& c) {
-  const int64_t query = c.num_attention_heads * c.head_dim;
-  const int64_t key_value = c.num_key_value_heads * c.head_dim;
-  add(kEmbedding, {c.vocab_size, c.hidden_size});
-  for (int64_t i = 0; i < c.num_hidden_layers; ++i) {
-    align();
-    add(block_name(i, "self_attn.q_proj"), {query, c.hidden_size});
-    add(block_name(i, "self_attn.k_proj"), {key_value, c.hidden_size});
-    add(block_name(i, "self_attn.v_proj"), {key_value, c.hidden_size});
-    align();
-    add(block_name(i, "self_attn.o_proj"), {c.hidden_size, query});
-    align();
-    add(block_name(i, "mlp.gate_proj"), {c.intermediate_size, c.hidden_size});
-    add(block_name(i, "mlp.up_proj"), {c.intermediate_size, c.hidden_size});
-    align();
-    add(block_name(i, "mlp.down_proj"), {c.hidden_size, c.intermediate_size});
-  }
-  align();
-  if (!c.tie_word_embeddings) add(kHead, {c.vocab_size, c.hidden_size});
-  align();
-  matrices_end_ = size_;
-  for (int64_t i = 0; i < c.num_hidden_layers; ++i) {
-    for (const char* part : {"input_layernorm", "post_attention_layernorm"}) {
-      add(block_name(i, part), {c.hidden_size});
-      align();
-    }
-  }
-  add(kNorm, {c.hidden_size});
-  align();
-}
+ParameterLayout::ParameterLayout(const ModelConfig& config) : all_(parameter_slots(config)) {}
 
-void ParameterLayout::add(std::string name, std::vector<int64_t> shape) {
-  int64_t elements = 1;
-  for (const int64_t extent : shape) elements *= extent;
-  slots_.push_back({std::move(name), std::move(shape), size_, elements});
-  size_ += elements;
-  parameters_ += elements;
-}
-
-void ParameterLayout::align() {
-  size_ = (size_ + kAlignment - 1) / kAlignment * kAlignment;
+const ParameterSlot* ParameterLayout::find(const std::string& name) const {
+  const auto found = std::find_if(slots().begin(), slots().end(),
+                                  [&](const ParameterSlot& s) { return s.name == name; });
+  return found == slots().end() ? nullptr : &*found;
 }
 
 const ParameterSlot& ParameterLayout::slot(const std::string& name) const {
-  const auto found = std::find_if(slots_.begin(), slots_.end(),
-                                  [&](const ParameterSlot& s) { return s.name == name; });
-  CHECK(found != slots_.end());
+  const ParameterSlot* found = find(name);
+  CHECK(found != nullptr);
   return *found;
 }
 
@@ -106,30 +61,67 @@ at::Tensor ParameterLayout::view(const at::Tensor& flat, const std::string& name
   return view(flat, slot(name));
 }
 
+at::Tensor ParameterLayout::view_if_any(const at::Tensor& flat, const std::string& name) const {
+  const ParameterSlot* found = find(name);
+  return found == nullptr ? at::Tensor() : view(flat, *found);
+}
+
 at::Tensor ParameterLayout::fused(const at::Tensor& flat,
                                   const std::string& first,
                                   const std::string& last) const {
   const ParameterSlot &from = slot(first), &to = slot(last);
-  const int64_t elements = to.offset + to.elements - from.offset;
-  return flat.narrow(0, from.offset, elements).view({-1, from.shape[1]});
+  std::vector<int64_t> shape = from.shape;
+  shape[0] = -1;
+  return flat.narrow(0, from.offset, to.offset + to.elements - from.offset).view(shape);
+}
+
+at::Tensor ParameterLayout::fused_if_any(const at::Tensor& flat,
+                                         const std::string& first,
+                                         const std::string& last) const {
+  return find(last) == nullptr ? at::Tensor()
+                               : fused(flat, find(first) == nullptr ? last : first, last);
 }
 
 BlockTensors block_tensors(const ParameterLayout& layout, const at::Tensor& flat, int64_t block) {
-  const auto name = [&](const char* part) { return block_name(block, part); };
-  return {layout.view(flat, name("input_layernorm")),
-          layout.fused(flat, name("self_attn.q_proj"), name("self_attn.v_proj")),
-          layout.view(flat, name("self_attn.o_proj")),
-          layout.view(flat, name("post_attention_layernorm")),
-          layout.fused(flat, name("mlp.gate_proj"), name("mlp.up_proj")),
-          layout.view(flat, name("mlp.down_proj"))};
+  const auto name = [&](const char* part, const char* kind) {
+    return block_parameter(block, part) + kind;
+  };
+  const auto both = [&](const char* part) {
+    return std::pair(layout.view_if_any(flat, name(part, ".weight")),
+                     layout.view_if_any(flat, name(part, ".bias")));
+  };
+  const auto norm = [&](const char* part) {
+    auto [weight, bias] = both(part);
+    return NormTensors{weight, bias};
+  };
+  const auto linear = [&](const char* first, const char* last) {
+    return LinearTensors{layout.fused_if_any(flat, name(first, ".weight"), name(last, ".weight")),
+                         layout.fused_if_any(flat, name(first, ".bias"), name(last, ".bias"))};
+  };
+  BlockTensors t;
+  t.attention_norm = norm("input_layernorm");
+  t.mlp_norm = norm("pre_feedforward_layernorm");
+  t.mlp_post_norm = norm("post_feedforward_layernorm");
+  // Llama calls the norm before its MLP by what it comes after.
+  (t.mlp_norm.weight.defined() ? t.attention_post_norm : t.mlp_norm) =
+      norm("post_attention_layernorm");
+  t.q_norm = norm("self_attn.q_norm");
+  t.k_norm = norm("self_attn.k_norm");
+  t.qkv = linear("self_attn.q_proj", "self_attn.v_proj");
+  t.out = linear("self_attn.o_proj", "self_attn.o_proj");
+  t.up = linear("mlp.gate_proj", "mlp.up_proj");
+  t.down = linear("mlp.down_proj", "mlp.down_proj");
+  return t;
 }
 
 OuterTensors outer_tensors(const ParameterLayout& layout, const at::Tensor& flat) {
-  const at::Tensor embedding = layout.view(flat, kEmbedding);
-  const auto& slots = layout.slots();
-  const bool untied = std::any_of(slots.begin(), slots.end(),
-                                  [](const ParameterSlot& s) { return s.name == kHead; });
-  return {embedding, layout.view(flat, kNorm), untied ? layout.view(flat, kHead) : embedding};
+  OuterTensors t;
+  t.embedding = layout.view(flat, "model.embed_tokens.weight");
+  t.positions = layout.view_if_any(flat, "model.embed_positions.weight");
+  t.norm = {layout.view(flat, "model.norm.weight"), layout.view_if_any(flat, "model.norm.bias")};
+  t.head = layout.view_if_any(flat, "lm_head.weight");
+  if (!t.head.defined()) t.head = t.embedding;
+  return t;
 }
 
 void fill_from_host(at::Tensor view, const std::function<void(float*)>& write) {
@@ -142,11 +134,11 @@ void fill_from_host(at::Tensor view, const std::function<void(float*)>& write) {
 void initialize(const ParameterLayout& layout, double range, int64_t seed, at::Tensor& weights) {
   weights.zero_();
   for (const ParameterSlot& slot : layout.slots()) {
-    if (slot.offset < layout.matrices_end()) {
+    if (slot.start == ParameterSlot::Start::normal) {
       const uint64_t stream = hash64(slot.name, static_cast<uint64_t>(seed));
       fill_from_host(layout.view(weights, slot),
                      [&](float* out) { fill_normal(out, slot.elements, range, stream); });
-    } else {
+    } else if (slot.start == ParameterSlot::Start::ones) {
       layout.view(weights, slot).fill_(1);
     }
   }

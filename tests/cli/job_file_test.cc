@@ -122,7 +122,7 @@ TEST_F(JobFile, MalformedOverridesAreRefused) {
 
 TEST_F(JobFile, ModelDirectoryGivesTheShape) {
   ModelConfig config = resolved(presets().front().config, 300, 256);
-  write("model/config.json", to_hf_config(config).dump());
+  write("model/config.json", to_hf_config(config)->dump());
   const LoadedJob job = load("model: ./model\ndatasets: a.txt\nmax_steps: 10\nval_set_size: 0.1\n");
   EXPECT_EQ(job.text(), "");
   EXPECT_EQ(job.spec.model.path, path("model"));

@@ -143,47 +143,5 @@ TEST(Event, MoveIsOneLineWithReasonAndEvidence) {
             "RUNNING -> RECOVERING (rank_crashed), waits 1s: rank 1: signal 9");
 }
 
-TEST(ModelConfig, HuggingFaceConfigReadsBackEqual) {
-  for (const Preset& preset : presets()) {
-    const ModelConfig config = resolved(preset.config, 2'048, 256);
-    EXPECT_TRUE(problems(config).empty()) << preset.name;
-    EXPECT_EQ(parse_hf_config(to_hf_config(config)).value(), config) << preset.name;
-  }
-}
-
-TEST(ModelConfig, AbsentFieldsMeanWhatTransformersMeans) {
-  json document = to_hf_config(resolved(presets().front().config, 2'048, 256));
-  document.erase("tie_word_embeddings");
-  document.erase("rms_norm_eps");
-  const ModelConfig config = parse_hf_config(document).value();
-  EXPECT_FALSE(config.tie_word_embeddings);
-  EXPECT_EQ(config.rms_norm_eps, 1e-6);
-}
-
-TEST(ModelConfig, RefusesVariantsItCannotCompute) {
-  const json good = to_hf_config(resolved(presets().front().config, 2'048, 256));
-  const auto refused = [&](const char* field, const json& value) {
-    json document = good;
-    document[field] = value;
-    return !parse_hf_config(document).ok();
-  };
-  EXPECT_TRUE(refused("model_type", "gpt2"));
-  EXPECT_TRUE(refused("attention_bias", true));
-  EXPECT_TRUE(refused("hidden_act", "gelu"));
-  EXPECT_TRUE(refused("rope_scaling", {{"type", "linear"}, {"factor", 2.0}}));
-  EXPECT_TRUE(refused("hidden_size", 1LL << 60));
-  EXPECT_TRUE(refused("num_attention_heads", 3));
-  EXPECT_FALSE(refused("use_cache", true));
-}
-
-TEST(ModelConfig, LargestShapesCountTheirParametersWithoutOverflow) {
-  ModelConfig config = resolved(presets().front().config, 4'000'000, 256);
-  config.hidden_size = 131'072;
-  config.intermediate_size = 16 * 131'072;
-  config.num_hidden_layers = 1'024;
-  EXPECT_TRUE(problems(config).empty());
-  EXPECT_GT(parameter_count(config), 1LL << 40);
-}
-
 }  // namespace
 }  // namespace llmctl

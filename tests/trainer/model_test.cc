@@ -52,7 +52,8 @@ at::Tensor reference_loss(const Model& model, const at::Tensor& flat, const Micr
   at::Tensor x = outer.embedding.index_select(0, batch.ids);
   for (int64_t i = 0; i < c.num_hidden_layers; ++i) {
     const BlockTensors w = block_tensors(layout, flat, i);
-    const at::Tensor qkv = reference_norm(x, w.attention_norm, c.rms_norm_eps).matmul(w.qkv.t());
+    const at::Tensor qkv =
+        reference_norm(x, w.attention_norm.weight, c.rms_norm_eps).matmul(w.qkv.weight.t());
     const auto heads = [&](int64_t first, int64_t count) {
       return qkv.view({b, s, -1, c.head_dim}).narrow(2, first, count).transpose(1, 2);
     };
@@ -63,12 +64,14 @@ at::Tensor reference_loss(const Model& model, const at::Tensor& flat, const Micr
     at::Tensor scores = q.matmul(k.transpose(2, 3)) / std::sqrt(static_cast<double>(c.head_dim));
     scores = scores.masked_fill(at::ones({s, s}, at::kBool).triu(1), -INFINITY);
     const at::Tensor attended = at::softmax(scores, -1).matmul(grouped(heads(h + kv, kv)));
-    x = x + attended.transpose(1, 2).reshape({b * s, -1}).matmul(w.out.t());
-    const at::Tensor gu = reference_norm(x, w.mlp_norm, c.rms_norm_eps).matmul(w.gate_up.t());
+    x = x + attended.transpose(1, 2).reshape({b * s, -1}).matmul(w.out.weight.t());
+    const at::Tensor gu =
+        reference_norm(x, w.mlp_norm.weight, c.rms_norm_eps).matmul(w.up.weight.t());
     const auto parts = gu.chunk(2, -1);
-    x = x + (at::silu(parts[0]) * parts[1]).matmul(w.down.t());
+    x = x + (at::silu(parts[0]) * parts[1]).matmul(w.down.weight.t());
   }
-  const at::Tensor logits = reference_norm(x, outer.norm, c.rms_norm_eps).matmul(outer.head.t());
+  const at::Tensor logits =
+      reference_norm(x, outer.norm.weight, c.rms_norm_eps).matmul(outer.head.t());
   return at::cross_entropy_loss(logits, batch.labels.to(at::kLong));
 }
 
