@@ -183,6 +183,18 @@ void settle_datasets(Node& datasets, Settling& s) {
   }
 }
 
+void settle_chat_template(Node& chat_template, Settling& s) {
+  if (!is_path(&chat_template)) return;
+  const std::string& text = chat_template.text;
+  if (text.find('/') == std::string::npos && !text.ends_with(".jinja")) return;  // a name
+  const fs::path file = s.absolute(text);
+  std::error_code ignored;
+  if (!fs::is_regular_file(file, ignored)) {
+    s.error(chat_template, "chat_template", "there is no file " + file.string());
+  }
+  chat_template = scalar(file.string(), chat_template);
+}
+
 }  // namespace
 
 std::vector<Diagnostic> settle_paths(Node& root, const fs::path& base) {
@@ -192,6 +204,7 @@ std::vector<Diagnostic> settle_paths(Node& root, const fs::path& base) {
   if (Node* model = value_of(root, table, "model")) settle_model(*model, settling);
   if (Node* tokenizer = value_of(root, table, "tokenizer")) settle_tokenizer(*tokenizer, settling);
   if (Node* datasets = value_of(root, table, "datasets")) settle_datasets(*datasets, settling);
+  if (Node* chat = value_of(root, table, "chat_template")) settle_chat_template(*chat, settling);
   return std::move(settling.diagnostics);
 }
 

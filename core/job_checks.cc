@@ -1,8 +1,10 @@
 #include "core/job_checks.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/limits.h"
+#include "core/suggest.h"
 
 namespace llmctl {
 
@@ -181,6 +183,34 @@ static void settle_model(const Check& c) {
   }
 }
 
+static void check_chat_template(const Check& c) {
+  const std::string& given = c.spec().chat_template;
+  const auto names = words(kChatTemplates);
+  if (std::find(names.begin(), names.end(), given) != names.end()) return;
+  if (given.find('/') != std::string::npos || given.ends_with(".jinja")) return;
+  c.error("chat_template", "expected one of " + std::string(kChatTemplates) +
+                               ", or a .jinja file, got \"" + given + "\"" +
+                               did_you_mean(given, names));
+}
+
+static void check_datasets(const Check& c) {
+  const JobSpec& spec = c.spec();
+  const auto weighted = [](const DatasetSpec& dataset) { return dataset.weight.has_value(); };
+  const bool any = std::any_of(spec.datasets.begin(), spec.datasets.end(), weighted);
+  const bool sft = spec.method == "sft";
+  for (size_t i = 0; i < spec.datasets.size(); ++i) {
+    const DatasetSpec& dataset = spec.datasets[i];
+    const std::string name = "datasets[" + std::to_string(i) + "]";
+    if (any && !weighted(dataset)) {
+      c.error(name, "has no weight; give every dataset one, or none");
+    }
+    const bool text = dataset.type == "text" || dataset.type == "jsonl";
+    if (dataset.type == "auto" || text != sft) continue;
+    c.error(name + ".type", text ? "method sft needs chats, or prompts and completions"
+                                 : dataset.type + " needs method: sft");
+  }
+}
+
 static void check_resources(const Check& c) {
   const ResourceSpec& r = c.spec().resources;
   if (r.device == "cpu" && !r.device_name.empty()) {
@@ -212,6 +242,8 @@ void settle_and_check(JobDraft& draft, const Places& places, Problems& problems)
   check_schedule(check);
   check_evaluation(check);
   settle_model(check);
+  check_chat_template(check);
+  check_datasets(check);
   check_resources(check);
 }
 

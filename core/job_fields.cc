@@ -11,8 +11,9 @@ static FieldTable what_fields(JobSpec& s) {
   return {
       {"name", "", &s.name, text(1, limits::kNameBytes),
        "Shown in every table. Letters, digits, '.', '_' and '-'; the file's name when absent."},
-      {"method", "", &s.method, choice("pretrain"),
-       "What to do: pretrain starts from random weights."},
+      {"method", "", &s.method, choice("pretrain sft"),
+       "What to do: pretrain learns every token of running text; sft learns the answers of chats "
+       "or of prompts and completions. Both train all weights."},
       {"model",
        "base_model model_name_or_path",
        {},
@@ -31,6 +32,16 @@ static FieldTable what_fields(JobSpec& s) {
        block(),
        "bytes; the path of a tokenizer.json; or {train: {vocab_size: N}}, which learns a "
        "byte-level BPE from the datasets."},
+      {"chat_template", "template", &s.chat_template, text(1, kTextBytes),
+       "sft: how a chat becomes text: chatml, llama3, mistral, gemma, phi, alpaca, or a Jinja "
+       "file. auto: chat_template.jinja or tokenizer_config.json beside the tokenizer, else "
+       "chatml."},
+      {"train_on_inputs", "train_on_prompt", &s.train_on_inputs, boolean(),
+       "sft: learn every token, not only the answers of the assistant and completions."},
+      {"sample_packing", "packing", &s.sample_packing, automatic(boolean()),
+       "Whole documents share a sequence; none attends to another and positions begin anew. "
+       "auto: with sft. Without it sft pads each document to a sequence, and pretraining cuts the "
+       "joined text every sequence_len tokens."},
   };
 }
 
@@ -229,10 +240,29 @@ FieldTable model_fields(ModelSpec& m) {
 FieldTable dataset_fields(DatasetSpec& d) {
   return {
       {"path", "", &d.path, text(1, kTextBytes), "A file, a glob or a directory. Required."},
-      {"type", "", &d.type, choice("auto text jsonl"),
-       "auto: .jsonl by its name, anything else is text."},
+      {"type", "", &d.type, choice("auto text jsonl messages sharegpt prompt_completion alpaca"),
+       "auto: .jsonl by its name, anything else is text; with sft by the fields of each record. "
+       "The last four are JSONL for sft."},
       {"field", "field_text text_column", &d.field, text(1, kTextBytes),
        "jsonl: the field that holds the text."},
+      {"weight", "", &d.weight, number_above(0, 1e6),
+       "Share of this dataset in an epoch, relative to the others' weights; given to all or to "
+       "none. An epoch keeps its length: small datasets repeat, large ones go on in the next."},
+      {"field_messages", "", &d.field_messages, text(1, kTextBytes),
+       "messages: the list of {role, content}."},
+      {"field_conversations", "", &d.field_conversations, text(1, kTextBytes),
+       "sharegpt: the list of {from, value}."},
+      {"field_prompt", "", &d.field_prompt, text(1, kTextBytes),
+       "prompt_completion: text, or a list of messages."},
+      {"field_completion", "", &d.field_completion, text(1, kTextBytes),
+       "prompt_completion: what is learned; of the prompt's kind."},
+      {"field_instruction", "", &d.field_instruction, text(1, kTextBytes),
+       "alpaca: what is asked."},
+      {"field_input", "", &d.field_input, text(1, kTextBytes),
+       "alpaca: more of the question; may be absent."},
+      {"field_output", "", &d.field_output, text(1, kTextBytes), "alpaca: the answer."},
+      {"field_system", "", &d.field_system, text(1, kTextBytes),
+       "alpaca, sharegpt: the system prompt; may be absent."},
   };
 }
 

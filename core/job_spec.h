@@ -25,11 +25,21 @@ struct ModelSpec {
 };
 
 struct DatasetSpec {
-  std::string path;            // a file, a glob or a directory; absolute once loaded by the CLI
-  std::string type = "auto";   // auto | text | jsonl
-  std::string field = "text";  // the JSONL field that holds the text
+  std::string path;              // a file, a glob or a directory; absolute once loaded by the CLI
+  std::string type = "auto";     // auto | text | jsonl | messages | sharegpt | prompt_completion |
+                                 // alpaca; the last four are for sft
+  std::string field = "text";    // the JSONL field that holds the text
+  std::optional<double> weight;  // share of the training sequences; of all datasets or of none
+  // What the fields of an sft record are called.
+  std::string field_messages = "messages", field_conversations = "conversations";
+  std::string field_prompt = "prompt", field_completion = "completion";
+  std::string field_instruction = "instruction", field_input = "input", field_output = "output";
+  std::string field_system = "system";
   bool operator==(const DatasetSpec&) const = default;
 };
+
+// What chat_template may name instead of a file.
+inline constexpr const char* kChatTemplates = "auto chatml llama3 mistral gemma phi alpaca";
 
 inline constexpr int64_t kByteVocabSize = 257;  // 256 bytes and the end of a document (id 256)
 
@@ -58,10 +68,13 @@ struct RetrySpec {
 
 struct JobSpec {
   std::string name;
-  std::string method = "pretrain";
+  std::string method = "pretrain";  // pretrain | sft
   ModelSpec model;
   std::vector<DatasetSpec> datasets;
   TokenizerSpec tokenizer;
+  std::string chat_template = "auto";  // sft: one of kChatTemplates, or a Jinja file
+  bool train_on_inputs = false;        // sft: prompts count towards the loss, too
+  std::optional<bool> sample_packing;  // none: on for sft, off for pretraining
 
   int64_t sequence_len = 256;                  // tokens
   std::optional<int64_t> micro_batch_size;     // sequences per rank and pass; none = auto
