@@ -49,6 +49,10 @@ void cross_entropy(at::Tensor& logits,
   at::parallel_for(0, rows, 1, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       float* x = data + row * width;
+      if (labels[row] < 0) {
+        if (scale) std::fill_n(x, width, 0.0f);
+        continue;
+      }
       const float most = row_max(x, width), at_label = x[labels[row]];
       const float sum = row_exp(x, most, width);
       losses[static_cast<size_t>(row)] = std::log(static_cast<double>(sum)) + most - at_label;

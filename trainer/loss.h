@@ -8,7 +8,8 @@
 
 namespace llmctl {
 
-// Sum of -log p(label) over the rows of hidden [T, H], labels [T] int32, weight [V, H].
+// Sum of -log p(label) over the rows of hidden [T, H], labels [T] int32, weight [V, H]. Rows whose
+// label is below 0 are masked: they add neither loss nor gradient.
 at::Tensor loss_sum(const at::Tensor& hidden, const at::Tensor& labels, const at::Tensor& weight);
 
 // The same, and gradients of scale * sum: hidden becomes d/dhidden, weight_grad += d/dweight.
