@@ -25,11 +25,12 @@ struct ModelSpec {
 };
 
 struct DatasetSpec {
-  std::string path;              // a file, a glob or a directory; absolute once loaded by the CLI
-  std::string type = "auto";     // auto | text | jsonl | messages | sharegpt | prompt_completion |
-                                 // alpaca; the last four are for sft
-  std::string field = "text";    // the JSONL field that holds the text
-  std::optional<double> weight;  // share of the training sequences; of all datasets or of none
+  std::string path;            // a file, a glob or a directory; absolute once loaded by the CLI
+  std::string type = "auto";   // auto | text | jsonl | messages | sharegpt | prompt_completion |
+                               // alpaca; the last four are for sft
+  std::string field = "text";  // the JSONL field that holds the text
+  std::optional<double> weight =
+      std::nullopt;  // share of the training sequences; of all datasets or of none
   // What the fields of an sft record are called.
   std::string field_messages = "messages", field_conversations = "conversations";
   std::string field_prompt = "prompt", field_completion = "completion";
