@@ -32,6 +32,7 @@ std::string render_job(const JobScreen& screen, const RenderAt& at);
 struct PlanScreen {
   PlanView plan;
   ModelConfig model;
+  std::string optimizer;
   std::vector<std::vector<std::string>> settings;  // field, value, origin
   std::vector<std::string> warnings;
 };

@@ -7,6 +7,7 @@
 #include "cli/documents.h"
 #include "cli/render.h"
 #include "cli/table.h"
+#include "core/optimizer_facts.h"
 
 namespace llmctl {
 
@@ -56,6 +57,21 @@ static std::string render_memory(const Plan& plan, const Terminal& terminal) {
   }
   table.add({"  peak", format_bytes(plan.peak_bytes_predicted),
              measured ? format_bytes(plan.peak_bytes_measured) : "-"});
+  return table.text(terminal);
+}
+
+// Every choice there is, the job's own marked.
+static std::string optimizers_text(const PlanScreen& screen, const Terminal& terminal) {
+  Table table({{"  OPTIMIZER"}, {"STATE", Align::right}, {"SAVES"}, {"COSTS", Align::left, 1}});
+  for (const OptimizerFacts& facts : optimizers()) {
+    const bool chosen = screen.optimizer == facts.name;
+    const Bytes state = optimizer_memory(facts.name, screen.model).state;
+    table.add(
+        {{(chosen ? "* " : "  ") + std::string(facts.name), chosen ? Tone::strong : Tone::plain},
+         format_bytes(state),
+         facts.saves,
+         facts.costs});
+  }
   return table.text(terminal);
 }
 
@@ -267,6 +283,7 @@ std::string render_plan(const PlanScreen& screen, const RenderAt& at) {
     out += label("speed", at.terminal) + format_rate(chosen.tokens_per_second) + " tok/s\n";
   }
   out += render_memory(chosen, at.terminal);
+  out += optimizers_text(screen, at.terminal);
   for (const Grant& rank : plan.placement) {
     out += label(rank.rank == 0 ? "would run" : "", at.terminal) + "rank " +
            std::to_string(rank.rank) + " on " + clean(place_of(rank)) + ", " +

@@ -29,6 +29,9 @@ Rule text(double min_bytes, double max_bytes) {
 Rule choice(const char* choices) {
   return {.type = Type::choice, .choices = choices};
 }
+Rule choices(const char* choices) {
+  return {.type = Type::choices, .choices = choices};
+}
 Rule bytes() {
   return {.type = Type::bytes};
 }
@@ -101,6 +104,8 @@ std::string expectation(const Field& field) {
       return "text";
     case Type::choice:
       return "one of " + joined(rule.choices);
+    case Type::choices:
+      return "list of " + joined(rule.choices);
     case Type::bytes:
       return "size like 24GiB or 512MB";
     case Type::duration:
@@ -151,6 +156,7 @@ json value_json(const Field& field) {
   if (const auto* slot = std::get_if<std::optional<bool>*>(&field.slot)) {
     return optional_json(**slot);
   }
+  if (const auto* slot = std::get_if<std::vector<std::string>*>(&field.slot)) return **slot;
   return nullptr;
 }
 
@@ -167,6 +173,12 @@ static json range_schema(const char* type, const Rule& rule) {
   return schema;
 }
 
+static json choice_schema(const Rule& rule) {
+  json choices = json::array();
+  for (std::string_view word : words(rule.choices)) choices.push_back(std::string(word));
+  return {{"enum", choices}};
+}
+
 static json typed_schema(const Rule& rule) {
   switch (rule.type) {
     case Type::integer:
@@ -179,11 +191,10 @@ static json typed_schema(const Rule& rule) {
       return {{"type", "string"},
               {"minLength", rule.min > 0 ? 1 : 0},
               {"maxLength", number_json(rule.max)}};
-    case Type::choice: {
-      json choices = json::array();
-      for (std::string_view word : words(rule.choices)) choices.push_back(std::string(word));
-      return {{"enum", choices}};
-    }
+    case Type::choice:
+      return choice_schema(rule);
+    case Type::choices:
+      return {{"type", "array"}, {"items", choice_schema(rule)}, {"uniqueItems", true}};
     case Type::bytes:
     case Type::duration:
       return {{"type", {"string", "integer"}}};

@@ -24,15 +24,16 @@ using Slot = std::variant<std::monostate,  // a block, read by its own code
                           std::string*,
                           std::optional<int64_t>*,
                           std::optional<double>*,
-                          std::optional<bool>*>;
+                          std::optional<bool>*,
+                          std::vector<std::string>*>;
 
 inline constexpr double kUnbounded = 1e15;  // exact as a double, beyond any real value
 
 struct Rule {
-  enum class Type { integer, number, boolean, text, choice, bytes, duration, block } type;
+  enum class Type { integer, number, boolean, text, choice, choices, bytes, duration, block } type;
   double min = 0, max = 0;   // integer, number; text: length in bytes
   bool above = false;        // min itself is excluded
-  const char* choices = "";  // choice: separated by spaces
+  const char* choices = "";  // choice, choices: separated by spaces
   bool automatic = false;    // an optional whose absence is written "auto"
 };
 Rule integer(double min, double max);
@@ -40,7 +41,8 @@ Rule number(double min, double max);
 Rule number_above(double min, double max);
 Rule boolean();
 Rule text(double min_bytes, double max_bytes);
-Rule choice(const char* choices);
+Rule choice(const char* choices);   // one of them
+Rule choices(const char* choices);  // a list of them, each at most once
 Rule bytes();
 Rule duration();
 Rule block();

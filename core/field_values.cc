@@ -177,6 +177,22 @@ static std::optional<std::string> read_choice(const Field& field,
   return std::nullopt;
 }
 
+// A list, or one of its words.
+static std::optional<std::string> read_choices(const Field& field,
+                                               const Node& node,
+                                               std::vector<std::string>& value) {
+  std::vector<std::string> chosen;
+  const bool list = node.kind == Node::Kind::list;
+  for (const Node& item : list ? node.items : std::vector<Node>{node}) {
+    std::string word;
+    if (item.kind != Node::Kind::scalar) return wanted(field, item);
+    if (auto problem = read_choice(field, item, word)) return problem;
+    if (std::find(chosen.begin(), chosen.end(), word) == chosen.end()) chosen.push_back(word);
+  }
+  value = std::move(chosen);
+  return std::nullopt;
+}
+
 static std::optional<std::string> read_measure(const Field& field,
                                                const Node& node,
                                                int64_t& value) {
@@ -222,6 +238,9 @@ std::optional<std::string> read_value(const Field& field, const Node& node) {
   }
   if (const auto* slot = std::get_if<std::optional<bool>*>(&field.slot)) {
     return read_optional(field, node, **slot, read_boolean);
+  }
+  if (const auto* slot = std::get_if<std::vector<std::string>*>(&field.slot)) {
+    return read_choices(field, node, **slot);
   }
   if (node.kind != Node::Kind::scalar) return wanted(field, node);
   if (const auto* slot = std::get_if<int64_t*>(&field.slot))

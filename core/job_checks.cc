@@ -110,10 +110,16 @@ static void check_schedule(const Check& c) {
     c.warn(c.given("adam_beta1") ? "adam_beta1" : "adam_beta2",
            "adam_beta1 is larger than adam_beta2, which is unusual");
   }
-  constexpr double kOddlyHigh = 0.02, kOddlyLow = 1e-6;
-  if (spec.learning_rate > kOddlyHigh || spec.learning_rate < kOddlyLow) {
-    c.warn("learning_rate", spec.learning_rate > kOddlyHigh ? "unusually high for adamw"
-                                                            : "unusually low for adamw");
+  // Lion's steps are as long as its rate; the others' are mostly shorter.
+  const double oddly_high = spec.optimizer == "lion" ? 0.002 : 0.02;
+  constexpr double kOddlyLow = 1e-6;
+  if (spec.learning_rate > oddly_high || spec.learning_rate < kOddlyLow) {
+    c.warn("learning_rate", (spec.learning_rate > oddly_high ? "unusually high for "
+                                                             : "unusually low for ") +
+                                spec.optimizer);
+  }
+  if (spec.optimizer == "adamw_bf16" && spec.adam_beta2 > 0.99) {
+    c.warn("adam_beta2", "above 0.99 changes of the second moment are lost in bf16");
   }
 }
 

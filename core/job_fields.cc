@@ -1,6 +1,7 @@
 #include "core/job_fields.h"
 
 #include "core/limits.h"
+#include "core/optimizer_facts.h"
 
 namespace llmctl {
 
@@ -83,13 +84,19 @@ static FieldTable length_fields(JobSpec& s) {
 
 static FieldTable optimizer_fields(JobSpec& s) {
   return {
-      {"optimizer", "optim", &s.optimizer, choice("adamw"), "AdamW with decoupled weight decay."},
+      {"optimizer", "optim", &s.optimizer, choice(optimizer_names()),
+       "adamw; adamw_bf16: its moments in bf16; adamw_8bit: in bitsandbytes' block-wise 8 bits; "
+       "adafactor: a row and a column per matrix; lion: one moment, steps by sign; muon: "
+       "orthogonal steps for matrices, adamw for embeddings, head and norms. `llmctl plan` tells "
+       "the bytes of each."},
       {"learning_rate", "lr", &s.learning_rate, number_above(0, kUnbounded), "Peak learning rate."},
       {"weight_decay", "", &s.weight_decay, number(0, 10),
-       "AdamW's decay; matrices only, not norms."},
-      {"adam_beta1", "beta1", &s.adam_beta1, number(0, 0.9999999), "AdamW's first beta."},
-      {"adam_beta2", "beta2", &s.adam_beta2, number(0, 0.9999999), "AdamW's second beta."},
+       "Decoupled decay; matrices only, not norms."},
+      {"adam_beta1", "beta1", &s.adam_beta1, number(0, 0.9999999), "First beta of adamw and lion."},
+      {"adam_beta2", "beta2", &s.adam_beta2, number(0, 0.9999999),
+       "Second beta of adamw and lion."},
       {"adam_epsilon", "eps", &s.adam_epsilon, number_above(0, 1), "AdamW's epsilon."},
+      {"muon_momentum", "", &s.muon_momentum, number(0, 0.9999999), "muon: momentum of matrices."},
       {"max_grad_norm", "gradient_clipping max_norm", &s.max_grad_norm, number(0, 1e6),
        "Gradients are scaled down to this norm; 0: never."},
       {"lr_scheduler", "lr_scheduler_type", &s.lr_scheduler, choice("cosine linear constant"),

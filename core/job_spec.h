@@ -90,23 +90,29 @@ struct JobSpec {
   std::optional<double> num_epochs;
   std::optional<Millis> max_duration;
 
-  std::string optimizer = "adamw";
+  std::string optimizer = "adamw";  // one of optimizers() in core/optimizer_facts.h
   double learning_rate = 1e-3;
   double weight_decay = 0.1;
   double adam_beta1 = 0.9;
   double adam_beta2 = 0.95;
   double adam_epsilon = 1e-8;
+  double muon_momentum = 0.95;
   double max_grad_norm = 1.0;           // 0: no clipping
-  std::string lr_scheduler = "cosine";  // cosine | linear | constant
+  std::string lr_scheduler = "cosine";  // cosine | linear | constant | wsd
   int64_t warmup_steps = 0;
   std::optional<double> warmup_ratio;  // instead of warmup_steps
   double min_lr_ratio = 0.1;           // final learning rate / learning_rate
+  double decay_ratio = 0.2;            // wsd: share of the run over which the rate falls
 
   double val_set_size = 0.0;  // < 1: share of documents; >= 1: number of documents
   int64_t eval_steps = 0;     // 0: only at the end (when there is a validation set)
   int64_t eval_max_batches = 50;
-  int64_t save_steps = 0;  // 0: only at the end and on SIGTERM
+  int64_t early_stopping_patience = 0;  // evaluations without a better loss; 0: never stop early
+  int64_t save_steps = 0;               // 0: only at the end and on SIGTERM
   int64_t save_total_limit = 2;
+  bool save_best = false;              // when an evaluation is the best so far; kept
+  bool async_checkpoints = true;       // write while training goes on, where the copy fits
+  std::vector<std::string> report_to;  // tensorboard, csv: files in the job's folder
   int64_t seed = 42;
   int64_t nonfinite_limit = 10;  // skipped NaN/Inf steps in a row before the run fails
   std::string sample_prompt;     // text continued at the end of the run; empty: none

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/limits.h"
+#include "core/optimizer_facts.h"
 
 namespace llmctl {
 
@@ -45,6 +46,7 @@ static double saved_floats(const Widths& w, const FitQuestion& q) {
 struct Moment {
   double activations = 0, workspace = 0;
   bool logits = false;
+  Bytes update = 0;  // what the optimizer's pass needs beside its state
 };
 
 static std::vector<Moment> moments(const Widths& w, const FitQuestion& q) {
@@ -68,6 +70,7 @@ static std::vector<Moment> moments(const Widths& w, const FitQuestion& q) {
       // The last block's backward: first its MLP, then, with the MLP's part gone, its attention.
       {.activations = all + gradient, .workspace = std::max(w.mlp, w.hidden)},
       {.activations = all + gradient - 2 * w.mlp - w.hidden, .workspace = attention},
+      {.update = optimizer_memory(q.optimizer, q.model).workspace},
   };
 }
 
@@ -81,9 +84,10 @@ static MemoryByCause at_moment(const FitQuestion& q, const Moment& moment) {
   MemoryByCause memory;
   memory.parameters = bytes(kFloat * parameters);
   memory.gradients = bytes(kFloat * parameters);
-  memory.optimizer = bytes(2 * kFloat * parameters);
+  memory.optimizer = optimizer_memory(q.optimizer, q.model).state;
   memory.activations = bytes(count * kFloat * moment.activations);
   memory.workspace = bytes(count * (kFloat * moment.workspace + kIdBytes) + kFloat * rotary);
+  memory.workspace += moment.update;
   if (moment.logits) {
     const auto rows = static_cast<double>(loss_chunk_tokens(q.model.vocab_size, tokens));
     memory.logits = bytes(kFloat * rows * vocab);
@@ -102,7 +106,8 @@ MemoryByCause predict_memory(const FitQuestion& q) {
 
 static FitQuestion question_of(const JobSpec& spec, const Plan& plan) {
   return {spec.model.config,           spec.sequence_len, plan.micro_batch_size,
-          plan.gradient_checkpointing, plan.precision,    plan.attention};
+          plan.gradient_checkpointing, plan.precision,    plan.attention,
+          spec.optimizer};
 }
 
 // Sequences of one optimizer step on one rank.

@@ -1,6 +1,6 @@
 // The memory model: predicted peak bytes of one rank, by cause, from shapes alone. Pure; no torch.
-// Counts what trainer/ really allocates (explicit forward and backward, fp32 AdamW), so the same
-// causes can be compared line by line with the trainer's measurement.
+// Counts what trainer/ really allocates (explicit forward and backward, the optimizer of
+// core/optimizer_facts.h), so the same causes can be compared line by line with the trainer's measurement.
 #pragma once
 
 #include <optional>
@@ -19,6 +19,7 @@ struct FitQuestion {
   bool gradient_checkpointing = false;
   std::string precision = "fp32";
   std::string attention = "sdpa";
+  std::string optimizer = "adamw";
 };
 MemoryByCause predict_memory(const FitQuestion& question);
 

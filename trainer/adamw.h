@@ -1,39 +1,41 @@
 // AdamW (Loshchilov & Hutter, arXiv 1711.05101; PyTorch's formula) as one pass over flat buffers:
 // clip, decay, moments, update and clearing the gradient together. Weights before `decay_end`
-// decay, those behind (norms) do not. Owns the moments. Deterministic for any number of threads.
-// Tensors on another device than the CPU go to trainer/aten.h.
+// decay, those behind (norms) do not. Deterministic for any number of threads. Tensors on another
+// device than the CPU go to trainer/aten.h.
 #pragma once
 
-#include "trainer/tensor.h"
+#include "trainer/optimizer.h"
 
 namespace llmctl {
 
-struct AdamWStep {
-  double learning_rate = 0;
-  double beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8, weight_decay = 0;
-  double gradient_scale = 1;  // clipping
+struct Moments {
+  at::Tensor& first;
+  at::Tensor& second;
 };
+// The `update`-th one, counted from 1. All of the same number of elements, fp32.
+void adamw_update(at::Tensor& weights,
+                  at::Tensor& gradients,
+                  Moments moments,
+                  int64_t decay_end,
+                  int64_t update,
+                  const OptimizerStep& step);
 
-class AdamW {
+struct AdamWFactors {  // of one update, in the kernels' precision
+  float clip, beta1, beta2, keep, step_size, inverse_root_correction2, epsilon;
+};
+AdamWFactors adamw_factors(const OptimizerStep& step, int64_t update, bool decays);
+
+class AdamW final : public Optimizer {
  public:
   AdamW(int64_t elements, int64_t decay_end, at::Device device = at::kCPU);
-  // weights and gradients: flat fp32 of `elements`; the gradients are zero afterwards.
-  void update(at::Tensor& weights, at::Tensor& gradients, const AdamWStep& step);
-
+  std::vector<NamedTensor> state(const ParameterLayout& layout) override;
   at::Tensor& first_moment() { return first_; }
   at::Tensor& second_moment() { return second_; }
-  int64_t updates() const { return updates_; }
-  void set_updates(int64_t updates) { updates_ = updates; }  // on resume
 
  private:
+  void apply(at::Tensor& weights, at::Tensor& gradients, const OptimizerStep& step) override;
   at::Tensor first_, second_;
   int64_t decay_end_;
-  int64_t updates_ = 0;
 };
-
-// Euclidean norm, summed in double in a fixed order; infinite or NaN when any element is.
-double gradient_norm(const at::Tensor& gradients);
-// What to multiply gradients with so that their norm is at most `max_norm`; 0: no limit.
-double clip_scale(double norm, double max_norm);
 
 }  // namespace llmctl

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "trainer/adamw.h"
+#include "trainer/adamw_8bit.h"
 #include "trainer/rms_norm.h"
 #include "trainer/rope.h"
 
@@ -43,17 +44,34 @@ void cross_entropy(at::Tensor& logits,
                    std::optional<double> scale,
                    at::Tensor& total);
 
-struct Moments {
-  at::Tensor& first;
-  at::Tensor& second;
-};
-// The `update`-th one, counted from 1; weights before decay_end decay.
+// Updates of the optimizers; adafactor and muon have one form for all devices. The `update`-th one,
+// counted from 1; weights before decay_end decay.
 void adamw(at::Tensor& weights,
            at::Tensor& gradients,
            Moments moments,
            int64_t decay_end,
            int64_t update,
-           const AdamWStep& step);
+           const OptimizerStep& step);
+void adamw_bf16(at::Tensor& weights,
+                at::Tensor& gradients,
+                Moments moments,  // bf16
+                int64_t decay_end,
+                int64_t update,
+                const OptimizerStep& step);
+void lion(at::Tensor& weights,
+          at::Tensor& gradients,
+          at::Tensor& moment,
+          int64_t decay_end,
+          const OptimizerStep& step);
+struct QuantizedPiece {
+  QuantizedMoment moment;
+  at::Tensor map;  // [511]: values and middles of its QuantizationMap
+};
+void adamw_8bit(at::Tensor& weights,
+                at::Tensor& gradients,
+                const QuantizedPiece& first,
+                const QuantizedPiece& second,
+                const AdamWFactors& factors);
 double gradient_norm(const at::Tensor& gradients);
 
 }  // namespace llmctl::aten

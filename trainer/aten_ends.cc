@@ -31,7 +31,7 @@ void adamw(at::Tensor& weights,
            Moments moments,
            int64_t decay_end,
            int64_t update,
-           const AdamWStep& step) {
+           const OptimizerStep& step) {
   const at::Tensor count = at::full({}, update, weights.options());
   std::optional<at::Tensor> divisor;  // of the gradient
   if (step.gradient_scale != 1) {

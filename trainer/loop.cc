@@ -15,6 +15,8 @@
 #include "trainer/device_flops.h"
 #include "trainer/device_memory.h"
 #include "trainer/generate.h"
+#include "trainer/gradient_norm.h"
+#include "trainer/optimizer.h"
 #include "trainer/phase_clock.h"
 #include "trainer/saver.h"
 #include "trainer/schedule.h"
@@ -104,12 +106,13 @@ class TrainingRun {
   std::optional<Collective> ranks_;
   std::unique_ptr<DataFeed> feed_;
   std::unique_ptr<Model> model_;
-  std::unique_ptr<AdamW> optimizer_;
+  std::unique_ptr<Optimizer> optimizer_;
   RunIdentity identity_;
   TrainState state_;
   int64_t steps_ = 0;  // 0: only time ends the run
   int64_t steps_here_ = 0;
-  double learning_rate_ = 0, gradient_norm_ = kNan, seconds_per_step_ = 0;
+  GradientNorms gradient_norms_{.all = kNan};
+  double learning_rate_ = 0, seconds_per_step_ = 0;
   double device_flops_ = 0;  // per second, of all ranks; 0: unknown
   PhaseClock phases_;
 };
@@ -129,8 +132,7 @@ Status TrainingRun::prepare() {
       spec_.model.config,
       ModelOptions{spec_.sequence_len, attention_kind(config_.plan.attention),
                    config_.plan.gradient_checkpointing, [this] { report_.pulse(); }, device_});
-  optimizer_ =
-      std::make_unique<AdamW>(model_->layout().size(), model_->layout().matrices_end(), device_);
+  optimizer_ = make_optimizer(spec_.optimizer, model_->layout(), device_);
   TRY(resume());
   if (ranks_->rank() == 0) {
     const DataFacts& facts = batches_->facts();
@@ -231,19 +233,19 @@ TrainingRun::Wishes TrainingRun::agree(double& loss_sum, Millis step_ms) {
 
 void TrainingRun::update(double loss_sum) {
   const auto tokens = static_cast<double>(spec_.global_batch_size * spec_.sequence_len);
-  gradient_norm_ = gradient_norm(model_->gradients());
+  gradient_norms_ = gradient_norms(model_->layout(), model_->gradients());
   learning_rate_ = learning_rate(spec_, {state_.step, steps_, elapsed_share()});
   state_.loss = loss_sum / tokens;
-  if (!std::isfinite(gradient_norm_) || !std::isfinite(loss_sum)) {
+  if (!std::isfinite(gradient_norms_.all) || !std::isfinite(loss_sum)) {
     model_->gradients().zero_();
     ++state_.nonfinite_steps;
     ++state_.nonfinite_steps_in_row;
     return;
   }
   state_.nonfinite_steps_in_row = 0;
+  const double clip = clip_scale(gradient_norms_.all, spec_.max_grad_norm);
   optimizer_->update(model_->weights(), model_->gradients(),
-                     {learning_rate_, spec_.adam_beta1, spec_.adam_beta2, spec_.adam_epsilon,
-                      spec_.weight_decay, clip_scale(gradient_norm_, spec_.max_grad_norm)});
+                     optimizer_step(spec_, learning_rate_, clip));
 }
 
 void TrainingRun::evaluate() {
@@ -306,7 +308,7 @@ void TrainingRun::progress(const std::string& phase) {
   now.loss = state_.loss;
   now.eval_loss = state_.eval_loss;
   now.learning_rate = learning_rate_;
-  now.grad_norm = gradient_norm_;
+  now.grad_norm = gradient_norms_.all;
   now.seconds_per_step = seconds_per_step_;
   now.tokens_per_second =
       seconds_per_step_ > 0

@@ -5,11 +5,11 @@
 #include <algorithm>
 #include <chrono>
 
-#include "trainer/adamw.h"
 #include "trainer/device.h"
 #include "trainer/device_flops.h"
 #include "trainer/device_memory.h"
 #include "trainer/model.h"
+#include "trainer/optimizer.h"
 
 namespace llmctl {
 namespace {
@@ -35,7 +35,7 @@ void run_steps(const RunConfig& config,
   const JobSpec& spec = config.spec;
   Model model(spec.model.config, {spec.sequence_len, attention_kind(plan.attention),
                                   plan.gradient_checkpointing, pulse, device});
-  AdamW optimizer(model.layout().size(), model.layout().matrices_end(), device);
+  const auto optimizer = make_optimizer(spec.optimizer, model.layout(), device);
   initialize(model.layout(), spec.model.config.initializer_range, spec.seed, model.weights());
   const MicroBatch batch =
       made_up_batch(plan.micro_batch_size * spec.sequence_len, spec.model.config.vocab_size);
@@ -47,7 +47,8 @@ void run_steps(const RunConfig& config,
     const double seconds = seconds_since(begin);
     const bool better = step <= 1 || seconds < result.seconds_per_micro_batch;
     if (better) result.seconds_per_micro_batch = seconds;
-    optimizer.update(model.weights(), model.gradients(), {.learning_rate = spec.learning_rate});
+    optimizer->update(model.weights(), model.gradients(),
+                      optimizer_step(spec, spec.learning_rate, 1));
     if (step > 0 && seconds > kLongStep) break;
   }
 }

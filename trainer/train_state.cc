@@ -8,34 +8,37 @@
 namespace llmctl {
 namespace {
 
-constexpr const char *kFirst = "optimizer.first_moment.", *kSecond = "optimizer.second_moment.";
-
-void append_views(std::vector<TensorView>& out,
-                  const std::string& prefix,
-                  const ParameterLayout& layout,
-                  const at::Tensor& flat) {
-  const auto* data = static_cast<const std::byte*>(flat.const_data_ptr());
-  for (const ParameterSlot& slot : layout.slots()) {
-    const auto bytes = static_cast<size_t>(slot.elements) * sizeof(float);
-    const auto offset = static_cast<size_t>(slot.offset) * sizeof(float);
-    out.push_back({prefix + slot.name, DType::f32, slot.shape, {data + offset, bytes}});
-  }
+DType dtype_of(const at::Tensor& tensor) {
+  if (tensor.scalar_type() == at::kBFloat16) return DType::bf16;
+  if (tensor.scalar_type() == at::kByte) return DType::u8;
+  CHECK(tensor.scalar_type() == at::kFloat);
+  return DType::f32;
 }
 
-Status read_views(const Checkpoint& checkpoint,
-                  const std::string& prefix,
-                  const ParameterLayout& layout,
-                  at::Tensor& flat) {
-  for (const ParameterSlot& slot : layout.slots()) {
-    const TensorView* from = checkpoint.find(prefix + slot.name);
-    if (from == nullptr || from->dtype != DType::f32 || from->shape != slot.shape) {
+// All that a checkpoint holds, by its names there.
+std::vector<NamedTensor> contents(Model& model, Optimizer& optimizer) {
+  std::vector<NamedTensor> all;
+  append_slots(all, "", model.layout(), model.weights());
+  for (NamedTensor& state : optimizer.state(model.layout())) {
+    all.push_back({"optimizer." + state.name, std::move(state.tensor)});
+  }
+  return all;
+}
+
+Status read_tensors(const Checkpoint& checkpoint, const std::vector<NamedTensor>& into) {
+  for (const auto& [name, tensor] : into) {
+    const TensorView* from = checkpoint.find(name);
+    const bool same = from != nullptr && from->dtype == dtype_of(tensor) &&
+                      at::IntArrayRef(from->shape) == tensor.sizes();
+    if (!same) {
       return Error{Code::failed_precondition,
-                   checkpoint.path.string() + ": " + prefix + slot.name +
+                   checkpoint.path.string() + ": " + name +
                        (from == nullptr ? ": not there" : ": has another shape or type"),
                    "it belongs to another model"};
     }
-    fill_from_host(layout.view(flat, slot),
-                   [&](float* to) { std::memcpy(to, from->bytes.data(), from->bytes.size()); });
+    const at::Tensor host = tensor.is_cpu() ? tensor : at::empty_like(tensor, at::kCPU);
+    std::memcpy(host.mutable_data_ptr(), from->bytes.data(), from->bytes.size());
+    if (!tensor.is_cpu()) tensor.copy_(host);
   }
   return ok_status();
 }
@@ -57,9 +60,8 @@ LiveContent live_content(int64_t epoch,
                          const TrainState& state,
                          const RunIdentity& identity,
                          Model& model,
-                         AdamW& optimizer) {
-  LiveContent live = {
-      {}, model.weights().cpu(), optimizer.first_moment().cpu(), optimizer.second_moment().cpu()};
+                         Optimizer& optimizer) {
+  LiveContent live;
   CheckpointContent& content = live.content;
   content.epoch = epoch;
   content.step = state.step;
@@ -74,24 +76,28 @@ LiveContent live_content(int64_t epoch,
                    {"data_hash", identity.data_hash},
                    {"spec", to_json(identity.spec)}};
   CheckpointShard shard = {"rank-0", {}};
-  append_views(shard.tensors, "", model.layout(), live.weights);
-  append_views(shard.tensors, kFirst, model.layout(), live.first_moment);
-  append_views(shard.tensors, kSecond, model.layout(), live.second_moment);
+  for (const auto& [name, tensor] : contents(model, optimizer)) {
+    const at::Tensor& host = live.owned.emplace_back(tensor.cpu());
+    const auto* bytes = static_cast<const std::byte*>(host.const_data_ptr());
+    shard.tensors.push_back({name, dtype_of(host), host.sizes().vec(), {bytes, host.nbytes()}});
+  }
   content.shards.push_back(std::move(shard));
   return live;
 }
 
 Status restore_weights(const Checkpoint& checkpoint, Model& model) {
-  return read_views(checkpoint, "", model.layout(), model.weights());
+  std::vector<NamedTensor> weights;
+  append_slots(weights, "", model.layout(), model.weights());
+  return read_tensors(checkpoint, weights);
 }
 
 Result<TrainState> restore(const Checkpoint& checkpoint,
                            const RunIdentity& identity,
                            Model& model,
-                           AdamW& optimizer) {
+                           Optimizer& optimizer) {
   TrainState state;
   int64_t updates = 0, sequence_len = 0, global_batch_size = 0;
-  std::string data_hash;
+  std::string data_hash, optimizer_name;
   JsonReader reader(checkpoint.state, "state.json");
   for (const char* name : {"step", "updates", "data_hash", "spec"}) reader.need(name);
   reader.read("step", state.step);
@@ -107,14 +113,14 @@ Result<TrainState> restore(const Checkpoint& checkpoint,
   JsonReader spec(checkpoint.state["spec"], "state.json: spec");
   spec.read("sequence_len", sequence_len);
   spec.read("global_batch_size", global_batch_size);
+  spec.read("optimizer", optimizer_name);
   TRY(spec.status());
   TRY(check_same(checkpoint, "text or tokenizer", data_hash == identity.data_hash));
   TRY(check_same(checkpoint, "sequence_len", sequence_len == identity.spec.sequence_len));
   TRY(check_same(checkpoint, "global_batch_size",
                  global_batch_size == identity.spec.global_batch_size));
-  TRY(restore_weights(checkpoint, model));
-  TRY(read_views(checkpoint, kFirst, model.layout(), optimizer.first_moment()));
-  TRY(read_views(checkpoint, kSecond, model.layout(), optimizer.second_moment()));
+  TRY(check_same(checkpoint, "optimizer", optimizer_name == identity.spec.optimizer));
+  TRY(read_tensors(checkpoint, contents(model, optimizer)));
   optimizer.set_updates(updates);
   return state;
 }

@@ -1,12 +1,13 @@
 // What a training run is between two steps, and its form in a checkpoint: weights under Hugging
-// Face's names, both moments under "optimizer.<moment>.<name>", and state.json. Saving and loading
-// give back every bit, on whatever device; a checkpoint of another model, data or batch is refused.
+// Face's names, the optimizer's state under "optimizer.<state>.<name>", and state.json. Saving and
+// loading give back every bit, on whatever device; a checkpoint of another model, data or batch is
+// refused.
 #pragma once
 
 #include "core/job_spec.h"
-#include "trainer/adamw.h"
 #include "trainer/checkpoint.h"
 #include "trainer/model.h"
+#include "trainer/optimizer.h"
 
 namespace llmctl {
 
@@ -25,20 +26,20 @@ struct RunIdentity {  // must be the same when a run goes on
 };
 
 struct LiveContent {
-  CheckpointContent content;  // views of these, in host memory: the live buffers
-  at::Tensor weights, first_moment, second_moment;  // on the CPU, else copies
+  CheckpointContent content;      // views of these, in host memory: the live buffers
+  std::vector<at::Tensor> owned;  // on the CPU, else copies
 };
 // Save before the next step.
 LiveContent live_content(int64_t epoch,
                          const TrainState& state,
                          const RunIdentity& identity,
                          Model& model,
-                         AdamW& optimizer);
+                         Optimizer& optimizer);
 // Fills model, optimizer and state. failed_precondition names what differs.
 Result<TrainState> restore(const Checkpoint& checkpoint,
                            const RunIdentity& identity,
                            Model& model,
-                           AdamW& optimizer);
+                           Optimizer& optimizer);
 // Weights only, for generating.
 Status restore_weights(const Checkpoint& checkpoint, Model& model);
 

@@ -5,6 +5,8 @@
 
 #include <limits>
 
+#include "trainer/gradient_norm.h"
+
 namespace llmctl {
 namespace {
 

@@ -10,6 +10,7 @@
 #include "tests/trainer/close.h"
 #include "tests/trainer/sample_model.h"
 #include "trainer/embedding.h"
+#include "trainer/gradient_norm.h"
 #include "trainer/loss.h"
 #include "trainer/swiglu.h"
 
@@ -153,7 +154,7 @@ TEST(AtenAdamW, EqualsTheFusedPassWithAndWithoutClipping) {
   at::Tensor first = at::zeros({kElements}), second = at::zeros({kElements});
   for (int step = 1; step <= 20; ++step) {
     at::Tensor gradients = numbers({kElements}, 31.0 * step), copy = gradients.clone();
-    const AdamWStep options = {1e-2, 0.9, 0.95, 1e-8, 0.1, step % 2 == 0 ? 0.25 : 1.0};
+    const OptimizerStep options = {1e-2, 0.9, 0.95, 1e-8, 0.1, step % 2 == 0 ? 0.25 : 1.0};
     fused.update(want, gradients, options);
     aten::adamw(got, copy, {first, second}, kDecayEnd, step, options);
     EXPECT_EQ(copy.count_nonzero().item<int64_t>(), 0);

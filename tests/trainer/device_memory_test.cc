@@ -6,8 +6,9 @@
 #include <nlohmann/json.hpp>
 
 #include "core/memory_model.h"
+#include "core/optimizer_facts.h"
 #include "tests/trainer/sample_model.h"
-#include "trainer/adamw.h"
+#include "trainer/optimizer.h"
 
 namespace llmctl {
 namespace {
@@ -79,6 +80,7 @@ struct Shape {
   bool checkpointing, tied;
   int64_t head_dim = 0;  // 0: hidden / heads
   const char* attention = "sdpa";
+  const char* optimizer = "adamw";
 };
 void PrintTo(const Shape& s, std::ostream* out) {
   *out << s.name;
@@ -90,13 +92,13 @@ MemoryByCause measured(const FitQuestion& q) {
   device_memory::reset_peak();
   Model model(q.model,
               {q.sequence_len, attention_kind(q.attention), q.gradient_checkpointing, [] {}});
-  AdamW optimizer(model.layout().size(), model.layout().matrices_end());
+  const auto optimizer = make_optimizer(q.optimizer, model.layout(), at::kCPU);
   initialize(model.layout(), 0.02, 1, model.weights());
   const MicroBatch batch = {at::zeros({q.micro_batch_size * q.sequence_len}, at::kInt),
                             at::ones({q.micro_batch_size * q.sequence_len}, at::kInt)};
   for (int step = 0; step < 2; ++step) {
     model.forward_backward(batch, 1e-3);
-    optimizer.update(model.weights(), model.gradients(), {.learning_rate = 1e-3});
+    optimizer->update(model.weights(), model.gradients(), {.learning_rate = 1e-3});
   }
   return device_memory::peak_by_cause();
 }
@@ -112,6 +114,7 @@ TEST_P(Prediction, IsWithinATenthOfWhatIsMeasured) {
   q.model.tie_word_embeddings = s.tied;
   q.model.head_dim = s.head_dim;
   q.attention = s.attention;
+  q.optimizer = s.optimizer;
   q.model = resolved(q.model, 0, s.sequence);
   q.sequence_len = s.sequence;
   q.micro_batch_size = s.micro_batch;
@@ -122,21 +125,46 @@ TEST_P(Prediction, IsWithinATenthOfWhatIsMeasured) {
       << "predicted " << to_json(got) << "\nmeasured  " << to_json(want);
 }
 
+TEST(OptimizerMemory, IsWhatEachOptimizerAllocates) {
+  ModelConfig config;
+  config.vocab_size = 1'000;
+  config.hidden_size = 144;
+  config.num_hidden_layers = 3;
+  config.num_attention_heads = 4;
+  config = resolved(config, 0, 32);
+  const ParameterLayout layout(config);
+  for (const OptimizerFacts& facts : optimizers()) {
+    device_memory::release_kept_blocks();
+    const Bytes before = device_memory::live_bytes();
+    const auto made = make_optimizer(facts.name, layout, at::kCPU);
+    const Bytes got = device_memory::live_bytes() - before;
+    // Flat buffers have up to a cache line between two tensors.
+    const auto slack = static_cast<Bytes>(2 * 64 * layout.slots().size());
+    EXPECT_NEAR(static_cast<double>(got),
+                static_cast<double>(optimizer_memory(facts.name, config).state),
+                static_cast<double>(slack))
+        << facts.name;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(
     Shapes,
     Prediction,
-    ::testing::Values(Shape{"tiny", 257, 64, 2, 4, 4, 32, 2, false, true},
-                      Shape{"long", 257, 128, 4, 4, 2, 512, 4, false, true},
-                      Shape{"long_checkpointed", 257, 128, 4, 4, 2, 512, 4, true, true},
-                      Shape{"wide_vocabulary", 16'384, 128, 2, 4, 2, 128, 4, false, true},
-                      Shape{"untied", 8'192, 256, 3, 8, 4, 128, 4, false, false},
-                      Shape{"deep_checkpointed", 1'024, 192, 12, 6, 2, 256, 4, true, false},
-                      // Attention's backward is the peak of these.
-                      Shape{"wide_heads", 257, 64, 2, 8, 8, 256, 4, false, true, 64},
-                      Shape{"wide_heads_grouped", 257, 64, 2, 8, 2, 256, 4, true, true, 64},
-                      Shape{"manual", 257, 64, 2, 4, 2, 256, 2, false, true, 0, "manual"},
-                      Shape{"manual_checkpointed", 257, 64, 3, 4, 4, 256, 2, true, true, 0,
-                            "manual"}),
+    ::testing::Values(
+        Shape{"tiny", 257, 64, 2, 4, 4, 32, 2, false, true},
+        Shape{"long", 257, 128, 4, 4, 2, 512, 4, false, true},
+        Shape{"long_checkpointed", 257, 128, 4, 4, 2, 512, 4, true, true},
+        Shape{"wide_vocabulary", 16'384, 128, 2, 4, 2, 128, 4, false, true},
+        Shape{"untied", 8'192, 256, 3, 8, 4, 128, 4, false, false},
+        Shape{"deep_checkpointed", 1'024, 192, 12, 6, 2, 256, 4, true, false},
+        // Attention's backward is the peak of these.
+        Shape{"wide_heads", 257, 64, 2, 8, 8, 256, 4, false, true, 64},
+        Shape{"wide_heads_grouped", 257, 64, 2, 8, 2, 256, 4, true, true, 64},
+        Shape{"manual", 257, 64, 2, 4, 2, 256, 2, false, true, 0, "manual"},
+        Shape{"manual_checkpointed", 257, 64, 3, 4, 4, 256, 2, true, true, 0, "manual"},
+        // The update itself is the peak of these.
+        Shape{"adafactor", 8'192, 256, 2, 4, 4, 32, 1, true, true, 0, "sdpa", "adafactor"},
+        Shape{"muon", 257, 256, 2, 4, 4, 32, 1, true, true, 0, "sdpa", "muon"}),
     [](const auto& c) { return std::string(c.param.name); });
 
 }  // namespace

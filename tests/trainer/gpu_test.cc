@@ -6,6 +6,7 @@
 #include "tests/trainer/sample_model.h"
 #include "tests/trainer/scratch.h"
 #include "trainer/adamw.h"
+#include "trainer/gradient_norm.h"
 #include "trainer/device.h"
 #include "trainer/device_memory.h"
 #include "trainer/embedding.h"

@@ -11,6 +11,7 @@
 #include "tests/trainer/trainer_process.h"
 #include "trainer/adamw.h"
 #include "trainer/generate.h"
+#include "trainer/gradient_norm.h"
 #include "trainer/safetensors.h"
 
 namespace llmctl {
@@ -18,22 +19,13 @@ namespace {
 
 constexpr int kSteps = 20;
 
-std::string python_with_torch() {
-  const char* given = std::getenv("LLMCTL_PYTHON");
-  for (const std::string& python : {std::string(given == nullptr ? "python3" : given),
-                                    std::string(LLMCTL_SOURCE_DIR "/.venv/bin/python")}) {
-    if (run_program(python + " -c 'import torch' 2>/dev/null").code == 0) return python;
-  }
-  return "";
-}
-
 std::vector<int64_t> numbers(const at::Tensor& ids) {
   const auto* data = ids.const_data_ptr<int32_t>();
   return {data, data + ids.numel()};
 }
 
 TEST(Losses, EqualPyTorchsStepByStep) {
-  const std::string python = python_with_torch();
+  const std::string python = python_with("torch");
   if (python.empty()) GTEST_SKIP() << "no Python with torch: set LLMCTL_PYTHON or make .venv";
   const Scratch scratch;
   ModelConfig config = sample_config();

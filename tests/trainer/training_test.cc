@@ -10,6 +10,7 @@
 
 #include "core/clock.h"
 #include "core/memory_model.h"
+#include "core/optimizer_facts.h"
 #include "tests/trainer/scratch.h"
 #include "tests/trainer/trainer_process.h"
 #include "trainer/checkpoint.h"
@@ -154,6 +155,23 @@ TEST_F(Training, KilledAtAnyMomentResumesBitForBit) {
   ASSERT_EQ(last.wait_exit(), 0);
   EXPECT_TRUE(weights(run) == undisturbed) << "the resumed run ended with other bits";
   EXPECT_LE(checkpoints(run).size(), 2u) << "save_total_limit is 2";
+}
+
+TEST_F(Training, ResumesBitForBitWithEveryOptimizer) {
+  for (const OptimizerFacts& optimizer : optimizers()) {
+    SCOPED_TRACE(optimizer.name);
+    RunConfig calm = config(std::string("calm-") + optimizer.name, 20);
+    calm.spec.optimizer = optimizer.name;
+    const std::string undisturbed = weights_after(calm);
+    RunConfig run = config(std::string("killed-") + optimizer.name, 20);
+    run.spec.optimizer = optimizer.name;
+    run.spec.save_steps = 6;
+    TrainerProcess process(run, run_directory());
+    ASSERT_TRUE(process.wait_step(13));
+    process.signal(SIGKILL);
+    process.wait_exit();
+    EXPECT_TRUE(weights_after(run) == undisturbed) << "the resumed run ended with other bits";
+  }
 }
 
 TEST_F(Training, AskedToLeaveSavesAndGoesOnLaterBitForBit) {

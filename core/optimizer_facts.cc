@@ -1,0 +1,104 @@
+#include "core/optimizer_facts.h"
+
+#include <algorithm>
+
+namespace llmctl {
+
+const std::vector<OptimizerFacts>& optimizers() {
+  static const std::vector<OptimizerFacts> kAll = {
+      {"adamw", "-", "two fp32 numbers per weight"},
+      {"adamw_bf16", "half the state", "wants adam_beta2 at most 0.99"},
+      {"adamw_8bit", "3/4 of the state", "slower update, slightly noisy"},
+      {"adafactor", "nearly all state", "no momentum: more steps to a loss"},
+      {"lion", "half the state", "wants 1/3 to 1/10 the learning_rate"},
+      {"muon", "steps, and state", "matrix products in each update"},
+  };
+  return kAll;
+}
+
+const char* optimizer_names() {
+  return "adamw adamw_bf16 adamw_8bit adafactor lion muon";
+}
+
+static std::vector<ParameterShape> vectors(const ModelConfig& c) {
+  const int64_t layers = c.num_hidden_layers, sides = c.norm == "layer" ? 2 : 1;
+  const int64_t heads = c.num_attention_heads, key_value_heads = c.num_key_value_heads;
+  std::vector<ParameterShape> all = {
+      {1, c.hidden_size, sides * ((c.post_norms ? 4 : 2) * layers + 1)}};
+  if (c.qk_norm) all.push_back({1, c.head_dim, 2 * layers});
+  if (c.qkv_bias) {
+    all.push_back({1, heads * c.head_dim, layers});
+    all.push_back({1, key_value_heads * c.head_dim, 2 * layers});
+  }
+  if (c.out_bias) all.push_back({1, c.hidden_size, layers});
+  if (c.mlp_bias) {
+    all.push_back({1, c.intermediate_size, (c.gated_mlp ? 2 : 1) * layers});
+    all.push_back({1, c.hidden_size, layers});
+  }
+  return all;
+}
+
+std::vector<ParameterShape> parameter_shapes(const ModelConfig& c) {
+  const int64_t query = c.num_attention_heads * c.head_dim;
+  const int64_t key_value = c.num_key_value_heads * c.head_dim;
+  const int64_t layers = c.num_hidden_layers;
+  std::vector<ParameterShape> all = {
+      {c.vocab_size, c.hidden_size, c.tie_word_embeddings ? 1 : 2, /*table=*/true},
+      {query, c.hidden_size, layers},
+      {key_value, c.hidden_size, 2 * layers},
+      {c.hidden_size, query, layers},
+      {c.intermediate_size, c.hidden_size, (c.gated_mlp ? 2 : 1) * layers},
+      {c.hidden_size, c.intermediate_size, layers},
+  };
+  if (c.learned_positions) {
+    all.push_back({c.max_position_embeddings, c.hidden_size, 1, /*table=*/true});
+  }
+  for (const ParameterShape& shape : vectors(c)) all.push_back(shape);
+  return all;
+}
+
+// Sizes are summed as doubles: hostile shapes must not overflow.
+struct Sum {
+  double state = 0, workspace = 0;
+};
+static constexpr double kFloat = 4;  // bytes
+
+static double quantized_state(double elements) {
+  if (elements < static_cast<double>(kLeastQuantizedElements)) return 2 * kFloat * elements;
+  const auto block = static_cast<double>(kQuantizedBlock);
+  const double blocks = static_cast<double>(static_cast<int64_t>((elements + block - 1) / block));
+  return 2 * (elements + kFloat * blocks);
+}
+
+static void add(Sum& sum, std::string_view optimizer, const ParameterShape& shape) {
+  const auto rows = static_cast<double>(shape.rows), columns = static_cast<double>(shape.columns);
+  const auto count = static_cast<double>(shape.count);
+  const double elements = rows * columns;
+  const bool matrix = shape.rows > 1;
+  const auto work = [&](double floats) {
+    sum.workspace = std::max(sum.workspace, kFloat * floats);
+  };
+  double state = 2 * kFloat * elements;  // adamw, and what muon leaves to it
+  if (optimizer == "adamw_bf16" || optimizer == "lion") state = kFloat * elements;
+  if (optimizer == "adamw_8bit") state = quantized_state(elements);
+  if (optimizer == "adafactor") {
+    state = kFloat * (matrix ? rows + columns : elements);
+    work(elements + rows + columns);
+  }
+  if (optimizer == "muon" && matrix && !shape.table) {
+    const double side = std::min(rows, columns);
+    state = kFloat * elements;
+    work(elements + 2 * side * side);
+  }
+  sum.state += count * state;
+}
+
+OptimizerMemory optimizer_memory(std::string_view optimizer, const ModelConfig& config) {
+  constexpr double kMost = 1e18;
+  Sum sum;
+  for (const ParameterShape& shape : parameter_shapes(config)) add(sum, optimizer, shape);
+  return {static_cast<Bytes>(std::min(sum.state, kMost)),
+          static_cast<Bytes>(std::min(sum.workspace, kMost))};
+}
+
+}  // namespace llmctl

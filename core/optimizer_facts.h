@@ -1,0 +1,40 @@
+// What each optimizer is: its name in a job file, what it saves and costs beside adamw, and its
+// exact bytes. Pure; the trainer's optimizers (trainer/optimizer.h) allocate what is counted here,
+// and a test holds the two together. Bytes are of one rank that holds the whole model.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "core/model_config.h"
+#include "core/units.h"
+
+namespace llmctl {
+
+struct OptimizerFacts {
+  const char* name;
+  const char* saves;  // beside adamw, in a few words
+  const char* costs;
+};
+const std::vector<OptimizerFacts>& optimizers();  // adamw first
+const char* optimizer_names();                    // separated by spaces
+
+// Equal parameters of a model. A vector (a norm's weight, a bias) has one row.
+struct ParameterShape {
+  int64_t rows = 1, columns = 1;
+  int64_t count = 1;
+  bool table = false;  // an embedding, or the head
+};
+std::vector<ParameterShape> parameter_shapes(const ModelConfig& config);
+
+struct OptimizerMemory {
+  Bytes state = 0;
+  Bytes workspace = 0;  // of the update, given back after it
+};
+OptimizerMemory optimizer_memory(std::string_view optimizer, const ModelConfig& config);
+
+// bitsandbytes' block-wise format, as adamw_8bit keeps it.
+inline constexpr int64_t kQuantizedBlock = 256;            // elements with one scale
+inline constexpr int64_t kLeastQuantizedElements = 4'096;  // smaller tensors stay fp32
+
+}  // namespace llmctl

@@ -1,0 +1,159 @@
+#include "trainer/adamw_8bit.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/optimizer_facts.h"
+#include "trainer/adamw.h"
+#include "trainer/aten.h"
+#include "trainer/device_memory.h"
+#include "trainer/quantize_blockwise.h"
+#include "trainer/simd.h"
+
+namespace llmctl {
+namespace {
+
+struct Block {
+  float *weights, *gradients;
+  uint8_t *first, *second;
+  float *first_largest, *second_largest;
+  int64_t elements;  // up to kQuantizedBlock
+};
+
+float largest_magnitude(const float* x, int64_t n) {
+  float most = 0;
+  for (int64_t i = 0; i < n; ++i) most = std::max(most, std::fabs(x[i]));
+  return most;
+}
+
+void quantize(const float* x, uint8_t* codes, float& largest, int64_t n) {
+  largest = largest_magnitude(x, n);
+  const float scale = largest > 0 ? 1 / largest : 0;
+  for (int64_t i = 0; i < n; ++i) codes[i] = nearest_code(signed_dynamic_map(), x[i] * scale);
+}
+
+void quantize_positive(const float* x, uint8_t* codes, float& largest, int64_t n) {
+  largest = largest_magnitude(x, n);
+  const float scale = largest > 0 ? 1 / largest : 0;
+  for (int64_t i = 0; i < n; ++i) {
+    const uint8_t code = nearest_code(unsigned_dynamic_map(), x[i] * scale);
+    codes[i] = code == 0 && x[i] > 0 ? uint8_t{1} : code;
+  }
+}
+
+SIMD_CLONES void update_block(const Block& b, AdamWFactors f) {
+  const QuantizationMap &signed_map = signed_dynamic_map(), &unsigned_map = unsigned_dynamic_map();
+  float first[kQuantizedBlock], second[kQuantizedBlock];
+  const float first_largest = *b.first_largest, second_largest = *b.second_largest;
+  for (int64_t i = 0; i < b.elements; ++i) {
+    first[i] = signed_map.values[b.first[i]] * first_largest;
+    second[i] = unsigned_map.values[b.second[i]] * second_largest;
+  }
+  for (int64_t i = 0; i < b.elements; ++i) {
+    const float grad = b.gradients[i] * f.clip;
+    first[i] = f.beta1 * first[i] + (1.0f - f.beta1) * grad;
+    second[i] = f.beta2 * second[i] + (1.0f - f.beta2) * grad * grad;
+    const float deviation = __builtin_sqrtf(second[i]) * f.inverse_root_correction2 + f.epsilon;
+    b.weights[i] = b.weights[i] * f.keep - f.step_size * (first[i] / deviation);
+    b.gradients[i] = 0;
+  }
+  quantize(first, b.first, *b.first_largest, b.elements);
+  quantize_positive(second, b.second, *b.second_largest, b.elements);
+}
+
+int64_t blocks_of(int64_t elements) {
+  return (elements + kQuantizedBlock - 1) / kQuantizedBlock;
+}
+
+// The code of zero is not 0, but any code times a largest of 0 is zero.
+QuantizedMoment moment_of(int64_t elements, at::Device device) {
+  return {at::zeros({elements}, at::device(device).dtype(at::kByte)),
+          at::zeros({blocks_of(elements)}, at::device(device).dtype(at::kFloat))};
+}
+
+at::Tensor on_device(const QuantizationMap& map, at::Device device) {
+  at::Tensor all = at::empty({511}, at::kFloat);
+  auto* out = std::copy(map.values.begin(), map.values.end(), all.mutable_data_ptr<float>());
+  std::copy(map.middles.begin(), map.middles.end(), out);
+  return all.to(device);
+}
+
+}  // namespace
+
+AdamW8bit::AdamW8bit(const ParameterLayout& layout, at::Device device) {
+  const CauseScope cause(Cause::optimizer);
+  for (const ParameterSlot& slot : layout.slots()) {
+    Part part;
+    part.offset = slot.offset;
+    part.elements = slot.elements;
+    part.decays = slot.offset < layout.matrices_end();
+    part.quantized = slot.elements >= kLeastQuantizedElements;
+    if (part.quantized) {
+      part.first = moment_of(slot.elements, device);
+      part.second = moment_of(slot.elements, device);
+    } else {
+      part.first_fp32 = at::zeros({slot.elements}, at::device(device).dtype(at::kFloat));
+      part.second_fp32 = at::zeros_like(part.first_fp32);
+    }
+    parts_.push_back(std::move(part));
+  }
+  if (device.is_cpu()) return;
+  signed_map_ = on_device(signed_dynamic_map(), device);
+  unsigned_map_ = on_device(unsigned_dynamic_map(), device);
+}
+
+std::vector<NamedTensor> AdamW8bit::state(const ParameterLayout& layout) {
+  std::vector<NamedTensor> all;
+  for (size_t i = 0; i < parts_.size(); ++i) {
+    const ParameterSlot& slot = layout.slots()[i];
+    Part& part = parts_[i];
+    if (part.quantized) {
+      all.push_back({"first_moment." + slot.name, part.first.codes.view(slot.shape)});
+      all.push_back({"first_moment_largest." + slot.name, part.first.largest});
+      all.push_back({"second_moment." + slot.name, part.second.codes.view(slot.shape)});
+      all.push_back({"second_moment_largest." + slot.name, part.second.largest});
+    } else {
+      all.push_back({"first_moment." + slot.name, part.first_fp32.view(slot.shape)});
+      all.push_back({"second_moment." + slot.name, part.second_fp32.view(slot.shape)});
+    }
+  }
+  return all;
+}
+
+void AdamW8bit::apply(at::Tensor& weights, at::Tensor& gradients, const OptimizerStep& step) {
+  for (Part& part : parts_) {
+    apply_part(part, weights.narrow(0, part.offset, part.elements),
+               gradients.narrow(0, part.offset, part.elements), step);
+  }
+}
+
+void AdamW8bit::apply_part(Part& part,
+                           at::Tensor weights,
+                           at::Tensor gradients,
+                           const OptimizerStep& step) {
+  if (!part.quantized) {
+    return adamw_update(weights, gradients, {part.first_fp32, part.second_fp32},
+                        part.decays ? part.elements : 0, updates(), step);
+  }
+  const AdamWFactors factors = adamw_factors(step, updates(), part.decays);
+  if (!weights.is_cpu()) {
+    return aten::adamw_8bit(weights, gradients, {part.first, signed_map_},
+                            {part.second, unsigned_map_}, factors);
+  }
+  auto *w = weights.mutable_data_ptr<float>(), *g = gradients.mutable_data_ptr<float>(),
+       *first_largest = part.first.largest.mutable_data_ptr<float>(),
+       *second_largest = part.second.largest.mutable_data_ptr<float>();
+  auto *first = part.first.codes.mutable_data_ptr<uint8_t>(),
+       *second = part.second.codes.mutable_data_ptr<uint8_t>();
+  at::parallel_for(0, blocks_of(part.elements), 64, [&](int64_t begin, int64_t end) {
+    for (int64_t block = begin; block < end; ++block) {
+      const int64_t at = block * kQuantizedBlock;
+      const int64_t elements = std::min(kQuantizedBlock, part.elements - at);
+      update_block({w + at, g + at, first + at, second + at, first_largest + block,
+                    second_largest + block, elements},
+                   factors);
+    }
+  });
+}
+
+}  // namespace llmctl

@@ -1,0 +1,33 @@
+// AdamW with moments in bitsandbytes' block-wise 8 bits (quantize_blockwise.h), a quarter of
+// adamw's state: each block is read, updated in fp32, used, and rounded when put back. Tensors with
+// fewer than kLeastQuantizedElements keep fp32 moments. Numbers as bitsandbytes' AdamW8bit.
+#pragma once
+
+#include "trainer/optimizer.h"
+
+namespace llmctl {
+
+struct QuantizedMoment {      // views of one tensor's part
+  at::Tensor codes, largest;  // u8 [elements], fp32 [blocks]
+};
+
+class AdamW8bit final : public Optimizer {
+ public:
+  explicit AdamW8bit(const ParameterLayout& layout, at::Device device = at::kCPU);
+  std::vector<NamedTensor> state(const ParameterLayout& layout) override;
+
+ private:
+  struct Part {  // of one slot: either quantized or fp32
+    int64_t offset = 0, elements = 0;
+    bool decays = false, quantized = false;
+    QuantizedMoment first, second;
+    at::Tensor first_fp32, second_fp32;
+  };
+  void apply(at::Tensor& weights, at::Tensor& gradients, const OptimizerStep& step) override;
+  void apply_part(Part& part, at::Tensor weights, at::Tensor gradients, const OptimizerStep& step);
+
+  std::vector<Part> parts_;               // by slot
+  at::Tensor signed_map_, unsigned_map_;  // values, then middles; only on other devices
+};
+
+}  // namespace llmctl

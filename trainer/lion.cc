@@ -1,0 +1,59 @@
+#include "trainer/lion.h"
+
+#include <algorithm>
+
+#include "trainer/aten.h"
+#include "trainer/device_memory.h"
+#include "trainer/simd.h"
+
+namespace llmctl {
+namespace {
+
+constexpr int64_t kPart = 1 << 16;
+
+struct Factors {
+  float clip, beta1, beta2, keep, step_size;
+};
+
+SIMD_CLONES void update_range(float* w, float* g, float* m, int64_t n, Factors f) {
+  for (int64_t i = 0; i < n; ++i) {
+    const float grad = g[i] * f.clip;
+    const float direction = f.beta1 * m[i] + (1.0f - f.beta1) * grad;
+    const float sign = direction > 0 ? 1.0f : direction < 0 ? -1.0f : 0.0f;
+    w[i] = w[i] * f.keep - f.step_size * sign;
+    m[i] = f.beta2 * m[i] + (1.0f - f.beta2) * grad;
+    g[i] = 0;
+  }
+}
+
+}  // namespace
+
+Lion::Lion(int64_t elements, int64_t decay_end, at::Device device) : decay_end_(decay_end) {
+  const CauseScope cause(Cause::optimizer);
+  moment_ = at::zeros({elements}, at::device(device).dtype(at::kFloat));
+}
+
+std::vector<NamedTensor> Lion::state(const ParameterLayout& layout) {
+  std::vector<NamedTensor> all;
+  append_slots(all, "moment.", layout, moment_);
+  return all;
+}
+
+void Lion::apply(at::Tensor& weights, at::Tensor& gradients, const OptimizerStep& step) {
+  if (!weights.is_cpu()) return aten::lion(weights, gradients, moment_, decay_end_, step);
+  const Factors decayed = {static_cast<float>(step.gradient_scale), static_cast<float>(step.beta1),
+                           static_cast<float>(step.beta2),
+                           static_cast<float>(1 - step.learning_rate * step.weight_decay),
+                           static_cast<float>(step.learning_rate)};
+  Factors plain = decayed;
+  plain.keep = 1;
+  auto *w = weights.mutable_data_ptr<float>(), *g = gradients.mutable_data_ptr<float>(),
+       *m = moment_.mutable_data_ptr<float>();
+  at::parallel_for(0, weights.numel(), kPart, [&](int64_t begin, int64_t end) {
+    const int64_t middle = std::clamp(decay_end_, begin, end);
+    update_range(w + begin, g + begin, m + begin, middle - begin, decayed);
+    update_range(w + middle, g + middle, m + middle, end - middle, plain);
+  });
+}
+
+}  // namespace llmctl

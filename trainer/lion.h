@@ -1,0 +1,21 @@
+// Lion (Chen et al., arXiv 2302.06675, algorithm 2): steps by the sign of an interpolation between
+// moment and gradient, with decoupled decay; one moment. One pass like adamw's; the ATen form is
+// for other devices.
+#pragma once
+
+#include "trainer/optimizer.h"
+
+namespace llmctl {
+
+class Lion final : public Optimizer {
+ public:
+  Lion(int64_t elements, int64_t decay_end, at::Device device = at::kCPU);
+  std::vector<NamedTensor> state(const ParameterLayout& layout) override;
+
+ private:
+  void apply(at::Tensor& weights, at::Tensor& gradients, const OptimizerStep& step) override;
+  at::Tensor moment_;
+  int64_t decay_end_;
+};
+
+}  // namespace llmctl

@@ -1,0 +1,48 @@
+#include "trainer/optimizer.h"
+
+#include <algorithm>
+
+#include "trainer/adafactor.h"
+#include "trainer/adamw.h"
+#include "trainer/adamw_8bit.h"
+#include "trainer/adamw_bf16.h"
+#include "trainer/lion.h"
+#include "trainer/muon.h"
+
+namespace llmctl {
+
+OptimizerStep optimizer_step(const JobSpec& spec, double learning_rate, double gradient_scale) {
+  return {learning_rate,     spec.adam_beta1, spec.adam_beta2,   spec.adam_epsilon,
+          spec.weight_decay, gradient_scale,  spec.muon_momentum};
+}
+
+std::unique_ptr<Optimizer> make_optimizer(const std::string& name,
+                                          const ParameterLayout& layout,
+                                          at::Device device) {
+  const int64_t elements = layout.size(), decay_end = layout.matrices_end();
+  if (name == "adamw") return std::make_unique<AdamW>(elements, decay_end, device);
+  if (name == "adamw_bf16") return std::make_unique<AdamWBf16>(elements, decay_end, device);
+  if (name == "adamw_8bit") return std::make_unique<AdamW8bit>(layout, device);
+  if (name == "adafactor") return std::make_unique<Adafactor>(layout, device);
+  if (name == "lion") return std::make_unique<Lion>(elements, decay_end, device);
+  CHECK(name == "muon");
+  return std::make_unique<Muon>(layout, device);
+}
+
+void append_slots(std::vector<NamedTensor>& out,
+                  const std::string& prefix,
+                  const ParameterLayout& layout,
+                  const at::Tensor& flat) {
+  for (const ParameterSlot& slot : layout.slots()) {
+    out.push_back({prefix + slot.name, layout.view(flat, slot)});
+  }
+}
+
+void for_pieces(int64_t elements, const std::function<void(int64_t begin, int64_t size)>& piece) {
+  constexpr int64_t kPiece = 1 << 22;
+  for (int64_t begin = 0; begin < elements; begin += kPiece) {
+    piece(begin, std::min(kPiece, elements - begin));
+  }
+}
+
+}  // namespace llmctl

@@ -1,0 +1,64 @@
+// Optimizer: what turns gradients into new weights, once per step, over flat fp32 buffers. Owns its
+// state, which is all that a checkpoint must hold beside the weights: named tensors, restored to
+// the bit. A slot before ParameterLayout::matrices_end() decays, the others (norms) do not. One
+// thread calls it; every one is deterministic for any number of threads. Which there are, and
+// their bytes: core/optimizer_facts.h.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/job_spec.h"
+#include "trainer/parameters.h"
+#include "trainer/tensor.h"
+
+namespace llmctl {
+
+struct OptimizerStep {
+  double learning_rate = 0;
+  double beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8, weight_decay = 0;
+  double gradient_scale = 1;  // clipping
+  double momentum = 0.95;     // muon's
+};
+OptimizerStep optimizer_step(const JobSpec& spec, double learning_rate, double gradient_scale);
+
+struct NamedTensor {
+  std::string name;   // "first_moment.model.norm.weight"
+  at::Tensor tensor;  // contiguous, sharing memory with what it names
+};
+
+class Optimizer {
+ public:
+  virtual ~Optimizer() = default;
+  // The gradients are zero afterwards.
+  void update(at::Tensor& weights, at::Tensor& gradients, const OptimizerStep& step) {
+    ++updates_;
+    apply(weights, gradients, step);
+  }
+  // The state, by the slots of the layout it was made for.
+  virtual std::vector<NamedTensor> state(const ParameterLayout& layout) = 0;
+
+  int64_t updates() const { return updates_; }
+  void set_updates(int64_t updates) { updates_ = updates; }  // on resume
+
+ private:
+  virtual void apply(at::Tensor& weights, at::Tensor& gradients, const OptimizerStep& step) = 0;
+  int64_t updates_ = 0;
+};
+
+// Requires: `name` is one of optimizers().
+std::unique_ptr<Optimizer> make_optimizer(const std::string& name,
+                                          const ParameterLayout& layout,
+                                          at::Device device);
+
+// Views of a flat buffer that has the layout, as "<prefix><slot's name>".
+void append_slots(std::vector<NamedTensor>& out,
+                  const std::string& prefix,
+                  const ParameterLayout& layout,
+                  const at::Tensor& flat);
+
+// Pieces of [0, elements) small enough that the temporaries of ATen operators over one are small.
+void for_pieces(int64_t elements, const std::function<void(int64_t begin, int64_t size)>& piece);
+
+}  // namespace llmctl
