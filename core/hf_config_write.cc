@@ -1,4 +1,5 @@
 // Writing Hugging Face's config.json (model_config.h), for Transformers 4 and 5.
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "core/model_config.h"
@@ -85,6 +86,13 @@ static void add_windows(const ModelConfig& c, json& document) {
   }
 }
 
+// Transformers wants an integer where it has one.
+static json number_json(double value) {
+  constexpr double kExact = 1e15;
+  const bool whole = value == std::floor(value) && std::fabs(value) < kExact;
+  return whole ? json(static_cast<int64_t>(value)) : json(value);
+}
+
 static json rotary_config(const ModelConfig& c) {
   const bool gemma = c.architecture.starts_with("gemma");
   json document = {{"hidden_size", c.hidden_size},
@@ -106,7 +114,7 @@ static json rotary_config(const ModelConfig& c) {
   if (c.architecture != "llama") add_windows(c, document);
   if (gemma) {
     document["hidden_activation"] = activation;
-    document["query_pre_attn_scalar"] = c.query_pre_attn_scalar;
+    document["query_pre_attn_scalar"] = number_json(c.query_pre_attn_scalar);
     const auto cap = [](double value) { return value > 0 ? json(value) : json(nullptr); };
     document["attn_logit_softcapping"] = cap(c.attn_logit_softcapping);
     document["final_logit_softcapping"] = cap(c.final_logit_softcapping);
@@ -121,6 +129,7 @@ Result<json> to_hf_config(const ModelConfig& c) {
   document["vocab_size"] = c.vocab_size;
   document["initializer_range"] = c.initializer_range;
   document["tie_word_embeddings"] = c.tie_word_embeddings;
+  document["pad_token_id"] = nullptr;  // Phi-3's is 32000 when nothing is said
   document["torch_dtype"] = document["dtype"] = "float32";
   // What was not written was not expressible.
   const Result<ModelConfig> again = parse_hf_config(document);

@@ -16,15 +16,20 @@ static Bytes bytes(double value) {
   return static_cast<Bytes>(std::min(std::ceil(value), kMost));
 }
 
-// Widths of a block in floats per token.
+// Widths of a block in floats per token. What the model has not is 0.
 struct Widths {
-  double hidden, query, key_value, heads, mlp;
+  double hidden, query, key_value, heads, mlp, up, statistics, post_norm, qk_norm;
   explicit Widths(const ModelConfig& c)
       : hidden(static_cast<double>(c.hidden_size)),
         query(static_cast<double>(c.num_attention_heads * c.head_dim)),
         key_value(static_cast<double>(c.num_key_value_heads * c.head_dim)),
         heads(static_cast<double>(c.num_attention_heads)),
-        mlp(static_cast<double>(c.intermediate_size)) {}
+        mlp(static_cast<double>(c.intermediate_size)),
+        up(c.gated_mlp ? 2 * mlp : mlp),
+        statistics(c.norm == "layer" ? 2 : 1),
+        post_norm(c.post_norms ? hidden : 0),
+        qk_norm(c.qk_norm ? query + key_value + heads + key_value / static_cast<double>(c.head_dim)
+                          : 0) {}
 };
 
 int64_t loss_chunk_tokens(int64_t vocab_size, int64_t tokens) {
@@ -34,18 +39,25 @@ int64_t loss_chunk_tokens(int64_t vocab_size, int64_t tokens) {
   return (tokens + chunks - 1) / chunks;
 }
 
+// Whether attention has whole score matrices (trainer/attention.h).
+static bool is_manual(const FitQuestion& q) {
+  return q.attention == "manual" || q.model.attn_logit_softcapping > 0;
+}
+
 // What trainer/block.h keeps of one block for its backward: the residual stream before and in the
-// middle, the fused q/k/v row, attention's output and statistics, the fused gate/up row.
+// middle, the fused q/k/v row, attention's output and statistics, the fused gate/up row; heads
+// before their norm, and both branches before theirs.
 static double saved_floats(const Widths& w, const FitQuestion& q) {
-  const double statistics =
-      q.attention == "manual" ? w.heads * static_cast<double>(q.sequence_len) : w.heads;
-  return 2 * w.hidden + (w.query + 2 * w.key_value) + w.query + statistics + 2 * w.mlp + 2;
+  const double scores = is_manual(q) ? w.heads * static_cast<double>(q.sequence_len) : w.heads;
+  const double norms = q.model.post_norms ? 4 : 2;
+  return 2 * w.hidden + (w.query + 2 * w.key_value) + w.qk_norm + w.query + scores + w.up +
+         2 * w.post_norm + norms * w.statistics;
 }
 
 // The moments of a step at which memory can be highest, in floats per token.
 struct Moment {
   double activations = 0, workspace = 0;
-  bool logits = false;
+  bool logits = false, attention = false;
   Bytes update = 0;  // what the optimizer's pass needs beside its state
 };
 
@@ -58,20 +70,37 @@ static std::vector<Moment> moments(const Widths& w, const FitQuestion& q) {
   const double gradient = w.hidden;
   // The gradients of attention's output, q, k and v; the plain formula repeats k and v for each
   // query head and has whole score matrices.
-  const double attention = q.attention == "manual"
-                               ? 6 * w.query + 4 * w.heads * static_cast<double>(q.sequence_len)
-                               : 2 * w.query + 2 * w.key_value;
+  const double scores = w.heads * static_cast<double>(q.sequence_len);
+  const double attention = is_manual(q) ? 6 * w.query + 4 * scores : 2 * w.query + 2 * w.key_value;
+  const double before_mlp = all + gradient - w.up - w.hidden - w.post_norm;
   return {
       // The last block's forward: its MLP's product and its output. With checkpointing the same
-      // block runs again beside the gradient that waits for it.
-      {.activations = all + w.mlp + w.hidden + (again ? gradient : 0)},
+      // block runs again beside the gradient that waits for it. A norm after the MLP keeps that
+      // output, so that it is in `all` already.
+      {.activations = all + std::max(w.mlp - w.post_norm, 0.0) + w.hidden + (again ? gradient : 0)},
       // The loss: the last residual stream and its norm, and one chunk of logits.
-      {.activations = inputs + 2 * w.hidden + 1, .logits = true},
+      {.activations = inputs + 2 * w.hidden + w.statistics, .logits = true},
       // The last block's backward: first its MLP, then, with the MLP's part gone, its attention.
-      {.activations = all + gradient, .workspace = std::max(w.mlp, w.hidden)},
-      {.activations = all + gradient - 2 * w.mlp - w.hidden, .workspace = attention},
+      // What reaches a branch through its norm lies beside it.
+      {.activations = all + gradient, .workspace = w.post_norm},
+      {.activations = all + gradient - w.post_norm,
+       .workspace = std::max(w.post_norm + w.mlp, w.hidden)},
+      {.activations = before_mlp, .workspace = w.post_norm},
+      {.activations = before_mlp - w.post_norm, .workspace = attention, .attention = true},
       {.update = optimizer_memory(q.optimizer, q.model).workspace},
   };
+}
+
+// Bytes of attention's backward that do not grow with the micro-batch: LibTorch's fused attention
+// takes a window as a mask of floats, made from flags; of packed documents one at a time is in
+// work, at most a sequence long.
+static double attention_constant(const Widths& w, const FitQuestion& q) {
+  const auto length = static_cast<double>(q.sequence_len);
+  const ModelConfig& m = q.model;
+  const bool slides = m.sliding_window > 0 && m.sliding_window < q.sequence_len;
+  const double masks = slides && !is_manual(q) ? kFloat * length * length : 0;
+  const double document = q.packed ? kFloat * length * (w.query + 2 * w.key_value) : 0;
+  return masks + document;
 }
 
 static MemoryByCause at_moment(const FitQuestion& q, const Moment& moment) {
@@ -79,18 +108,25 @@ static MemoryByCause at_moment(const FitQuestion& q, const Moment& moment) {
   const auto count = static_cast<double>(tokens);
   const auto parameters = static_cast<double>(parameter_count(q.model));
   const auto vocab = static_cast<double>(q.model.vocab_size);
-  const auto rotary = static_cast<double>(q.sequence_len * q.model.head_dim);
-  constexpr double kIdBytes = 2 * 4;  // one input and one label
+  // Cosines and sines of every position, and with packed documents of every token; a second table
+  // for layers that have their own.
+  const double tables = q.model.rope_local_theta > 0 ? 2 : 1;
+  const auto rotary = tables * static_cast<double>(q.model.head_dim) *
+                      static_cast<double>(q.sequence_len + (q.packed ? tokens : 0));
+  // One input and one label, and the position where it is needed.
+  const double ids = q.packed || q.model.learned_positions ? 3 * 4 : 2 * 4;
   MemoryByCause memory;
   memory.parameters = bytes(kFloat * parameters);
   memory.gradients = bytes(kFloat * parameters);
   memory.optimizer = optimizer_memory(q.optimizer, q.model).state;
   memory.activations = bytes(count * kFloat * moment.activations);
-  memory.workspace = bytes(count * (kFloat * moment.workspace + kIdBytes) + kFloat * rotary);
+  memory.workspace = bytes(count * (kFloat * moment.workspace + ids) + kFloat * rotary +
+                           (moment.attention ? attention_constant(Widths(q.model), q) : 0));
   memory.workspace += moment.update;
   if (moment.logits) {
     const auto rows = static_cast<double>(loss_chunk_tokens(q.model.vocab_size, tokens));
-    memory.logits = bytes(kFloat * rows * vocab);
+    const double buffers = q.model.final_logit_softcapping > 0 ? 2 : 1;
+    memory.logits = bytes(buffers * kFloat * rows * vocab);
   }
   return memory;
 }
@@ -105,9 +141,8 @@ MemoryByCause predict_memory(const FitQuestion& q) {
 }
 
 static FitQuestion question_of(const JobSpec& spec, const Plan& plan) {
-  return {spec.model.config,           spec.sequence_len, plan.micro_batch_size,
-          plan.gradient_checkpointing, plan.precision,    plan.attention,
-          spec.optimizer};
+  return {spec.model.config, spec.sequence_len, plan.micro_batch_size, plan.gradient_checkpointing,
+          plan.precision,    plan.attention,    spec.optimizer};
 }
 
 // Sequences of one optimizer step on one rank.

@@ -20,6 +20,7 @@ struct FitQuestion {
   std::string precision = "fp32";
   std::string attention = "sdpa";
   std::string optimizer = "adamw";
+  bool packed = false;  // documents that do not see each other share sequences
 };
 MemoryByCause predict_memory(const FitQuestion& question);
 

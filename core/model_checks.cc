@@ -83,6 +83,9 @@ static void check_options(std::vector<std::string>& out, const ModelConfig& conf
   if (config.norm == "layer" && config.norm_plus_one) {
     out.emplace_back("norm_plus_one: only rms norms have it");
   }
+  if (!config.gated_mlp && config.activation != "gelu_tanh") {
+    out.emplace_back("activation: an MLP that is not gated has gelu_tanh");
+  }
   const auto count = [&](const char* name, int64_t value, int64_t max) {
     if (value < 0 || value > max)
       out.push_back(std::string(name) + ": expected 0 to " + std::to_string(max));

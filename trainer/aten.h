@@ -8,22 +8,39 @@
 
 #include "trainer/adamw.h"
 #include "trainer/adamw_8bit.h"
+#include "trainer/parameters.h"
 #include "trainer/rms_norm.h"
 #include "trainer/rope.h"
 
 namespace llmctl::aten {
 
 Normed rms_norm(const at::Tensor& x, const at::Tensor& w, double eps);
-at::Tensor rms_norm_again(const at::Tensor& x, const at::Tensor& inverse_rms, const at::Tensor& w);
+at::Tensor rms_norm_again(const at::Tensor& x, const at::Tensor& statistics, const at::Tensor& w);
 void rms_norm_backward(const at::Tensor& dy,
                        const at::Tensor& x,
-                       const at::Tensor& inverse_rms,
+                       const at::Tensor& statistics,
                        const at::Tensor& w,
                        at::Tensor& dx,
                        at::Tensor& dw);
 
+Normed layer_norm(const at::Tensor& x, const NormTensors& w, double eps);
+at::Tensor layer_norm_again(const at::Tensor& x,
+                            const at::Tensor& statistics,
+                            const NormTensors& w);
+void layer_norm_backward(const at::Tensor& dy,
+                         const at::Tensor& x,
+                         const at::Tensor& statistics,
+                         const at::Tensor& weight,
+                         at::Tensor& dx,
+                         NormTensors& dw);
+
 at::Tensor swiglu(const at::Tensor& gate_up);
 void swiglu_backward(at::Tensor& gate_up, const at::Tensor& da);
+
+at::Tensor gelu(const at::Tensor& up);
+void gelu_backward(at::Tensor& up, const at::Tensor& da);
+at::Tensor geglu(const at::Tensor& gate_up);
+void geglu_backward(at::Tensor& gate_up, const at::Tensor& da);
 
 void rotate(at::Tensor& qkv,
             const AttentionShape& shape,

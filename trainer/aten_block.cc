@@ -4,21 +4,21 @@
 namespace llmctl::aten {
 
 Normed rms_norm(const at::Tensor& x, const at::Tensor& w, double eps) {
-  const auto [y, inverse_rms] = at::_fused_rms_norm(x, w.sizes(), w, eps);
-  return {y, inverse_rms.view(-1)};
+  const auto [y, statistics] = at::_fused_rms_norm(x, w.sizes(), w, eps);
+  return {y, statistics.view(-1)};
 }
 
-at::Tensor rms_norm_again(const at::Tensor& x, const at::Tensor& inverse_rms, const at::Tensor& w) {
-  return at::mul(x, inverse_rms.unsqueeze(1)).mul_(w);
+at::Tensor rms_norm_again(const at::Tensor& x, const at::Tensor& statistics, const at::Tensor& w) {
+  return at::mul(x, statistics.unsqueeze(1)).mul_(w);
 }
 
 void rms_norm_backward(const at::Tensor& dy,
                        const at::Tensor& x,
-                       const at::Tensor& inverse_rms,
+                       const at::Tensor& statistics,
                        const at::Tensor& w,
                        at::Tensor& dx,
                        at::Tensor& dw) {
-  const at::Tensor r = inverse_rms.unsqueeze(1);
+  const at::Tensor r = statistics.unsqueeze(1);
   if (x.is_cuda()) {  // the only device for which LibTorch has this as one kernel
     const auto [x_part, w_part] =
         at::_fused_rms_norm_backward(dy, x, w.sizes(), r, w, {true, true});
@@ -31,6 +31,46 @@ void rms_norm_backward(const at::Tensor& dy,
   at::Tensor dunit = at::mul(dy, w);
   const at::Tensor mean = at::mul(dunit, unit).mean(1, /*keepdim=*/true);
   dx.add_(dunit.addcmul_(unit, mean, -1).mul_(r));
+}
+
+struct Unit {
+  at::Tensor rows, r;  // (x - mean) * r, a new tensor, and r [T, 1]
+};
+static Unit unit_rows(const at::Tensor& x, const at::Tensor& statistics) {
+  const at::Tensor r = statistics.narrow(1, 1, 1);
+  return {at::sub(x, statistics.narrow(1, 0, 1)).mul_(r), r};
+}
+
+at::Tensor layer_norm_again(const at::Tensor& x,
+                            const at::Tensor& statistics,
+                            const NormTensors& w) {
+  return unit_rows(x, statistics).rows.mul_(w.weight).add_(w.bias);
+}
+
+Normed layer_norm(const at::Tensor& x, const NormTensors& w, double eps) {
+  if (x.is_cuda()) {
+    const auto [y, mean, r] = at::native_layer_norm(x, w.weight.sizes(), w.weight, w.bias, eps);
+    return {y, at::cat({mean, r}, 1)};
+  }
+  const at::Tensor mean = x.mean(1, /*keepdim=*/true);
+  const at::Tensor variance = at::sub(x, mean).square_().mean(1, /*keepdim=*/true);
+  const at::Tensor statistics = at::cat({mean, variance.add_(eps).rsqrt_()}, 1);
+  return {layer_norm_again(x, statistics, w), statistics};
+}
+
+void layer_norm_backward(const at::Tensor& dy,
+                         const at::Tensor& x,
+                         const at::Tensor& statistics,
+                         const at::Tensor& weight,
+                         at::Tensor& dx,
+                         NormTensors& dw) {
+  const auto [unit, r] = unit_rows(x, statistics);
+  dw.weight.add_(at::mul(dy, unit).sum(0));
+  dw.bias.add_(dy.sum(0));
+  at::Tensor dunit = at::mul(dy, weight);
+  const at::Tensor along = at::mul(dunit, unit).mean(1, /*keepdim=*/true);
+  const at::Tensor mean = dunit.mean(1, /*keepdim=*/true);
+  dx.add_(dunit.sub_(mean).addcmul_(unit, along, -1).mul_(r));
 }
 
 struct GateUp {
@@ -51,6 +91,26 @@ void swiglu_backward(at::Tensor& gate_up, const at::Tensor& da) {
   const at::Tensor dsilu = at::mul(da, up);
   at::mul_out(up, da, at::silu(gate));
   at::silu_backward_out(gate, dsilu, gate);
+}
+
+at::Tensor gelu(const at::Tensor& up) {
+  return at::gelu(up, "tanh");
+}
+
+void gelu_backward(at::Tensor& up, const at::Tensor& da) {
+  up.copy_(at::gelu_backward(da, up, "tanh"));
+}
+
+at::Tensor geglu(const at::Tensor& gate_up) {
+  const auto [gate, up] = halves(gate_up);
+  return at::gelu(gate, "tanh").mul_(up);
+}
+
+void geglu_backward(at::Tensor& gate_up, const at::Tensor& da) {
+  auto [gate, up] = halves(gate_up);
+  const at::Tensor dgelu = at::mul(da, up);
+  at::mul_out(up, da, at::gelu(gate, "tanh"));
+  gate.copy_(at::gelu_backward(dgelu, gate, "tanh"));
 }
 
 struct Angles {

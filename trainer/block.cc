@@ -1,83 +1,131 @@
 #include "trainer/block.h"
 
 #include "trainer/device_memory.h"
-#include "trainer/linear.h"
-#include "trainer/rms_norm.h"
-#include "trainer/swiglu.h"
 
 namespace llmctl {
 
-Block::Block(BlockTensors weights, BlockTensors gradients, const ModelConfig& config)
-    : w_(std::move(weights)), g_(std::move(gradients)), eps_(config.rms_norm_eps) {}
+Block::Block(const BlockTensors& w,
+             const BlockTensors& g,
+             const ModelConfig& config,
+             const AttentionRule& rule)
+    : attention_norm_(w.attention_norm, g.attention_norm, config),
+      mlp_norm_(w.mlp_norm, g.mlp_norm, config),
+      attention_post_norm_(w.attention_post_norm, g.attention_post_norm, config),
+      mlp_post_norm_(w.mlp_post_norm, g.mlp_post_norm, config),
+      qk_norm_(w, g, config),
+      qkv_(w.qkv, g.qkv),
+      out_(w.out, g.out),
+      up_(w.up, g.up),
+      down_(w.down, g.down),
+      activation_(mlp_activation(config)),
+      rule_(rule) {}
 
 at::Tensor Block::forward(const at::Tensor& x,
                           const AttentionShape& shape,
                           const RotaryTable& rotary,
-                          AttentionKind kind,
                           Saved& saved) const {
   const CauseScope cause(Cause::activations);
+  project(x, shape, rotary, 0, saved);
+  saved.attention = attention(saved.qkv, shape, rule_);
+  return finish(saved.attention.out, saved);
+}
+
+void Block::project(const at::Tensor& x,
+                    const AttentionShape& shape,
+                    const RotaryTable& rotary,
+                    int64_t first_position,
+                    Saved& saved) const {
   saved.x = x;
   {
-    Normed normed = rms_norm(x, w_.attention_norm.weight, eps_);
-    saved.attention_inverse_rms = normed.inverse_rms;
-    saved.qkv = linear_forward(normed.y, w_.qkv.weight);
+    Normed normed = attention_norm_.forward(x);
+    saved.attention_statistics = normed.statistics;
+    saved.qkv = qkv_.forward(normed.y);
   }
-  rotate(saved.qkv, shape, rotary);
-  saved.attention = attention(saved.qkv, shape, kind);
-  saved.middle = linear_forward(saved.attention.out, w_.out.weight);
+  if (qk_norm_.there()) qk_norm_.forward(saved.qkv, shape, saved.qk);
+  rotate(saved.qkv, shape, rotary, first_position);
+}
+
+at::Tensor Block::finish(const at::Tensor& attended, Saved& saved) const {
+  saved.middle = out_.forward(attended);
+  if (attention_post_norm_.there()) {
+    saved.attended = saved.middle;
+    Normed normed = attention_post_norm_.forward(saved.attended);
+    saved.attended_statistics = normed.statistics;
+    saved.middle = normed.y;
+  }
   {
-    Normed normed = add_rms_norm(saved.middle, x, w_.mlp_norm.weight, eps_);
-    saved.mlp_inverse_rms = normed.inverse_rms;
-    saved.gate_up = linear_forward(normed.y, w_.up.weight);
+    Normed normed = mlp_norm_.add_forward(saved.middle, saved.x);
+    saved.mlp_statistics = normed.statistics;
+    saved.up = up_.forward(normed.y);
   }
-  at::Tensor y = linear_forward(swiglu(saved.gate_up), w_.down.weight);
+  at::Tensor y = down_.forward(activate(activation_, saved.up));
+  if (mlp_post_norm_.there()) {
+    saved.mlp_out = y;
+    Normed normed = mlp_post_norm_.forward(saved.mlp_out);
+    saved.mlp_out_statistics = normed.statistics;
+    y = normed.y;
+  }
   return y.add_(saved.middle);
 }
 
 void Block::backward(at::Tensor& dy,
                      const AttentionShape& shape,
                      const RotaryTable& rotary,
-                     AttentionKind kind,
                      Saved saved) {
   const CauseScope cause(Cause::workspace);
   mlp_backward(dy, saved);
-  attention_backward(dy, shape, rotary, kind, saved);
+  attention_backward(dy, shape, rotary, saved);
+}
+
+// What reaches a branch of the residual stream: dy itself, or dy through the branch's post norm.
+static at::Tensor branch_gradient(Norm& norm,
+                                  const at::Tensor& dy,
+                                  at::Tensor& before,
+                                  const at::Tensor& statistics) {
+  if (!norm.there()) return dy;
+  at::Tensor branch = at::zeros_like(dy);
+  norm.backward(dy, before, statistics, branch);
+  before.reset();
+  return branch;
 }
 
 // Each buffer is reused for its own gradient as soon as its value has been used for the last time.
 void Block::mlp_backward(at::Tensor& dy, Saved& saved) {
   {
-    at::Tensor a = swiglu(saved.gate_up);
-    add_weight_gradient(g_.down.weight, dy, a);
-    at::Tensor& da = at::mm_out(a, dy, w_.down.weight);
-    swiglu_backward(saved.gate_up, da);
+    const at::Tensor branch =
+        branch_gradient(mlp_post_norm_, dy, saved.mlp_out, saved.mlp_out_statistics);
+    at::Tensor a = activate(activation_, saved.up);
+    down_.add_gradients(branch, a);
+    activate_backward(activation_, saved.up, down_.input_gradient(branch, a));
   }
-  const at::Tensor dgate_up = std::move(saved.gate_up);
-  at::Tensor h = rms_norm_again(saved.middle, saved.mlp_inverse_rms, w_.mlp_norm.weight);
-  add_weight_gradient(g_.up.weight, dgate_up, h);
-  at::Tensor& dh = at::mm_out(h, dgate_up, w_.up.weight);
-  rms_norm_backward(dh, saved.middle, saved.mlp_inverse_rms, w_.mlp_norm.weight, dy,
-                    g_.mlp_norm.weight);
+  const at::Tensor dup = std::move(saved.up);
+  at::Tensor h = mlp_norm_.again(saved.middle, saved.mlp_statistics);
+  up_.add_gradients(dup, h);
+  mlp_norm_.backward(up_.input_gradient(dup, h), saved.middle, saved.mlp_statistics, dy);
   saved.middle.reset();
 }
 
 void Block::attention_backward(at::Tensor& dy,
                                const AttentionShape& shape,
                                const RotaryTable& rotary,
-                               AttentionKind kind,
                                Saved& saved) {
-  add_weight_gradient(g_.out.weight, dy, saved.attention.out);
   {
-    const AttentionGradient grad = llmctl::attention_backward(at::mm(dy, w_.out.weight), saved.qkv,
-                                                              saved.attention, shape, kind);
+    at::Tensor dout;
+    {
+      const at::Tensor branch =
+          branch_gradient(attention_post_norm_, dy, saved.attended, saved.attended_statistics);
+      out_.add_gradients(branch, saved.attention.out);
+      dout = out_.input_gradient(branch);
+    }
+    const AttentionGradient grad =
+        llmctl::attention_backward(dout, saved.qkv, saved.attention, shape, rule_);
     rotate_back(grad, shape, rotary, saved.qkv);
   }
+  if (qk_norm_.there()) qk_norm_.backward(saved.qkv, shape, std::move(saved.qk));
   const at::Tensor dqkv = std::move(saved.qkv);
-  at::Tensor h = rms_norm_again(saved.x, saved.attention_inverse_rms, w_.attention_norm.weight);
-  add_weight_gradient(g_.qkv.weight, dqkv, h);
-  at::Tensor& dh = at::mm_out(h, dqkv, w_.qkv.weight);
-  rms_norm_backward(dh, saved.x, saved.attention_inverse_rms, w_.attention_norm.weight, dy,
-                    g_.attention_norm.weight);
+  at::Tensor h = attention_norm_.again(saved.x, saved.attention_statistics);
+  qkv_.add_gradients(dqkv, h);
+  attention_norm_.backward(qkv_.input_gradient(dqkv, h), saved.x, saved.attention_statistics, dy);
 }
 
 }  // namespace llmctl

@@ -6,10 +6,7 @@
 #include <numeric>
 #include <random>
 
-#include "trainer/embedding.h"
 #include "trainer/linear.h"
-#include "trainer/rms_norm.h"
-#include "trainer/swiglu.h"
 
 namespace llmctl {
 
@@ -27,50 +24,55 @@ int64_t Decoder::room() const {
 }
 
 // Attention of n new rows over all that is cached; heads of a group share their keys.
-static at::Tensor attend(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values) {
+static at::Tensor attend(const at::Tensor& q,
+                         const at::Tensor& keys,
+                         const at::Tensor& values,
+                         const AttentionRule& rule) {
   const int64_t kv_heads = keys.size(0), length = keys.size(1), dim = keys.size(2);
   const int64_t n = q.size(1);
   const at::Tensor grouped = q.reshape({kv_heads, -1, n, dim});
   at::Tensor scores = at::matmul(grouped, keys.unsqueeze(1).transpose(2, 3));
-  scores.div_(std::sqrt(static_cast<double>(dim)));
-  const at::Tensor future =
-      at::ones({n, length}, q.options().dtype(at::kBool)).triu(length - n + 1);
-  scores.masked_fill_(future, -std::numeric_limits<double>::infinity());
+  scores.mul_(rule.scale != 0 ? rule.scale : 1 / std::sqrt(static_cast<double>(dim)));
+  if (rule.soft_cap > 0) scores.div_(rule.soft_cap).tanh_().mul_(rule.soft_cap);
+  const at::Tensor all = at::ones({n, length}, q.options().dtype(at::kBool));
+  at::Tensor hidden = all.triu(length - n + 1);
+  if (rule.window > 0) hidden.logical_or_(all.tril(length - n - rule.window));
+  scores.masked_fill_(hidden, -std::numeric_limits<double>::infinity());
   const at::Tensor out = at::matmul(at::softmax(scores, -1), values.unsqueeze(1));
   return out.reshape({-1, n, dim}).transpose(0, 1).reshape({n, -1});
 }
 
-at::Tensor Decoder::run_block(const Block& block, const at::Tensor& x, Cache& cache) const {
+at::Tensor Decoder::run_block(size_t index, const at::Tensor& x, Cache& cache) const {
   const ModelConfig& c = model_.config();
-  const BlockTensors& w = block.weights();
+  const Block& block = model_.blocks()[index];
   const int64_t n = x.size(0);
   const AttentionShape shape = {n, c.num_attention_heads, c.num_key_value_heads, c.head_dim};
-  at::Tensor qkv =
-      linear_forward(rms_norm(x, w.attention_norm.weight, c.rms_norm_eps).y, w.qkv.weight);
-  rotate(qkv, shape, model_.rotary(), length_);
-  const at::Tensor heads = qkv.view({n, -1, c.head_dim}).transpose(0, 1);  // [heads, n, D]
+  Block::Saved row;
+  block.project(x, shape, model_.rotary(index), length_, row);
+  const at::Tensor heads = row.qkv.view({n, -1, c.head_dim}).transpose(0, 1);  // [heads, n, D]
   cache.keys.narrow(1, length_, n).copy_(heads.narrow(0, shape.heads, shape.kv_heads));
   cache.values.narrow(1, length_, n)
       .copy_(heads.narrow(0, shape.heads + shape.kv_heads, shape.kv_heads));
   const at::Tensor attended =
       attend(heads.narrow(0, 0, shape.heads), cache.keys.narrow(1, 0, length_ + n),
-             cache.values.narrow(1, 0, length_ + n));
-  at::Tensor middle = linear_forward(attended, w.out.weight);
-  const Normed normed = add_rms_norm(middle, x, w.mlp_norm.weight, c.rms_norm_eps);
-  return linear_forward(swiglu(linear_forward(normed.y, w.up.weight)), w.down.weight).add_(middle);
+             cache.values.narrow(1, 0, length_ + n), block.rule());
+  return block.finish(attended, row);
 }
 
 at::Tensor Decoder::feed(std::span<const int32_t> ids) {
   const auto n = static_cast<int64_t>(ids.size());
   CHECK(n > 0 && n <= room());
+  const at::Device device = model_.options().device;
   at::Tensor tokens = at::empty({n}, at::kInt);
   std::copy(ids.begin(), ids.end(), tokens.mutable_data_ptr<int32_t>());
-  at::Tensor x = embed(tokens.to(model_.options().device), model_.outer().embedding);
-  for (size_t i = 0; i < caches_.size(); ++i) x = run_block(model_.blocks()[i], x, caches_[i]);
+  const at::Tensor positions = at::arange(length_, length_ + n, at::device(device).dtype(at::kInt));
+  at::Tensor x = model_.embedded(tokens.to(device), positions);
+  for (size_t i = 0; i < caches_.size(); ++i) x = run_block(i, x, caches_[i]);
   length_ += n;
-  const at::Tensor last = x.narrow(0, n - 1, 1).contiguous();
-  const Normed normed = rms_norm(last, model_.outer().norm.weight, model_.config().rms_norm_eps);
-  return linear_forward(normed.y, model_.outer().head).squeeze(0);
+  const Normed normed = model_.final_norm(x.narrow(0, n - 1, 1).contiguous());
+  at::Tensor logits = linear_forward(normed.y, model_.outer().head).squeeze(0);
+  const double cap = model_.config().final_logit_softcapping;
+  return cap > 0 ? logits.div_(cap).tanh_().mul_(cap) : logits;
 }
 
 // `logits` in host memory. Samples from the smallest set of most likely ids whose probability

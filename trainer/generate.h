@@ -38,7 +38,7 @@ class Decoder {
   struct Cache {
     at::Tensor keys, values;  // [kv_heads, context, D]
   };
-  at::Tensor run_block(const Block& block, const at::Tensor& x, Cache& cache) const;
+  at::Tensor run_block(size_t index, const at::Tensor& x, Cache& cache) const;
 
   const Model& model_;
   std::vector<Cache> caches_;

@@ -67,24 +67,44 @@ void cross_entropy(at::Tensor& logits,
 }
 
 struct Chunks {
-  Chunks(const at::Tensor& hidden, const at::Tensor& weight)
-      : tokens(hidden.size(0)), rows(loss_chunk_tokens(weight.size(0), tokens)) {
+  Chunks(const at::Tensor& hidden, const at::Tensor& weight, double soft_cap)
+      : tokens(hidden.size(0)), rows(loss_chunk_tokens(weight.size(0), tokens)), cap(soft_cap) {
     const CauseScope cause(Cause::logits);
     buffer = at::empty({rows, weight.size(0)}, hidden.options());
+    if (cap > 0) tanh = at::empty_like(buffer);
   }
   int64_t tokens, rows;
+  double cap;
   at::Tensor buffer;  // [rows, V], one chunk after the other
+  at::Tensor tanh;    // with a soft cap: of logit / cap
+
+  void soften(at::Tensor& logits) {
+    if (cap <= 0) return;
+    at::Tensor t = tanh.narrow(0, 0, logits.size(0));
+    at::tanh_out(t, logits.div_(cap));
+    at::mul_out(logits, t, at::scalar_tensor(cap, t.options()));
+  }
+  // By the derivative of what soften() did.
+  void soften_backward(at::Tensor& dlogits) {
+    if (cap <= 0) return;
+    at::Tensor t = tanh.narrow(0, 0, dlogits.size(0));
+    dlogits.mul_(t.square_().neg_().add_(1));
+  }
 };
 
 }  // namespace
 
-at::Tensor loss_sum(const at::Tensor& hidden, const at::Tensor& labels, const at::Tensor& weight) {
-  const Chunks chunks(hidden, weight);
+at::Tensor loss_sum(const at::Tensor& hidden,
+                    const at::Tensor& labels,
+                    const at::Tensor& weight,
+                    double soft_cap) {
+  Chunks chunks(hidden, weight, soft_cap);
   at::Tensor total = at::zeros({}, hidden.options().dtype(at::kDouble));
   for (int64_t first = 0; first < chunks.tokens; first += chunks.rows) {
     const int64_t rows = std::min(chunks.rows, chunks.tokens - first);
     at::Tensor logits = chunks.buffer.narrow(0, 0, rows);
     at::mm_out(logits, hidden.narrow(0, first, rows), weight.t());
+    chunks.soften(logits);
     cross_entropy(logits, labels.narrow(0, first, rows), {}, total);
   }
   return total;
@@ -94,15 +114,17 @@ at::Tensor loss_sum_and_gradient(at::Tensor& hidden,
                                  const at::Tensor& labels,
                                  const at::Tensor& weight,
                                  at::Tensor& weight_grad,
-                                 double scale) {
-  const Chunks chunks(hidden, weight);
+                                 const LossOptions& options) {
+  Chunks chunks(hidden, weight, options.soft_cap);
   at::Tensor total = at::zeros({}, hidden.options().dtype(at::kDouble));
   for (int64_t first = 0; first < chunks.tokens; first += chunks.rows) {
     const int64_t rows = std::min(chunks.rows, chunks.tokens - first);
     at::Tensor logits = chunks.buffer.narrow(0, 0, rows);
     at::Tensor part = hidden.narrow(0, first, rows);
     at::mm_out(logits, part, weight.t());
-    cross_entropy(logits, labels.narrow(0, first, rows), scale, total);
+    chunks.soften(logits);
+    cross_entropy(logits, labels.narrow(0, first, rows), options.scale, total);
+    chunks.soften_backward(logits);
     add_weight_gradient(weight_grad, logits, part);
     at::mm_out(part, logits, weight);
   }

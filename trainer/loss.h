@@ -9,14 +9,22 @@
 namespace llmctl {
 
 // Sum of -log p(label) over the rows of hidden [T, H], labels [T] int32, weight [V, H]. Rows whose
-// label is below 0 are masked: they add neither loss nor gradient.
-at::Tensor loss_sum(const at::Tensor& hidden, const at::Tensor& labels, const at::Tensor& weight);
+// label is below 0 are masked: they add neither loss nor gradient. With a soft cap c > 0 logits are
+// c tanh(logit / c).
+at::Tensor loss_sum(const at::Tensor& hidden,
+                    const at::Tensor& labels,
+                    const at::Tensor& weight,
+                    double soft_cap = 0);
 
+struct LossOptions {
+  double scale = 1;  // of the gradients
+  double soft_cap = 0;
+};
 // The same, and gradients of scale * sum: hidden becomes d/dhidden, weight_grad += d/dweight.
 at::Tensor loss_sum_and_gradient(at::Tensor& hidden,
                                  const at::Tensor& labels,
                                  const at::Tensor& weight,
                                  at::Tensor& weight_grad,
-                                 double scale);
+                                 const LossOptions& options);
 
 }  // namespace llmctl

@@ -1,10 +1,11 @@
 #include "trainer/model.h"
 
+#include <cmath>
+
 #include "core/result.h"
 #include "trainer/device_memory.h"
 #include "trainer/embedding.h"
 #include "trainer/loss.h"
-#include "trainer/rms_norm.h"
 
 namespace llmctl {
 
@@ -14,11 +15,8 @@ static at::Tensor zeros_for(Cause cause, int64_t elements, at::Device device) {
 }
 
 // Through pinned memory, so that the host need not wait for the device.
-static MicroBatch on_device(const MicroBatch& batch, at::Device device) {
-  const auto upload = [&](const at::Tensor& t) {
-    return t.device() == device ? t : t.pin_memory().to(device, t.scalar_type(), true);
-  };
-  return {upload(batch.ids), upload(batch.labels)};
+static at::Tensor upload(const at::Tensor& t, at::Device device) {
+  return t.device() == device ? t : t.pin_memory().to(device, t.scalar_type(), true);
 }
 
 // All that checkpointing keeps of a block.
@@ -28,79 +26,138 @@ static Block::Saved input_of(const Block::Saved& saved) {
   return input;
 }
 
-// The engine computes what the Llama family has; the rest of the template is to come.
-static bool has_only_llamas_options(const ModelConfig& config) {
-  ModelConfig plain = config;
-  set_family(plain, "llama");
-  plain.architecture = config.architecture;
-  plain.rms_norm_eps = config.rms_norm_eps;
-  plain.rope_theta = config.rope_theta;
-  return plain == config;
-}
-
 Model::Model(const ModelConfig& config, ModelOptions options)
     : config_(config),
       options_(std::move(options)),
       shape_{options_.sequence_len, config.num_attention_heads, config.num_key_value_heads,
              config.head_dim},
       layout_(config),
-      rotary_(
-          rotary_table(options_.sequence_len, config.head_dim, config.rope_theta, options_.device)),
+      rotary_(rotary_table(options_.sequence_len, config, false, options_.device)),
       weights_(zeros_for(Cause::parameters, layout_.size(), options_.device)),
       gradients_(zeros_for(Cause::gradients, layout_.size(), options_.device)),
       outer_(outer_tensors(layout_, weights_)),
-      outer_gradients_(outer_tensors(layout_, gradients_)) {
-  CHECK(has_only_llamas_options(config));
+      outer_gradients_(outer_tensors(layout_, gradients_)),
+      final_norm_(outer_.norm, outer_gradients_.norm, config) {
+  if (config.rope_local_theta > 0) {
+    local_rotary_ = rotary_table(options_.sequence_len, config, true, options_.device);
+  }
   for (int64_t i = 0; i < config.num_hidden_layers; ++i) {
     blocks_.emplace_back(block_tensors(layout_, weights_, i), block_tensors(layout_, gradients_, i),
-                         config);
+                         config, attention_rule(config, i, options_.attention));
   }
 }
 
-at::Tensor Model::run_block(size_t index, const at::Tensor& x, Block::Saved& saved) const {
-  at::Tensor y = blocks_[index].forward(x, shape_, rotary_, options_.attention, saved);
+const RotaryTable& Model::rotary_of(size_t block,
+                                    const RotaryTable& global,
+                                    const RotaryTable& local) const {
+  const bool own = config_.rope_local_theta > 0 && config_.slides(static_cast<int64_t>(block));
+  return own ? local : global;
+}
+
+// Where each row stands in its document.
+static at::Tensor positions_of(const std::vector<int32_t>& starts, int64_t rows, int64_t sequence) {
+  at::Tensor positions = at::empty({rows}, at::kInt);
+  auto* to = positions.mutable_data_ptr<int32_t>();
+  size_t next = 0;
+  int64_t first = 0;
+  for (int64_t row = 0; row < rows; ++row) {
+    if (starts.empty() ? row % sequence == 0 : next < starts.size() && starts[next] == row) {
+      first = row;
+      ++next;
+    }
+    to[row] = static_cast<int32_t>(row - first);
+  }
+  return positions;
+}
+
+// With packed documents the micro-batch is one sequence of T rows that knows its documents, and
+// row t of the rotary tables is that of its position.
+Model::Pass Model::pass_over(const MicroBatch& host_batch) const {
+  const at::Device device = options_.device;
+  const bool packed = !host_batch.document_starts.empty();
+  Pass pass = {{upload(host_batch.ids, device), upload(host_batch.labels, device)},
+               shape_,
+               {},
+               rotary_,
+               local_rotary_};
+  const int64_t rows = host_batch.ids.size(0);
+  if (packed || config_.learned_positions) {
+    const CauseScope cause(Cause::workspace);
+    pass.positions =
+        positions_of(host_batch.document_starts, rows, options_.sequence_len).to(device);
+  }
+  if (!packed) return pass;
+  CHECK(host_batch.document_starts.front() == 0 && host_batch.document_starts.back() < rows);
+  const CauseScope cause(Cause::workspace);
+  pass.shape.sequence = rows;
+  pass.shape.document_starts = host_batch.document_starts;
+  pass.rotary = rows_of(rotary_, pass.positions);
+  if (local_rotary_.cosine.defined()) pass.local_rotary = rows_of(local_rotary_, pass.positions);
+  return pass;
+}
+
+at::Tensor Model::embedded(const at::Tensor& ids, const at::Tensor& positions) const {
+  at::Tensor x = embed(ids, outer_.embedding);
+  if (config_.scale_embedding) x.mul_(std::sqrt(static_cast<double>(config_.hidden_size)));
+  if (config_.learned_positions) x.add_(embed(positions, outer_.positions));
+  return x;
+}
+
+// Spends dx.
+void Model::embedded_backward(const Pass& pass, at::Tensor& dx) {
+  if (config_.learned_positions) embed_backward(pass.positions, dx, outer_gradients_.positions);
+  if (config_.scale_embedding) dx.mul_(std::sqrt(static_cast<double>(config_.hidden_size)));
+  embed_backward(pass.batch.ids, dx, outer_gradients_.embedding);
+}
+
+at::Tensor Model::run_block(size_t index,
+                            const at::Tensor& x,
+                            const Pass& p,
+                            Block::Saved& saved) const {
+  at::Tensor y =
+      blocks_[index].forward(x, p.shape, rotary_of(index, p.rotary, p.local_rotary), saved);
   options_.pulse();
   return y;
 }
 
 at::Tensor Model::forward_backward(const MicroBatch& host_batch, double scale) {
   const CauseScope cause(Cause::activations);
-  const MicroBatch batch = on_device(host_batch, options_.device);
+  const Pass pass = pass_over(host_batch);
   std::vector<Block::Saved> saved(blocks_.size());
-  at::Tensor x = embed(batch.ids, outer_.embedding);
+  at::Tensor x = embedded(pass.batch.ids, pass.positions);
   for (size_t i = 0; i < blocks_.size(); ++i) {
-    x = run_block(i, x, saved[i]);
+    x = run_block(i, x, pass, saved[i]);
     if (options_.checkpointing) saved[i] = input_of(saved[i]);
   }
 
-  Normed normed = rms_norm(x, outer_.norm.weight, config_.rms_norm_eps);
+  Normed normed = final_norm(x);
   at::Tensor loss =
-      loss_sum_and_gradient(normed.y, batch.labels, outer_.head, outer_gradients_.head, scale);
+      loss_sum_and_gradient(normed.y, pass.batch.labels, outer_.head, outer_gradients_.head,
+                            {scale, config_.final_logit_softcapping});
   at::Tensor dx = at::zeros_like(x);
-  rms_norm_backward(normed.y, x, normed.inverse_rms, outer_.norm.weight, dx,
-                    outer_gradients_.norm.weight);
+  final_norm_.backward(normed.y, x, normed.statistics, dx);
   normed = {};
   x.reset();
 
   for (size_t i = blocks_.size(); i-- > 0;) {
-    if (options_.checkpointing) run_block(i, saved[i].x, saved[i]);
-    blocks_[i].backward(dx, shape_, rotary_, options_.attention, std::move(saved[i]));
+    if (options_.checkpointing) run_block(i, saved[i].x, pass, saved[i]);
+    blocks_[i].backward(dx, pass.shape, rotary_of(i, pass.rotary, pass.local_rotary),
+                        std::move(saved[i]));
     options_.pulse();
   }
-  embed_backward(batch.ids, dx, outer_gradients_.embedding);
+  embedded_backward(pass, dx);
   return loss;
 }
 
 at::Tensor Model::forward(const MicroBatch& host_batch) {
   const CauseScope cause(Cause::activations);
-  const MicroBatch batch = on_device(host_batch, options_.device);
-  at::Tensor x = embed(batch.ids, outer_.embedding);
+  const Pass pass = pass_over(host_batch);
+  at::Tensor x = embedded(pass.batch.ids, pass.positions);
   for (size_t i = 0; i < blocks_.size(); ++i) {
     Block::Saved unused;
-    x = run_block(i, x, unused);
+    x = run_block(i, x, pass, unused);
   }
-  const Normed normed = rms_norm(x, outer_.norm.weight, config_.rms_norm_eps);
-  return loss_sum(normed.y, batch.labels, outer_.head);
+  return loss_sum(final_norm(x).y, pass.batch.labels, outer_.head, config_.final_logit_softcapping);
 }
 
 }  // namespace llmctl

@@ -22,6 +22,9 @@ struct ModelOptions {
 struct MicroBatch {        // B sequences, flattened: T = B * sequence_len; in host memory, or
                            // already on the model's device
   at::Tensor ids, labels;  // [T] int32, each in [0, vocab_size)
+  // Rows where a document begins, ascending, every sequence's start among them: positions start
+  // again there, and nothing before is seen. Empty: every sequence is one document.
+  std::vector<int32_t> document_starts = {};
 };
 
 class Model {
@@ -42,18 +45,34 @@ class Model {
   at::Tensor& gradients() { return gradients_; }
   const std::vector<Block>& blocks() const { return blocks_; }
   const OuterTensors& outer() const { return outer_; }
-  const RotaryTable& rotary() const { return rotary_; }
+  const RotaryTable& rotary(size_t block) const { return rotary_of(block, rotary_, local_rotary_); }
+  // The residual stream that enters the first block; `positions` [T] int32 where the model has
+  // learned ones.
+  at::Tensor embedded(const at::Tensor& ids, const at::Tensor& positions) const;
+  Normed final_norm(const at::Tensor& x) const { return final_norm_.forward(x); }
 
  private:
-  at::Tensor run_block(size_t index, const at::Tensor& x, Block::Saved& saved) const;
+  struct Pass {  // of one micro-batch; views its document_starts
+    MicroBatch batch;
+    AttentionShape shape;
+    at::Tensor positions;  // [T] int32, where they are needed
+    RotaryTable rotary, local_rotary;
+  };
+  Pass pass_over(const MicroBatch& host_batch) const;
+  at::Tensor run_block(size_t index, const at::Tensor& x, const Pass& p, Block::Saved& s) const;
+  void embedded_backward(const Pass& pass, at::Tensor& dx);
+  const RotaryTable& rotary_of(size_t block,
+                               const RotaryTable& global,
+                               const RotaryTable& local) const;
 
   ModelConfig config_;
   ModelOptions options_;
   AttentionShape shape_;
   ParameterLayout layout_;
-  RotaryTable rotary_;
+  RotaryTable rotary_, local_rotary_;  // the second of layers that slide, if they have their own
   at::Tensor weights_, gradients_;
   OuterTensors outer_, outer_gradients_;
+  Norm final_norm_;
   std::vector<Block> blocks_;
 };
 

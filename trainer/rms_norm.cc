@@ -48,15 +48,15 @@ Normed normalize(
   const int64_t rows = like.size(0), width = like.size(1);
   Normed out = {at::empty_like(like), at::empty({rows}, like.options())};
   float* y = out.y.mutable_data_ptr<float>();
-  float* inverse_rms = out.inverse_rms.mutable_data_ptr<float>();
+  float* statistics = out.statistics.mutable_data_ptr<float>();
   const auto* weight = w.const_data_ptr<float>();
   at::parallel_for(0, rows, row_grain(width), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       float* from = x + row * width;
       if (delta != nullptr) add(from, delta + row * width, width);
       const double mean = sum_of_squares(from, width) / static_cast<double>(width);
-      inverse_rms[row] = static_cast<float>(1.0 / std::sqrt(mean + eps));
-      scale(from, inverse_rms[row], weight, y + row * width, width);
+      statistics[row] = static_cast<float>(1.0 / std::sqrt(mean + eps));
+      scale(from, statistics[row], weight, y + row * width, width);
     }
   });
   return out;
@@ -74,11 +74,11 @@ Normed add_rms_norm(at::Tensor& x, const at::Tensor& delta, const at::Tensor& w,
   return normalize(x.mutable_data_ptr<float>(), delta.const_data_ptr<float>(), x, w, eps);
 }
 
-at::Tensor rms_norm_again(const at::Tensor& x, const at::Tensor& inverse_rms, const at::Tensor& w) {
-  if (!x.is_cpu()) return aten::rms_norm_again(x, inverse_rms, w);
+at::Tensor rms_norm_again(const at::Tensor& x, const at::Tensor& statistics, const at::Tensor& w) {
+  if (!x.is_cpu()) return aten::rms_norm_again(x, statistics, w);
   const int64_t rows = x.size(0), width = x.size(1);
   at::Tensor out = at::empty_like(x);
-  const auto *from = x.const_data_ptr<float>(), *r = inverse_rms.const_data_ptr<float>(),
+  const auto *from = x.const_data_ptr<float>(), *r = statistics.const_data_ptr<float>(),
              *weight = w.const_data_ptr<float>();
   float* y = out.mutable_data_ptr<float>();
   at::parallel_for(0, rows, row_grain(width), [&](int64_t begin, int64_t end) {
@@ -91,15 +91,15 @@ at::Tensor rms_norm_again(const at::Tensor& x, const at::Tensor& inverse_rms, co
 
 void rms_norm_backward(const at::Tensor& dy,
                        const at::Tensor& x,
-                       const at::Tensor& inverse_rms,
+                       const at::Tensor& statistics,
                        const at::Tensor& w,
                        at::Tensor& dx,
                        at::Tensor& dw) {
-  if (!x.is_cpu()) return aten::rms_norm_backward(dy, x, inverse_rms, w, dx, dw);
+  if (!x.is_cpu()) return aten::rms_norm_backward(dy, x, statistics, w, dx, dw);
   const int64_t rows = x.size(0), width = x.size(1);
   const int64_t part_rows = (rows + kParts - 1) / kParts;
   const at::Tensor parts = at::zeros({kParts, width}, x.options());
-  const auto *in = x.const_data_ptr<float>(), *r = inverse_rms.const_data_ptr<float>(),
+  const auto *in = x.const_data_ptr<float>(), *r = statistics.const_data_ptr<float>(),
              *weight = w.const_data_ptr<float>(), *grad = dy.const_data_ptr<float>();
   auto *out = dx.mutable_data_ptr<float>(), *sums = parts.mutable_data_ptr<float>();
   at::parallel_for(0, kParts, 1, [&](int64_t begin, int64_t end) {

@@ -9,19 +9,20 @@
 namespace llmctl {
 
 struct Normed {
-  at::Tensor y;            // [T, H]
-  at::Tensor inverse_rms;  // [T]: r, all that backward needs besides x and w
+  at::Tensor y;           // [T, H]
+  at::Tensor statistics;  // [T]: r, all that backward needs besides x and w; of a layer norm
+                          // [T, 2]: mean and r
 };
 Normed rms_norm(const at::Tensor& x, const at::Tensor& w, double eps);
 // x += delta, then rms_norm(x): one pass for the residual stream and its norm.
 Normed add_rms_norm(at::Tensor& x, const at::Tensor& delta, const at::Tensor& w, double eps);
 // y once more, from what forward saved.
-at::Tensor rms_norm_again(const at::Tensor& x, const at::Tensor& inverse_rms, const at::Tensor& w);
+at::Tensor rms_norm_again(const at::Tensor& x, const at::Tensor& statistics, const at::Tensor& w);
 
 // dx += d/dx, dw += d/dw.
 void rms_norm_backward(const at::Tensor& dy,
                        const at::Tensor& x,
-                       const at::Tensor& inverse_rms,
+                       const at::Tensor& statistics,
                        const at::Tensor& w,
                        at::Tensor& dx,
                        at::Tensor& dw);

@@ -4,6 +4,7 @@
 // Fused CPU kernels; tensors on another device go to trainer/aten.h.
 #pragma once
 
+#include "core/model_config.h"
 #include "trainer/attention.h"
 
 namespace llmctl {
@@ -12,6 +13,14 @@ struct RotaryTable {
   at::Tensor cosine, sine;  // [positions, D/2]
 };
 RotaryTable rotary_table(int64_t positions, int64_t head_dim, double theta, at::Device device);
+// As the model stretches it (rope_scaling.h); `local` is for layers with a sliding window. A model
+// with learned positions turns nothing: the angles are zero.
+RotaryTable rotary_table(int64_t positions,
+                         const ModelConfig& config,
+                         bool local,
+                         at::Device device);
+// The table whose row t is that of positions[t] (int32), for rows at any position.
+RotaryTable rows_of(const RotaryTable& table, const at::Tensor& positions);
 
 // Row t of qkv stands at `first_position + t mod shape.sequence`.
 void rotate(at::Tensor& qkv,

@@ -7,10 +7,13 @@
 #include <cmath>
 #include <limits>
 
+#include "core/field_table.h"
 #include "tests/trainer/close.h"
 #include "tests/trainer/sample_model.h"
 #include "trainer/embedding.h"
+#include "trainer/gelu.h"
 #include "trainer/gradient_norm.h"
+#include "trainer/layer_norm.h"
 #include "trainer/loss.h"
 #include "trainer/swiglu.h"
 
@@ -33,15 +36,15 @@ TEST_P(AtenNorm, EqualsTheFusedLoops) {
   const at::Tensor x = numbers({rows, hidden}, 1), w = numbers({hidden}, 2);
   const Normed got = aten::rms_norm(x, w, 1e-5), want = rms_norm(x, w, 1e-5);
   EXPECT_TRUE(close(got.y, want.y));
-  EXPECT_EQ(got.inverse_rms.sizes(), want.inverse_rms.sizes());
-  EXPECT_TRUE(close(got.inverse_rms, want.inverse_rms));
-  EXPECT_TRUE(close(aten::rms_norm_again(x, got.inverse_rms, w), want.y));
+  EXPECT_EQ(got.statistics.sizes(), want.statistics.sizes());
+  EXPECT_TRUE(close(got.statistics, want.statistics));
+  EXPECT_TRUE(close(aten::rms_norm_again(x, got.statistics, w), want.y));
 
   const at::Tensor dy = numbers({rows, hidden}, 3);
   at::Tensor dx = numbers({rows, hidden}, 4), dw = numbers({hidden}, 5);
   at::Tensor want_dx = dx.clone(), want_dw = dw.clone();
-  aten::rms_norm_backward(dy, x, got.inverse_rms, w, dx, dw);
-  rms_norm_backward(dy, x, want.inverse_rms, w, want_dx, want_dw);
+  aten::rms_norm_backward(dy, x, got.statistics, w, dx, dw);
+  rms_norm_backward(dy, x, want.statistics, w, want_dx, want_dw);
   EXPECT_TRUE(close(dx, want_dx));
   EXPECT_TRUE(close(dw, want_dw));
 }
@@ -54,7 +57,7 @@ TEST_P(AtenNorm, GradientEqualsAutograd) {
   (x * (x.pow(2).mean(-1, true) + 1e-5).rsqrt() * w).backward(dy.to(at::kDouble));
   const at::Tensor x32 = numbers({rows, hidden}, 1), w32 = numbers({hidden}, 2);
   at::Tensor dx = at::zeros({rows, hidden}), dw = at::zeros({hidden});
-  aten::rms_norm_backward(dy, x32, aten::rms_norm(x32, w32, 1e-5).inverse_rms, w32, dx, dw);
+  aten::rms_norm_backward(dy, x32, aten::rms_norm(x32, w32, 1e-5).statistics, w32, dx, dw);
   EXPECT_TRUE(close(dx, x.grad()));
   EXPECT_TRUE(close(dw, w.grad()));
 }
@@ -66,6 +69,45 @@ TEST_P(AtenNorm, SwigluEqualsTheFusedLoops) {
   const at::Tensor da = numbers({rows, hidden}, 2);
   aten::swiglu_backward(got, da);
   swiglu_backward(want, da);
+  EXPECT_TRUE(close(got, want));
+}
+
+TEST_P(AtenNorm, LayerNormEqualsTheFusedLoops) {
+  const auto [rows, hidden] = GetParam();
+  const at::Tensor x = numbers({rows, hidden}, 1);
+  const NormTensors w = {numbers({hidden}, 2), numbers({hidden}, 6)};
+  const Normed got = aten::layer_norm(x, w, 1e-5), want = layer_norm(x, w, 1e-5);
+  EXPECT_TRUE(close(got.y, want.y));
+  EXPECT_EQ(got.statistics.sizes(), want.statistics.sizes());
+  EXPECT_TRUE(close(got.statistics, want.statistics));
+  EXPECT_TRUE(close(layer_norm_again(x, want.statistics, w), want.y));
+  EXPECT_TRUE(close(aten::layer_norm_again(x, got.statistics, w), want.y));
+
+  const at::Tensor dy = numbers({rows, hidden}, 3);
+  at::Tensor dx = numbers({rows, hidden}, 4), want_dx = dx.clone();
+  NormTensors dw = {numbers({hidden}, 5), numbers({hidden}, 7)},
+              want_dw = {dw.weight.clone(), dw.bias.clone()};
+  aten::layer_norm_backward(dy, x, got.statistics, w.weight, dx, dw);
+  layer_norm_backward(dy, x, want.statistics, w.weight, want_dx, want_dw);
+  EXPECT_TRUE(close(dx, want_dx));
+  EXPECT_TRUE(close(dw.weight, want_dw.weight));
+  EXPECT_TRUE(close(dw.bias, want_dw.bias));
+}
+
+TEST_P(AtenNorm, GeluPlainAndGatedEqualTheFusedLoops) {
+  const auto [rows, hidden] = GetParam();
+  const at::Tensor da = numbers({rows, hidden}, 2);
+  at::Tensor got = numbers({rows, hidden}, 1).mul_(6), want = got.clone();
+  EXPECT_TRUE(close(aten::gelu(got), llmctl::gelu(want)));
+  aten::gelu_backward(got, da);
+  llmctl::gelu_backward(want, da);
+  EXPECT_TRUE(close(got, want));
+
+  got = numbers({rows, 2 * hidden}, 1).mul_(6);
+  want = got.clone();
+  EXPECT_TRUE(close(aten::geglu(got), geglu(want)));
+  aten::geglu_backward(got, da);
+  geglu_backward(want, da);
   EXPECT_TRUE(close(got, want));
 }
 
@@ -132,7 +174,7 @@ TEST(AtenLoss, EqualsTheFusedHead) {
 
   at::Tensor dhidden = hidden.clone(), dweight = at::zeros({77, 40});
   const double want =
-      loss_sum_and_gradient(dhidden, batch.labels, weight, dweight, kScale).item<double>();
+      loss_sum_and_gradient(dhidden, batch.labels, weight, dweight, {kScale}).item<double>();
   EXPECT_NEAR(total.item<double>(), want, kClose * want);
   EXPECT_EQ(again.item<double>(), total.item<double>());
   EXPECT_TRUE(close(at::mm(logits, weight), dhidden));
@@ -174,14 +216,19 @@ TEST(AtenGradientNorm, IsSummedInDoubleAndShowsTheOneThatIsNotFinite) {
 
 // The meta device has shapes but no memory: whoever reads a pointer fails.
 TEST(AnyDevice, RunsAWholePassWithoutTouchingHostMemory) {
-  for (const bool checkpointing : {false, true}) {
-    Model model(sample_config(),
-                {kSampleLength, AttentionKind::sdpa, checkpointing, [] {}, at::kMeta});
-    const MicroBatch host = sample_batch(2, 1);
-    const MicroBatch batch = {host.ids.to(at::kMeta), host.labels.to(at::kMeta)};
-    EXPECT_TRUE(model.forward_backward(batch, 1.0).is_meta());
-    EXPECT_TRUE(model.forward(batch).is_meta());
-    EXPECT_TRUE(model.gradients().is_meta());
+  for (const std::string_view family : words(architectures())) {
+    ModelConfig config = sample_config();
+    if (family == "gpt2") config.num_key_value_heads = config.num_attention_heads;
+    set_family(config, family);
+    for (const bool packed : {false, true}) {
+      Model model(config, {kSampleLength, AttentionKind::sdpa, packed, [] {}, at::kMeta});
+      const MicroBatch host = sample_batch(2, 1);
+      MicroBatch batch = {host.ids.to(at::kMeta), host.labels.to(at::kMeta)};
+      if (packed) batch.document_starts = {0, 3, kSampleLength};
+      EXPECT_TRUE(model.forward_backward(batch, 1.0).is_meta()) << family;
+      EXPECT_TRUE(model.forward(batch).is_meta()) << family;
+      EXPECT_TRUE(model.gradients().is_meta()) << family;
+    }
   }
 }
 

@@ -81,6 +81,8 @@ struct Shape {
   int64_t head_dim = 0;  // 0: hidden / heads
   const char* attention = "sdpa";
   const char* optimizer = "adamw";
+  const char* family = "llama";
+  bool packed = false;
 };
 void PrintTo(const Shape& s, std::ostream* out) {
   *out << s.name;
@@ -94,8 +96,11 @@ MemoryByCause measured(const FitQuestion& q) {
               {q.sequence_len, attention_kind(q.attention), q.gradient_checkpointing, [] {}});
   const auto optimizer = make_optimizer(q.optimizer, model.layout(), at::kCPU);
   initialize(model.layout(), 0.02, 1, model.weights());
-  const MicroBatch batch = {at::zeros({q.micro_batch_size * q.sequence_len}, at::kInt),
-                            at::ones({q.micro_batch_size * q.sequence_len}, at::kInt)};
+  MicroBatch batch = {at::zeros({q.micro_batch_size * q.sequence_len}, at::kInt),
+                      at::ones({q.micro_batch_size * q.sequence_len}, at::kInt)};
+  for (int64_t i = 0; q.packed && i < q.micro_batch_size; ++i) {
+    batch.document_starts.push_back(static_cast<int32_t>(i * q.sequence_len));
+  }
   for (int step = 0; step < 2; ++step) {
     model.forward_backward(batch, 1e-3);
     optimizer->update(model.weights(), model.gradients(), {.learning_rate = 1e-3});
@@ -115,6 +120,9 @@ TEST_P(Prediction, IsWithinATenthOfWhatIsMeasured) {
   q.model.head_dim = s.head_dim;
   q.attention = s.attention;
   q.optimizer = s.optimizer;
+  q.packed = s.packed;
+  set_family(q.model, s.family);
+  if (q.model.sliding_window > 0) q.model.sliding_window = s.sequence / 4;
   q.model = resolved(q.model, 0, s.sequence);
   q.sequence_len = s.sequence;
   q.micro_batch_size = s.micro_batch;
@@ -164,7 +172,18 @@ INSTANTIATE_TEST_SUITE_P(
         Shape{"manual_checkpointed", 257, 64, 3, 4, 4, 256, 2, true, true, 0, "manual"},
         // The update itself is the peak of these.
         Shape{"adafactor", 8'192, 256, 2, 4, 4, 32, 1, true, true, 0, "sdpa", "adafactor"},
-        Shape{"muon", 257, 256, 2, 4, 4, 32, 1, true, true, 0, "sdpa", "muon"}),
+        Shape{"muon", 257, 256, 2, 4, 4, 32, 1, true, true, 0, "sdpa", "muon"},
+        Shape{"gpt2", 257, 128, 3, 4, 4, 256, 4, false, true, 0, "sdpa", "adamw", "gpt2"},
+        Shape{"gpt2_checkpointed", 4'096, 96, 6, 4, 4, 128, 4, true, true, 0, "sdpa", "adamw",
+              "gpt2"},
+        Shape{"qwen3", 257, 128, 3, 4, 2, 256, 4, false, true, 64, "sdpa", "adamw", "qwen3"},
+        Shape{"mistral", 257, 128, 3, 4, 2, 256, 4, false, false, 0, "sdpa", "adamw", "mistral"},
+        Shape{"gemma2", 257, 128, 3, 4, 2, 128, 4, false, true, 0, "sdpa", "adamw", "gemma2"},
+        Shape{"gemma2_wide_vocabulary", 16'384, 64, 2, 4, 2, 64, 4, false, true, 0, "sdpa", "adamw",
+              "gemma2"},
+        Shape{"gemma3", 257, 128, 3, 4, 2, 256, 4, true, true, 0, "sdpa", "adamw", "gemma3_text"},
+        Shape{"packed", 257, 128, 3, 4, 2, 256, 4, false, true, 64, "sdpa", "adamw", "llama",
+              true}),
     [](const auto& c) { return std::string(c.param.name); });
 
 }  // namespace

@@ -47,11 +47,11 @@ TEST_F(Gpu, NormsAndTheirGradientsEqualTheCpus) {
   const at::Tensor x = numbers({130, 96}, 1), w = numbers({96}, 2), dy = numbers({130, 96}, 3);
   const Normed want = rms_norm(x, w, 1e-5), got = rms_norm(there(x), there(w), 1e-5);
   EXPECT_TRUE(close(got.y, want.y));
-  EXPECT_TRUE(close(rms_norm_again(there(x), got.inverse_rms, there(w)), want.y));
+  EXPECT_TRUE(close(rms_norm_again(there(x), got.statistics, there(w)), want.y));
   at::Tensor dx = numbers({130, 96}, 4), dw = numbers({96}, 5), dx_there = there(dx),
              dw_there = there(dw);
-  rms_norm_backward(dy, x, want.inverse_rms, w, dx, dw);
-  rms_norm_backward(there(dy), there(x), got.inverse_rms, there(w), dx_there, dw_there);
+  rms_norm_backward(dy, x, want.statistics, w, dx, dw);
+  rms_norm_backward(there(dy), there(x), got.statistics, there(w), dx_there, dw_there);
   EXPECT_TRUE(close(dx_there, dx));
   EXPECT_TRUE(close(dw_there, dw));
 }
@@ -72,10 +72,10 @@ TEST_F(Gpu, AttentionAndItsGradientEqualTheCpusForEveryHeadShape) {
     for (const AttentionKind kind : {AttentionKind::sdpa, AttentionKind::manual}) {
       const at::Tensor qkv = numbers({2 * s.sequence, s.row()}, 1);
       const at::Tensor dout = numbers({2 * s.sequence, s.heads * s.head_dim}, 2);
-      const AttentionSaved want = attention(qkv, s, kind), got = attention(there(qkv), s, kind);
+      const AttentionSaved want = attention(qkv, s, {kind}), got = attention(there(qkv), s, {kind});
       EXPECT_TRUE(close(got.out, want.out));
-      const AttentionGradient a = attention_backward(dout, qkv, want, s, kind),
-                              b = attention_backward(there(dout), there(qkv), got, s, kind);
+      const AttentionGradient a = attention_backward(dout, qkv, want, s, {kind}),
+                              b = attention_backward(there(dout), there(qkv), got, s, {kind});
       const RotaryTable table = rotary_table(s.sequence, s.head_dim, 10'000, at::kCPU);
       at::Tensor dqkv = at::empty_like(qkv), dqkv_there = at::empty_like(there(qkv));
       rotate_back(a, s, table, dqkv);
@@ -96,9 +96,9 @@ TEST_F(Gpu, EmbeddingAndLossEqualTheCpus) {
   EXPECT_TRUE(close(got, want));
 
   at::Tensor hidden = numbers({tokens, 40}, 3).mul_(3), hidden_there = there(hidden);
-  const at::Tensor loss = loss_sum_and_gradient(hidden, batch.labels, table, want, 0.03);
+  const at::Tensor loss = loss_sum_and_gradient(hidden, batch.labels, table, want, {0.03});
   const at::Tensor loss_there =
-      loss_sum_and_gradient(hidden_there, there(batch.labels), there(table), got, 0.03);
+      loss_sum_and_gradient(hidden_there, there(batch.labels), there(table), got, {0.03});
   EXPECT_NEAR(loss_there.item<double>(), loss.item<double>(), 1e-5 * loss.item<double>());
   EXPECT_TRUE(close(hidden_there, hidden));
   EXPECT_TRUE(close(got, want));

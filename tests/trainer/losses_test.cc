@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "tests/trainer/python.h"
 #include "tests/trainer/sample_model.h"
 #include "tests/trainer/scratch.h"
 #include "tests/trainer/trainer_process.h"

@@ -1,0 +1,165 @@
+// Every family against Transformers: the logits of its random models in our engine, and of ours in
+// its. The models travel as directories with config.json and model.safetensors.
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "core/field_table.h"
+#include "tests/trainer/python.h"
+#include "tests/trainer/sample_model.h"
+#include "tests/trainer/scratch.h"
+#include "trainer/generate.h"
+#include "trainer/hf_names.h"
+#include "trainer/safetensors.h"
+
+namespace llmctl {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+constexpr double kClose = 1e-4;  // of a logit, absolute
+
+at::Tensor tensor_of(const TensorView& view) {
+  at::Tensor out = at::empty(view.shape, at::kFloat);
+  EXPECT_EQ(view.dtype, DType::f32);
+  EXPECT_EQ(out.nbytes(), view.bytes.size());
+  std::memcpy(out.mutable_data_ptr(), view.bytes.data(), view.bytes.size());
+  return out;
+}
+
+at::Tensor read_tensor(const fs::path& file, const char* name) {
+  const SafetensorsFile tensors = SafetensorsFile::open(file).value();
+  return tensor_of(*tensors.find(name));
+}
+
+// The part of a file's tensor that is the slot, as a view with the slot's shape.
+at::Tensor part_of(const at::Tensor& whole, const HfPlace& place, const ParameterSlot& slot) {
+  const at::Tensor rows = place.transposed ? whole.t() : whole;
+  return rows.narrow(0, place.first_row, slot.shape[0]);
+}
+
+void load(Model& model, const fs::path& directory) {
+  const SafetensorsFile file = SafetensorsFile::open(directory / "model.safetensors").value();
+  const std::vector<HfPlace> places = hf_places(model.config());
+  std::set<std::string> read;
+  for (size_t i = 0; i < places.size(); ++i) {
+    const ParameterSlot& slot = model.layout().slots()[i];
+    const TensorView* view = file.find(places[i].name);
+    ASSERT_NE(view, nullptr) << places[i].name;
+    ASSERT_EQ(view->shape, places[i].shape) << places[i].name;
+    model.layout().view(model.weights(), slot).copy_(part_of(tensor_of(*view), places[i], slot));
+    read.insert(places[i].name);
+  }
+  EXPECT_EQ(read.size(), file.tensors().size()) << "a tensor of the file was not read";
+}
+
+void save(Model& model, const fs::path& directory) {
+  const std::vector<HfPlace> places = hf_places(model.config());
+  std::map<std::string, at::Tensor> tensors;
+  for (size_t i = 0; i < places.size(); ++i) {
+    const ParameterSlot& slot = model.layout().slots()[i];
+    at::Tensor& whole = tensors[places[i].name];
+    if (!whole.defined()) whole = at::empty(places[i].shape);
+    part_of(whole, places[i], slot).copy_(model.layout().view(model.weights(), slot));
+  }
+  std::vector<TensorView> views;
+  for (const auto& [name, t] : tensors) {
+    views.push_back({name,
+                     DType::f32,
+                     t.sizes().vec(),
+                     {static_cast<const std::byte*>(t.const_data_ptr()), t.nbytes()}});
+  }
+  write_file(directory / "config.json", to_hf_config(model.config())->dump());
+  ASSERT_TRUE(write_safetensors(directory / "model.safetensors", views, {{"format", "pt"}}).ok());
+}
+
+at::Tensor logits_of(const Model& model, const std::vector<int32_t>& ids) {
+  Decoder decoder(model);
+  std::vector<at::Tensor> rows;
+  for (const int32_t id : ids) rows.push_back(decoder.feed({&id, 1}));
+  return at::stack(rows);
+}
+
+// The decoder's logits, and the loss of the training pass, for the same tokens.
+void expect_equal(Model& model, const fs::path& directory) {
+  const auto ids = json::parse(read_file(directory / "ids.json")).get<std::vector<int32_t>>();
+  const at::Tensor want = read_tensor(directory / "logits.safetensors", "logits");
+  const at::Tensor got = logits_of(model, ids);
+  EXPECT_LE((got - want).abs().max().item<double>(), kClose);
+  EXPECT_GT(want.abs().max().item<double>(), 0.1) << "all logits are small";
+  const auto length = static_cast<int64_t>(ids.size());
+  at::Tensor tokens = at::empty({length}, at::kInt);
+  std::copy(ids.begin(), ids.end(), tokens.mutable_data_ptr<int32_t>());
+  const double loss = model.forward({tokens, tokens}).item<double>();
+  const double reference =
+      at::cross_entropy_loss(want, tokens.to(at::kLong), {}, at::Reduction::Sum).item<double>();
+  EXPECT_NEAR(loss, reference, 1e-5 * reference);
+}
+
+std::string script(const std::string& python, const char* verb, const fs::path& root) {
+  return python + " " LLMCTL_SOURCE_DIR "/tests/trainer/reference_models.py " + verb + " " +
+         root.string() + " 2>" + (root.string() + ".log");
+}
+
+TEST(Families, LogitsOfTheirRandomModelsEqualTransformers) {
+  const std::string python = python_with("torch, transformers");
+  if (python.empty()) GTEST_SKIP() << "no Python with transformers: set LLMCTL_PYTHON";
+  const Scratch scratch;
+  const fs::path root = scratch.path() / "theirs";
+  fs::create_directory(root);
+  ASSERT_EQ(run_program(script(python, "make", root)).code, 0) << read_file(root.string() + ".log");
+  std::set<std::string> families;
+  for (const auto& directory : fs::directory_iterator(root)) {
+    SCOPED_TRACE(directory.path().filename().string());
+    const json document = json::parse(read_file(directory.path() / "config.json"));
+    const Result<ModelConfig> config = parse_hf_config(document);
+    ASSERT_TRUE(config.ok()) << config.error().message;
+    families.insert(config->architecture);
+    Model model(*config, {kSampleLength, AttentionKind::sdpa, false, [] {}});
+    load(model, directory.path());
+    expect_equal(model, directory.path());
+  }
+  EXPECT_EQ(families.size(), words(architectures()).size());
+}
+
+ModelConfig sample_of(std::string_view family) {
+  ModelConfig config = sample_config();
+  config.head_dim = 12;
+  config.tie_word_embeddings = family == "gpt2" || family == "gemma2";
+  if (family == "gpt2") config.num_key_value_heads = config.num_attention_heads;
+  set_family(config, family);
+  if (config.sliding_window > 0) config.sliding_window = 9;
+  if (family == "llama") {
+    config.rope = {.type = "llama3", .factor = 4, .original_positions = 8};
+  }
+  return config;
+}
+
+TEST(Families, LogitsOfOurRandomModelsEqualInTransformers) {
+  const std::string python = python_with("torch, transformers");
+  if (python.empty()) GTEST_SKIP() << "no Python with transformers: set LLMCTL_PYTHON";
+  const Scratch scratch;
+  const fs::path root = scratch.path() / "ours";
+  const MicroBatch batch = sample_batch(1, 8);
+  const auto* ids = batch.ids.const_data_ptr<int32_t>();
+  std::map<std::string, std::unique_ptr<Model>> models;
+  for (const std::string_view family : words(architectures())) {
+    auto& model = models[std::string(family)] = std::make_unique<Model>(
+        sample_of(family), ModelOptions{kSampleLength, AttentionKind::sdpa, false, [] {}});
+    initialize(model->layout(), 0.2, 5, model->weights());
+    model->weights().add_(at::full({1}, 0.01));
+    const fs::path directory = root / family;
+    save(*model, directory);
+    write_file(directory / "ids.json", json(std::vector<int32_t>(ids, ids + kSampleLength)).dump());
+  }
+  ASSERT_EQ(run_program(script(python, "read", root)).code, 0) << read_file(root.string() + ".log");
+  for (const auto& [family, model] : models) {
+    SCOPED_TRACE(family);
+    expect_equal(*model, root / family);
+  }
+}
+
+}  // namespace
+}  // namespace llmctl
