@@ -36,9 +36,9 @@ Status encode(const std::string& tokenizer_file, int threads, std::string_view t
   const auto documents = documents_of(text);
   const auto begin = std::chrono::steady_clock::now();
   size_t tokens = 0;
-  TokenPipeline pipeline(tokenizer, usable_threads(threads),
-                         [&](std::span<const int32_t> ids, bool) {
-                           tokens += ids.size();
+  TokenPipeline pipeline(tokenizer, nullptr, usable_threads(threads),
+                         [&](const TokenPipeline::Stretch& stretch) {
+                           tokens += stretch.ids.size();
                            return ok_status();
                          });
   for (const std::string_view document : documents) TRY(pipeline.add(document));

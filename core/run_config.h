@@ -38,7 +38,8 @@ Result<RunConfig> parse_run_config(std::string_view text);
 
 // A report line is one JSON object with "type":
 //   {"type":"up","pid":…,"parameters":…,"device":…}
-//   {"type":"data","train_tokens":…,"validation_tokens":…,"unigram_entropy":…}  rank 0, before up
+//   {"type":"data","train_tokens":…,"validation_tokens":…,"unigram_entropy":…,
+//    "truncated_documents":…,"dropped_documents":…}      rank 0, before up
 //   {"type":"phase","phase":"tokenize 40%"}                also the heartbeat of long preparations
 //   {"type":"step", …fields of Progressed…}                 at most ten a second, and the last one
 //   {"type":"eval","step":…,"loss":…}

@@ -8,25 +8,28 @@ namespace {
 
 class Filler {  // collects sequences into one MicroBatch
  public:
-  Filler(int64_t sequences, int64_t length)
-      : batch_{at::empty({sequences * length}, at::kInt),
-               at::empty({sequences * length}, at::kInt)},
-        ids_(static_cast<size_t>(length) + 1) {}
-  std::span<int32_t> next() { return ids_; }
+  Filler(int64_t sequences, int64_t length) : length_(static_cast<size_t>(length)) {
+    batch_.ids = at::empty({sequences * length}, at::kInt);
+    batch_.labels = at::empty({sequences * length}, at::kInt);
+  }
+  SequenceRows next() {
+    const size_t row = filled_ * length_;
+    return {{batch_.ids.mutable_data_ptr<int32_t>() + row, length_},
+            {batch_.labels.mutable_data_ptr<int32_t>() + row, length_},
+            documents_};
+  }
   void keep() {  // what was written into next()
-    const size_t length = ids_.size() - 1;
-    auto* inputs = batch_.ids.mutable_data_ptr<int32_t>() + filled_ * length;
-    auto* labels = batch_.labels.mutable_data_ptr<int32_t>() + filled_ * length;
-    std::copy_n(ids_.begin(), length, inputs);
-    std::copy_n(ids_.begin() + 1, length, labels);
+    for (const int32_t row : documents_) {
+      batch_.document_starts.push_back(static_cast<int32_t>(filled_ * length_) + row);
+    }
     ++filled_;
   }
   MicroBatch take() { return std::move(batch_); }
 
  private:
   MicroBatch batch_;
-  std::vector<int32_t> ids_;
-  size_t filled_ = 0;
+  size_t length_, filled_ = 0;
+  std::vector<int32_t> documents_;  // of one sequence
 };
 
 }  // namespace
@@ -54,16 +57,28 @@ Status DataFeed::check() const {
   return ok_status();
 }
 
-MicroBatch DataFeed::batch(int64_t step, int64_t pass) const {
+DataFeed::Place DataFeed::place(int64_t step, int64_t j) const {
+  const int64_t number = step * spec_.global_batch_size + j, per_epoch = batches_.train_sequences();
+  return {number / per_epoch, number % per_epoch};
+}
+
+Result<MicroBatch> DataFeed::batch(int64_t step, int64_t pass) const {
   Filler filler(plan_.micro_batch_size, spec_.sequence_len);
-  const int64_t per_epoch = batches_.train_sequences();
   for (int64_t i = 0; i < plan_.micro_batch_size; ++i) {
-    const int64_t j = rank_ + (pass * plan_.micro_batch_size + i) * ranks_;
-    const int64_t number = step * spec_.global_batch_size + j;
-    batches_.fill(number / per_epoch, number % per_epoch, filler.next());
+    const Place at = place(step, rank_ + (pass * plan_.micro_batch_size + i) * ranks_);
+    TRY(batches_.fill(at.epoch, at.index, filler.next()));
     filler.keep();
   }
   return filler.take();
+}
+
+int64_t DataFeed::learned_tokens(int64_t step) const {
+  int64_t tokens = 0;
+  for (int64_t j = 0; j < spec_.global_batch_size; ++j) {
+    const Place at = place(step, j);
+    tokens += batches_.learned_rows(at.epoch, at.index);
+  }
+  return tokens;
 }
 
 int64_t DataFeed::validation_sequences() const {
@@ -71,18 +86,26 @@ int64_t DataFeed::validation_sequences() const {
                   spec_.eval_max_batches * spec_.global_batch_size);
 }
 
+int64_t DataFeed::validation_tokens() const {
+  int64_t tokens = 0;
+  for (int64_t i = 0; i < validation_sequences(); ++i) {
+    tokens += batches_.learned_validation_rows(i);
+  }
+  return tokens;
+}
+
 int64_t DataFeed::validation_passes() const {
   const int64_t own = (validation_sequences() - rank_ + ranks_ - 1) / ranks_;
   return (own + plan_.micro_batch_size - 1) / plan_.micro_batch_size;
 }
 
-MicroBatch DataFeed::validation_batch(int64_t pass) const {
+Result<MicroBatch> DataFeed::validation_batch(int64_t pass) const {
   const int64_t own = (validation_sequences() - rank_ + ranks_ - 1) / ranks_;
   const int64_t first = pass * plan_.micro_batch_size;
   const int64_t count = std::min(plan_.micro_batch_size, own - first);
   Filler filler(count, spec_.sequence_len);
   for (int64_t i = 0; i < count; ++i) {
-    batches_.fill_validation(rank_ + (first + i) * ranks_, filler.next());
+    TRY(batches_.fill_validation(rank_ + (first + i) * ranks_, filler.next()));
     filler.keep();
   }
   return filler.take();

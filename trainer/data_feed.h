@@ -19,13 +19,21 @@ class DataFeed {
   Status check() const;
 
   int64_t passes() const { return plan_.gradient_accumulation_steps; }
-  MicroBatch batch(int64_t step, int64_t pass) const;
+  Result<MicroBatch> batch(int64_t step, int64_t pass) const;
+  // Labels that count, of all passes and ranks together: what a step's loss is the mean over.
+  int64_t learned_tokens(int64_t step) const;
 
-  int64_t validation_sequences() const;             // of one evaluation, all ranks together
-  int64_t validation_passes() const;                // of this rank
-  MicroBatch validation_batch(int64_t pass) const;  // the last one may be smaller
+  int64_t validation_sequences() const;                     // of one evaluation, all ranks together
+  int64_t validation_tokens() const;                        // labels that count in them
+  int64_t validation_passes() const;                        // of this rank
+  Result<MicroBatch> validation_batch(int64_t pass) const;  // the last one may be smaller
 
  private:
+  struct Place {
+    int64_t epoch, index;
+  };
+  Place place(int64_t step, int64_t j) const;  // of sequence j of a global batch
+
   const Batches& batches_;
   const JobSpec& spec_;
   Plan plan_;

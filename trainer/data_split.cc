@@ -12,27 +12,23 @@ constexpr double kTailShare = 0.1;  // of the stream, when a number of documents
 constexpr int64_t kReadTokens = 64 << 10;
 
 // Copies of a document are on one side, and added documents move none of the others.
-DataSplit split_by_document(const TokenCache& cache, double size) {
-  const auto hashes = cache.document_hashes();
-  uint64_t limit = 0;  // validation: mixed hash below this
-  if (size < 1) {
-    limit = static_cast<uint64_t>(size * 18446744073709549568.0);
-  } else {
-    std::vector<uint64_t> order;
-    order.reserve(hashes.size());
-    for (const uint64_t hash : hashes) order.push_back(mix(hash, 0));
-    const auto nth = order.begin() + static_cast<ptrdiff_t>(size);
-    std::nth_element(order.begin(), nth, order.end());
-    limit = *nth;
-  }
-  DataSplit split;
-  int64_t begin = 0;
-  for (size_t i = 0; i < hashes.size(); ++i) {
-    const auto end = static_cast<int64_t>(cache.document_ends()[i]);
-    (mix(hashes[i], 0) < limit ? split.validation : split.train).add(begin, end);
-    begin = end;
-  }
-  return split;
+std::vector<bool> below(const TokenCache& cache, uint64_t limit) {
+  std::vector<bool> held_out;
+  for (const uint64_t hash : cache.document_hashes()) held_out.push_back(mix(hash, 0) < limit);
+  return held_out;
+}
+
+std::vector<bool> share_of_documents(const TokenCache& cache, double share) {
+  return below(cache, static_cast<uint64_t>(share * 18446744073709549568.0));
+}
+
+// Requires count < documents.
+std::vector<bool> number_of_documents(const TokenCache& cache, double count) {
+  std::vector<uint64_t> order;
+  for (const uint64_t hash : cache.document_hashes()) order.push_back(mix(hash, 0));
+  const auto nth = order.begin() + static_cast<ptrdiff_t>(count);
+  std::nth_element(order.begin(), nth, order.end());
+  return below(cache, *nth);
 }
 
 DataSplit split_tail(const TokenCache& cache, double share, int64_t sequence_len) {
@@ -64,7 +60,7 @@ int64_t TokenStream::sequences(int64_t length) const {
   return std::max<int64_t>((tokens_ - 1) / length, 0);
 }
 
-void TokenStream::read(const TokenCache& cache, int64_t first, std::span<int32_t> ids) const {
+Status TokenStream::read(const TokenCache& cache, int64_t first, std::span<int32_t> ids) const {
   auto segment = std::upper_bound(
       segments_.begin(), segments_.end(), first,
       [](int64_t position, const Segment& s) { return position < s.stream_begin; });
@@ -72,17 +68,38 @@ void TokenStream::read(const TokenCache& cache, int64_t first, std::span<int32_t
     const bool last = segment + 1 == segments_.end();
     const int64_t end = last ? tokens_ : (segment + 1)->stream_begin;
     const auto n = std::min<size_t>(ids.size(), static_cast<size_t>(end - first));
-    cache.read(segment->cache_begin + first - segment->stream_begin, ids.first(n));
+    TRY(cache.read(segment->cache_begin + first - segment->stream_begin, ids.first(n)));
     ids = ids.subspan(n);
     first += static_cast<int64_t>(n);
   }
+  return ok_status();
+}
+
+DataSplit split_documents(const TokenCache& cache, const std::vector<bool>& held_out) {
+  DataSplit split;
+  int64_t begin = 0;
+  for (size_t i = 0; i < held_out.size(); ++i) {
+    const auto end = static_cast<int64_t>(cache.document_ends()[i]);
+    (held_out[i] ? split.validation : split.train).add(begin, end);
+    begin = end;
+  }
+  return split;
+}
+
+std::vector<bool> held_out_documents(const TokenCache& cache, double size) {
+  const auto documents = static_cast<double>(cache.document_ends().size());
+  if (size <= 0 || documents < 2) return std::vector<bool>(cache.document_ends().size());
+  if (size < 1 && documents * size >= kFewDocuments) return share_of_documents(cache, size);
+  const double wanted = size < 1 ? std::ceil(documents * size) : size;
+  return number_of_documents(cache, std::min(wanted, documents - 1));
 }
 
 DataSplit split_tokens(const TokenCache& cache, double size, int64_t sequence_len) {
   const auto documents = static_cast<double>(cache.document_ends().size());
   const bool enough = size < 1 ? documents * size >= kFewDocuments : size < documents;
   if (size > 0 && enough) {
-    DataSplit split = split_by_document(cache, size);
+    DataSplit split = split_documents(
+        cache, size < 1 ? share_of_documents(cache, size) : number_of_documents(cache, size));
     if (split.train.sequences(sequence_len) > 0 && split.validation.sequences(sequence_len) > 0) {
       return split;
     }
@@ -90,20 +107,23 @@ DataSplit split_tokens(const TokenCache& cache, double size, int64_t sequence_le
   return split_tail(cache, size < 1 ? size : kTailShare, sequence_len);
 }
 
-double unigram_entropy(const TokenCache& cache, const TokenStream& stream) {
-  std::vector<int64_t> counts;
+Status count_ids(const TokenCache& cache, const TokenStream& stream, std::vector<int64_t>& counts) {
   std::vector<int32_t> ids;
   for (int64_t at = 0; at < stream.tokens(); at += kReadTokens) {
     ids.resize(static_cast<size_t>(std::min(kReadTokens, stream.tokens() - at)));
-    stream.read(cache, at, ids);
+    TRY(stream.read(cache, at, ids));
     for (const int32_t id : ids) {
       const auto index = static_cast<size_t>(id);
       if (index >= counts.size()) counts.resize(index + 1);
       ++counts[index];
     }
   }
-  const auto total = static_cast<double>(stream.tokens());
-  double entropy = 0;
+  return ok_status();
+}
+
+double unigram_entropy(const std::vector<int64_t>& counts) {
+  double total = 0, entropy = 0;
+  for (const int64_t count : counts) total += static_cast<double>(count);
   for (const int64_t count : counts) {
     if (count == 0) continue;
     const double share = static_cast<double>(count) / total;

@@ -19,7 +19,7 @@ class TokenStream {
   int64_t tokens() const { return tokens_; }
   int64_t sequences(int64_t length) const;  // each needs one token more: its last label
   // Requires first + ids.size() <= tokens().
-  void read(const TokenCache& cache, int64_t first, std::span<int32_t> ids) const;
+  Status read(const TokenCache& cache, int64_t first, std::span<int32_t> ids) const;
 
  private:
   struct Segment {
@@ -36,9 +36,16 @@ struct DataSplit {
 // `size` is the job's val_set_size: a share below 1, else a number of documents.
 DataSplit split_tokens(const TokenCache& cache, double size, int64_t sequence_len);
 
+// By document, whether it is held out; never all of them. For packing, which keeps documents whole.
+std::vector<bool> held_out_documents(const TokenCache& cache, double size);
+// What `held_out` means for the streams.
+DataSplit split_documents(const TokenCache& cache, const std::vector<bool>& held_out);
+
+// counts[id] += how often it occurs.
+Status count_ids(const TokenCache& cache, const TokenStream& stream, std::vector<int64_t>& counts);
 // Nats per token of a model that knows only how frequent each id is: -sum p ln p. What a run's loss
 // has to fall below before the model uses any context.
-double unigram_entropy(const TokenCache& cache, const TokenStream& stream);
+double unigram_entropy(const std::vector<int64_t>& counts);
 
 // SplitMix64's finalizer: an even spread of a keyed number.
 uint64_t mix(uint64_t value, uint64_t key);

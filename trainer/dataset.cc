@@ -65,17 +65,22 @@ bool looks_like_text(const fs::path& path) {
 
 Status add_file(const DatasetSpec& dataset,
                 const fs::path& path,
+                bool sft,
                 std::vector<SourceFile>& sources) {
   if (sources.size() >= kFiles) {
     return bad(dataset.path + ": more than " + std::to_string(kFiles) + " files",
                "put the documents into JSONL files");
   }
-  sources.push_back({path, is_jsonl(dataset, path), dataset.field});
+  SourceFile source{path, is_jsonl(dataset, path), dataset.field};
+  if (sft) source.chat = std::make_shared<const DatasetSpec>(dataset);
+  source.jsonl |= sft;
+  sources.push_back(std::move(source));
   return ok_status();
 }
 
 Status add_directory(const DatasetSpec& dataset,
                      const fs::path& directory,
+                     bool sft,
                      std::vector<SourceFile>& sources) {
   std::vector<fs::path> files;
   std::error_code failed;
@@ -90,26 +95,27 @@ Status add_directory(const DatasetSpec& dataset,
   }
   if (failed) return bad(directory.string() + ": cannot list: " + failed.message());
   std::sort(files.begin(), files.end());
-  for (const fs::path& file : files) TRY(add_file(dataset, file, sources));
+  for (const fs::path& file : files) TRY(add_file(dataset, file, sft, sources));
   return ok_status();
 }
 
 Status add_path(const DatasetSpec& dataset,
                 const fs::path& path,
+                bool sft,
                 std::vector<SourceFile>& sources) {
   std::error_code failed;
-  if (fs::is_directory(path, failed)) return add_directory(dataset, path, sources);
+  if (fs::is_directory(path, failed)) return add_directory(dataset, path, sft, sources);
   if (!fs::is_regular_file(path, failed)) {
     return bad(path.string() + ": no such file or directory",
                "datasets[].path is a file, a glob or a directory");
   }
-  return add_file(dataset, path, sources);
+  return add_file(dataset, path, sft, sources);
 }
 
-Status add_glob(const DatasetSpec& dataset, std::vector<SourceFile>& sources) {
+Status add_glob(const DatasetSpec& dataset, bool sft, std::vector<SourceFile>& sources) {
   const auto paths = TRY(expand_glob(dataset.path, kFiles));
   if (paths.empty()) return bad(dataset.path + ": no file matches");
-  for (const fs::path& path : paths) TRY(add_path(dataset, path, sources));
+  for (const fs::path& path : paths) TRY(add_path(dataset, path, sft, sources));
   return ok_status();
 }
 
@@ -159,8 +165,7 @@ class RecordReader {
 // Lines of JSONL that may come in pieces; counts them for messages.
 class LineWalk {
  public:
-  LineWalk(std::string_view name, const std::string& field, const DocumentFn& document)
-      : name_(name), reader_(field), document_(document) {}
+  explicit LineWalk(const RecordFn& record) : record_(record) {}
 
   Status lines(std::string_view jsonl) {
     if (number_ == 0 && jsonl.starts_with(kUtf8Mark)) jsonl.remove_prefix(kUtf8Mark.size());
@@ -169,25 +174,27 @@ class LineWalk {
       const std::string_view line = jsonl.substr(0, end);
       jsonl.remove_prefix(std::min(end + 1, jsonl.size()));
       ++number_;
-      if (line.find_first_not_of(" \t\r") == line.npos) continue;
-      const auto text = reader_.text_of(line);
-      if (!text.ok()) {
-        return Error{
-            text.error().code,
-            std::string(name_) + ":" + std::to_string(number_) + ": " + text.error().message,
-            text.error().hint};
-      }
-      if (!text->empty()) TRY(document_(*text));
+      if (line.find_first_not_of(" \t\r") != line.npos) TRY(record_(line, number_));
     }
     return ok_status();
   }
 
  private:
-  std::string_view name_;
-  RecordReader reader_;
-  const DocumentFn& document_;
+  const RecordFn& record_;
   int64_t number_ = 0;
 };
+
+// Takes the text out of each record.
+RecordFn text_records(std::string_view name, RecordReader& reader, const DocumentFn& document) {
+  return [=, &reader, &document](std::string_view line, int64_t number) -> Status {
+    const auto text = reader.text_of(line);
+    if (!text.ok()) {
+      const Error& error = text.error();
+      return Error{error.code, at_line(name, number, error.message), error.hint};
+    }
+    return text->empty() ? ok_status() : document(*text);
+  };
+}
 
 Status whole_document(std::string_view text, const fs::path& path, const DocumentFn& document) {
   if (text.starts_with(kUtf8Mark)) text.remove_prefix(kUtf8Mark.size());
@@ -199,26 +206,35 @@ Status whole_document(std::string_view text, const fs::path& path, const Documen
   return document(text);
 }
 
-Status for_each_compressed(const SourceFile& source, const DocumentFn& document) {
-  const std::string name = source.path.string();
-  auto reader = TRY(ZstdReader::open(source.path));
-  LineWalk walk(name, source.field, document);
-  std::string text;  // JSONL: what follows the last whole line
+Status for_each_compressed_line(const fs::path& file, const RecordFn& record) {
+  auto reader = TRY(ZstdReader::open(file));
+  LineWalk walk(record);
+  std::string text;  // what follows the last whole line
   while (TRY(reader.read(text))) {
-    const size_t whole = source.jsonl ? text.rfind('\n') + 1 : 0;  // npos + 1 is 0
+    const size_t whole = text.rfind('\n') + 1;  // npos + 1 is 0
     TRY(walk.lines(std::string_view(text).substr(0, whole)));
     text.erase(0, whole);
-    const auto limit = source.jsonl ? static_cast<size_t>(limits::kJsonLineBytes) : kTextBytes;
-    if (text.size() > limit) {
-      return bad(name + (source.jsonl ? ": line is too long" : ": more than 1 GiB of text"));
+    if (text.size() > static_cast<size_t>(limits::kJsonLineBytes)) {
+      return bad(file.string() + ": line is too long");
     }
   }
-  return source.jsonl ? walk.lines(text) : whole_document(text, source.path, document);
+  return walk.lines(text);
+}
+
+Status whole_compressed(const fs::path& file, const DocumentFn& document) {
+  auto reader = TRY(ZstdReader::open(file));
+  std::string text;
+  while (TRY(reader.read(text))) {
+    if (text.size() > kTextBytes) return bad(file.string() + ": more than 1 GiB of text");
+  }
+  return whole_document(text, file, document);
 }
 
 }  // namespace
 
-Result<std::vector<SourceFile>> list_sources(const std::vector<DatasetSpec>& datasets) {
+Result<std::vector<SourceFile>> list_sources(const std::vector<DatasetSpec>& datasets,
+                                             const std::string& method) {
+  const bool sft = method == "sft";
   std::vector<SourceFile> sources;
   for (const DatasetSpec& dataset : datasets) {
     const size_t before = sources.size();
@@ -226,27 +242,40 @@ Result<std::vector<SourceFile>> list_sources(const std::vector<DatasetSpec>& dat
     // A file whose name holds a '[' is meant before a pattern is.
     const bool glob =
         dataset.path.find_first_of("*?[") != std::string::npos && !fs::exists(dataset.path, failed);
-    TRY(glob ? add_glob(dataset, sources) : add_path(dataset, dataset.path, sources));
+    TRY(glob ? add_glob(dataset, sft, sources) : add_path(dataset, dataset.path, sft, sources));
     if (sources.size() == before) return bad(dataset.path + ": holds no text file");
   }
   return sources;
+}
+
+std::string at_line(std::string_view name, int64_t line, std::string_view message) {
+  return std::string(name) + ":" + std::to_string(line) + ": " + std::string(message);
 }
 
 Status for_each_line_document(std::string_view jsonl,
                               std::string_view name,
                               const std::string& field,
                               const DocumentFn& document) {
-  return LineWalk(name, field, document).lines(jsonl);
+  RecordReader reader(field);
+  const RecordFn record = text_records(name, reader, document);
+  return LineWalk(record).lines(jsonl);
+}
+
+Status for_each_record(const SourceFile& source, const RecordFn& record) {
+  if (is_zstd(source.path)) return for_each_compressed_line(source.path, record);
+  const auto file = TRY(MappedFile::open(source.path));
+  return LineWalk(record).lines(as_text(file->bytes()));
 }
 
 Status for_each_document(const SourceFile& source, const DocumentFn& document) {
-  if (is_zstd(source.path)) return for_each_compressed(source, document);
-  const auto file = TRY(MappedFile::open(source.path));
-  const std::string_view text = as_text(file->bytes());
   if (source.jsonl) {
-    return for_each_line_document(text, source.path.string(), source.field, document);
+    const std::string name = source.path.string();
+    RecordReader reader(source.field);
+    return for_each_record(source, text_records(name, reader, document));
   }
-  return whole_document(text, source.path, document);
+  if (is_zstd(source.path)) return whole_compressed(source.path, document);
+  const auto file = TRY(MappedFile::open(source.path));
+  return whole_document(as_text(file->bytes()), source.path, document);
 }
 
 }  // namespace llmctl

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,13 +21,15 @@ struct SourceFile {
   std::filesystem::path path;
   bool jsonl = false;
   std::string field;  // jsonl: the string member that holds the text
+  std::shared_ptr<const DatasetSpec> chat = nullptr;  // sft: how its records are read
 };
 
 // A file is taken as it is; a glob as the shell means it, with **; a directory recursively, text
 // files only: hidden entries, symbolic links, build folders and binary files are passed over.
 // `auto` takes .jsonl and .ndjson as JSONL and the rest as text, one document per file. Any of them
-// may be compressed and have .zst after its name.
-Result<std::vector<SourceFile>> list_sources(const std::vector<DatasetSpec>& datasets);
+// may be compressed and have .zst after its name. For `method` sft every file is JSONL of records.
+Result<std::vector<SourceFile>> list_sources(const std::vector<DatasetSpec>& datasets,
+                                             const std::string& method = "pretrain");
 
 // Calls `document` for each non-empty document of one file; its error ends the walk.
 using DocumentFn = std::function<Status(std::string_view text)>;
@@ -36,5 +39,11 @@ Status for_each_line_document(std::string_view jsonl,
                               std::string_view name,
                               const std::string& field,
                               const DocumentFn& document);
+
+// Calls `record` for each line of a JSONL source that is not blank; lines count from 1.
+using RecordFn = std::function<Status(std::string_view json, int64_t line)>;
+Status for_each_record(const SourceFile& source, const RecordFn& record);
+
+std::string at_line(std::string_view name, int64_t line, std::string_view message);
 
 }  // namespace llmctl

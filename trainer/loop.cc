@@ -47,13 +47,15 @@ class TrainingRun {
     TRY(prepare());
     while (!finished()) {
       if (!lease_.wait(signals::leave_requested)) return Ending{Outcome::left, "lease has passed"};
-      const Wishes wishes = step();
+      const Wishes wishes = TRY(step());
       if (state_.nonfinite_steps_in_row >= spec_.nonfinite_limit) return not_a_number();
-      if (!finished() && spec_.eval_steps > 0 && state_.step % spec_.eval_steps == 0) evaluate();
+      if (!finished() && spec_.eval_steps > 0 && state_.step % spec_.eval_steps == 0) {
+        TRY(evaluate());
+      }
       if (wishes.leave || wishes.save || saver_.due(state_.step)) TRY(save(wishes.leave));
       if (wishes.leave && !finished()) return Ending{Outcome::left, ""};
     }
-    evaluate();
+    TRY(evaluate());
     if (saver_.newest_step() != state_.step) TRY(save(/*must_succeed=*/true));
     sample();
     progress("train");  // with the time of the last evaluation and checkpoint
@@ -68,11 +70,11 @@ class TrainingRun {
   Status prepare();
   void know_device_flops();
   Status resume();
-  Wishes step();
-  double accumulate_gradients();
-  void update(double loss_sum);
+  Result<Wishes> step();
+  Result<double> accumulate_gradients(int64_t tokens);
+  void update(double loss_sum, int64_t tokens);
   Wishes agree(double& loss_sum, Millis step_ms);
-  void evaluate();
+  Status evaluate();
   CheckpointCommitted about_state() const;
   Status save(bool must_succeed);
   void sample();
@@ -139,7 +141,9 @@ Status TrainingRun::prepare() {
     report_.line({{"type", "data"},
                   {"train_tokens", facts.train_tokens},
                   {"validation_tokens", facts.validation_tokens},
-                  {"unigram_entropy", facts.unigram_entropy}});
+                  {"unigram_entropy", facts.unigram_entropy},
+                  {"truncated_documents", facts.truncated_documents},
+                  {"dropped_documents", facts.dropped_documents}});
   }
   report_.line({{"type", "up"},
                 {"pid", getpid()},
@@ -179,18 +183,19 @@ Status TrainingRun::resume() {
   return ok_status();
 }
 
-TrainingRun::Wishes TrainingRun::step() {
+Result<TrainingRun::Wishes> TrainingRun::step() {
   const Millis begin = clock_.boot_ms();
-  double loss_sum = accumulate_gradients();
+  const int64_t tokens = feed_->learned_tokens(state_.step);
+  double loss_sum = TRY(accumulate_gradients(tokens));
   phases_.enter(TrainPhase::communication);
   ranks_->sum(model_->gradients());
   const Wishes wishes = agree(loss_sum, clock_.boot_ms() - begin);
   phases_.enter(TrainPhase::optimizer);
-  update(loss_sum);
+  update(loss_sum, tokens);
   phases_.leave();
   ++state_.step;
   ++steps_here_;
-  state_.tokens += spec_.global_batch_size * spec_.sequence_len;
+  state_.tokens += tokens;
   const double seconds = static_cast<double>(std::max<Millis>(1, clock_.boot_ms() - begin)) / 1000;
   constexpr double kOld = 0.8;  // smooths what people see
   seconds_per_step_ = steps_here_ == 1 ? seconds : kOld * seconds_per_step_ + (1 - kOld) * seconds;
@@ -204,14 +209,15 @@ TrainingRun::Wishes TrainingRun::step() {
   return wishes;
 }
 
-double TrainingRun::accumulate_gradients() {
-  const auto tokens = static_cast<double>(spec_.global_batch_size * spec_.sequence_len);
+// The loss is the mean over the `tokens` of all passes and ranks that count, so each pass is scaled
+// by the same number.
+Result<double> TrainingRun::accumulate_gradients(int64_t tokens) {
   at::Tensor loss_sum = at::zeros({}, at::device(device_).dtype(at::kDouble));
   for (int64_t pass = 0; pass < feed_->passes(); ++pass) {
     phases_.enter(TrainPhase::data);
-    const MicroBatch batch = feed_->batch(state_.step, pass);
+    const MicroBatch batch = TRY(feed_->batch(state_.step, pass));
     phases_.enter(TrainPhase::compute);
-    loss_sum += model_->forward_backward(batch, 1 / tokens);
+    loss_sum += model_->forward_backward(batch, 1 / static_cast<double>(tokens));
   }
   return loss_sum.item<double>();  // waits for the device
 }
@@ -231,11 +237,10 @@ TrainingRun::Wishes TrainingRun::agree(double& loss_sum, Millis step_ms) {
   return {word[1] > 0, word[2] > 0};
 }
 
-void TrainingRun::update(double loss_sum) {
-  const auto tokens = static_cast<double>(spec_.global_batch_size * spec_.sequence_len);
+void TrainingRun::update(double loss_sum, int64_t tokens) {
   gradient_norms_ = gradient_norms(model_->layout(), model_->gradients());
   learning_rate_ = learning_rate(spec_, {state_.step, steps_, elapsed_share()});
-  state_.loss = loss_sum / tokens;
+  state_.loss = loss_sum / static_cast<double>(tokens);
   if (!std::isfinite(gradient_norms_.all) || !std::isfinite(loss_sum)) {
     model_->gradients().zero_();
     ++state_.nonfinite_steps;
@@ -248,21 +253,22 @@ void TrainingRun::update(double loss_sum) {
                      optimizer_step(spec_, learning_rate_, clip));
 }
 
-void TrainingRun::evaluate() {
-  const int64_t sequences = feed_->validation_sequences();
-  if (sequences == 0) return;
+Status TrainingRun::evaluate() {
+  if (feed_->validation_sequences() == 0) return ok_status();
   progress("eval");
   phases_.enter(TrainPhase::eval);
   double loss_sum = 0;
   for (int64_t pass = 0; pass < feed_->validation_passes(); ++pass) {
-    loss_sum += model_->forward(feed_->validation_batch(pass)).item<double>();
+    const MicroBatch batch = TRY(feed_->validation_batch(pass));
+    loss_sum += model_->forward(batch).item<double>();
   }
   at::Tensor total = at::full({1}, loss_sum, at::kDouble);
   ranks_->sum(total);
-  state_.eval_loss = total.item<double>() / static_cast<double>(sequences * spec_.sequence_len);
+  state_.eval_loss = total.item<double>() / static_cast<double>(feed_->validation_tokens());
   phases_.leave();
   report_.flush();
   report_.line({{"type", "eval"}, {"step", state_.step}, {"loss", state_.eval_loss}});
+  return ok_status();
 }
 
 CheckpointCommitted TrainingRun::about_state() const {

@@ -21,7 +21,7 @@ struct ModelOptions {
 
 struct MicroBatch {        // B sequences, flattened: T = B * sequence_len; in host memory, or
                            // already on the model's device
-  at::Tensor ids, labels;  // [T] int32, each in [0, vocab_size)
+  at::Tensor ids, labels;  // [T] int32, each in [0, vocab_size); labels below 0 are masked
   // Rows where a document begins, ascending, every sequence's start among them: positions start
   // again there, and nothing before is seen. Empty: every sequence is one document.
   std::vector<int32_t> document_starts = {};

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <optional>
 
+#include "core/job_fields.h"
 #include "trainer/content_hash.h"
 #include "trainer/disk.h"
 #include "trainer/mapped_file.h"
@@ -24,6 +25,17 @@ struct FilesState {
   Millis changed_unix_ms = 0;  // the newest change of any of them
 };
 
+// How the file is read, as far as its tokens depend on it.
+std::string reading(const SourceFile& source) {
+  if (source.chat == nullptr) return source.jsonl ? "jsonl " + source.field : "text";
+  DatasetSpec names = *source.chat;
+  names.path.clear();
+  names.weight.reset();
+  std::string text = "chat";
+  for (const Field& field : dataset_fields(names)) text += '\n' + value_text(field);
+  return text;
+}
+
 Result<FilesState> state_of(const std::vector<SourceFile>& sources) {
   ContentHash all;
   FilesState state;
@@ -32,12 +44,10 @@ Result<FilesState> state_of(const std::vector<SourceFile>& sources) {
     if (::stat(source.path.c_str(), &info) != 0) {
       return disk_error("cannot look at", source.path, errno);
     }
-    const std::string path = source.path.string();
-    for (const std::string* text : {&path, &source.field}) {
-      all.add_number(text->size());
-      all.add(*text);
+    for (const std::string& text : {source.path.string(), reading(source)}) {
+      all.add_number(text.size());
+      all.add(text);
     }
-    all.add_number(source.jsonl ? 1 : 0);
     all.add_number(info.st_dev);
     all.add_number(info.st_ino);
     all.add_number(static_cast<uint64_t>(info.st_size));
@@ -59,7 +69,7 @@ Result<std::string> read_and_hash(const std::vector<SourceFile>& sources, const 
     const auto file = TRY(MappedFile::open(source.path));
     std::string_view rest = as_text(file->bytes());
     all.add_number(rest.size());
-    all.add_number(source.jsonl ? hash64(source.field) : 0);
+    all.add_number(hash64(reading(source)));
     while (!rest.empty()) {
       const std::string_view part = rest.substr(0, kReadBytes);
       all.add(part);

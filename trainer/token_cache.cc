@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 
@@ -19,16 +20,17 @@ namespace llmctl {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr char kMagic[8] = {'l', 'l', 'm', 'c', 't', 'l', 'T', '1'};
+constexpr char kMagic[8] = {'l', 'l', 'm', 'c', 't', 'l', 'T', '2'};
+constexpr size_t kSumBytes = 64 << 10;
 constexpr Millis kPhaseInterval = 500;
 constexpr int kLockPollMs = 200;
 
 struct Header {
   char magic[8];
-  uint32_t id_bytes;
-  uint32_t payload_crc;
+  uint32_t id_bytes, has_mask;
   uint64_t tokens, documents;
-  char zero[28];
+  uint32_t sums_crc;
+  char zero[24];
   uint32_t header_crc;  // of the 60 bytes before it
 };
 static_assert(sizeof(Header) == 64);
@@ -74,33 +76,25 @@ class Progress {
 
 class CacheBuilder {
  public:
-  CacheBuilder(const Tokenizer& tokenizer, FileWriter writer)
-      : tokenizer_(tokenizer), writer_(std::move(writer)) {
+  CacheBuilder(const Tokenizer& tokenizer, const ChatFormat* format, FileWriter writer)
+      : tokenizer_(tokenizer), format_(format), writer_(std::move(writer)) {
     header_.id_bytes = tokenizer.vocab_size() <= 65'536 ? 2 : 4;
+    header_.has_mask = format != nullptr ? 1 : 0;
     std::memcpy(header_.magic, kMagic, sizeof(kMagic));
   }
 
   Status build(const std::vector<SourceFile>& sources, int threads, const PhaseFn& phase) {
     TRY(writer_.write(std::as_bytes(std::span(&header_, 1))));
-    Progress progress(sources, phase);
-    TokenPipeline pipeline(
-        tokenizer_, usable_threads(threads),
-        [this](std::span<const int32_t> ids, bool end) { return put_ids(ids, end); });
-    for (const SourceFile& source : sources) {
-      progress.begin_file(source);
-      const auto add = [&](std::string_view text) -> Status {
-        hashes_.push_back(hash64(text));
-        TRY(pipeline.add(text));
-        progress.text(text.size());
-        return ok_status();
-      };
-      TRY(for_each_document(source, add));
-    }
-    TRY(pipeline.finish());
+    TRY(tokenize(sources, threads, phase));
     const std::vector<std::byte> padding((8 - header_.tokens * header_.id_bytes % 8) % 8);
     TRY(put(padding));
+    if (format_ != nullptr) TRY(put(std::as_bytes(std::span(mask_))));
     TRY(put(std::as_bytes(std::span(ends_))));
     TRY(put(std::as_bytes(std::span(hashes_))));
+    if (summed_ > 0) sums_.push_back(sum_);
+    const auto sums = std::as_bytes(std::span(sums_));
+    TRY(writer_.write(sums));
+    header_.sums_crc = crc32c(sums);
     header_.documents = ends_.size();
     header_.header_crc = crc_of(header_);
     TRY(writer_.finish_chunks());
@@ -110,15 +104,48 @@ class CacheBuilder {
   }
 
  private:
-  Status put(std::span<const std::byte> bytes) {
-    header_.payload_crc = crc32c(bytes, header_.payload_crc);
-    return writer_.write(bytes);
+  Status tokenize(const std::vector<SourceFile>& sources, int threads, const PhaseFn& phase) {
+    Progress progress(sources, phase);
+    TokenPipeline pipeline(tokenizer_, format_, usable_threads(threads),
+                           [this](const TokenPipeline::Stretch& stretch) { return put(stretch); });
+    for (const SourceFile& source : sources) {
+      progress.begin_file(source);
+      const auto add = [&](std::string_view text, int64_t line) -> Status {
+        hashes_.push_back(hash64(text));
+        TRY(source.chat ? pipeline.add_record(text, source, line) : pipeline.add(text));
+        progress.text(text.size());
+        return ok_status();
+      };
+      if (source.chat) {
+        TRY(for_each_record(source, add));
+      } else {
+        TRY(for_each_document(source, [&](std::string_view text) { return add(text, 0); }));
+      }
+    }
+    return pipeline.finish();
   }
 
-  Status put_ids(std::span<const int32_t> ids, bool document_ends) {
-    TRY(put_ids(ids));
-    if (!document_ends) return ok_status();
-    if (const auto eos = tokenizer_.eos()) TRY(put_ids(std::span(&*eos, 1)));
+  Status put(std::span<const std::byte> bytes) {
+    TRY(writer_.write(bytes));
+    while (!bytes.empty()) {
+      const auto part = bytes.first(std::min(bytes.size(), kSumBytes - summed_));
+      sum_ = crc32c(part, sum_);
+      summed_ += part.size();
+      bytes = bytes.subspan(part.size());
+      if (summed_ < kSumBytes) continue;
+      sums_.push_back(sum_);
+      sum_ = 0;
+      summed_ = 0;
+    }
+    return ok_status();
+  }
+
+  Status put(const TokenPipeline::Stretch& stretch) {
+    TRY(put_ids(stretch.ids));
+    put_mask(stretch.learned);
+    if (!stretch.ends_document) return ok_status();
+    const auto eos = tokenizer_.eos();
+    if (eos && format_ == nullptr) TRY(put_ids(std::span(&*eos, 1)));
     ends_.push_back(header_.tokens);
     return ok_status();
   }
@@ -130,15 +157,29 @@ class CacheBuilder {
     return put(std::as_bytes(std::span(narrow_)));
   }
 
+  void put_mask(std::span<const uint8_t> learned) {
+    for (const uint8_t one : learned) {
+      if (masked_ % 64 == 0) mask_.push_back(0);
+      mask_.back() |= uint64_t{one} << (masked_++ % 64);
+    }
+  }
+
   const Tokenizer& tokenizer_;
+  const ChatFormat* format_;
   FileWriter writer_;
   Header header_{};
   std::vector<uint64_t> ends_, hashes_;  // 16 bytes per document in memory until the end
+  std::vector<uint64_t> mask_;           // and one bit per token
+  uint64_t masked_ = 0;
+  std::vector<uint32_t> sums_;
+  uint32_t sum_ = 0;   // of the chunk that is being written
+  size_t summed_ = 0;  // its bytes so far
   std::vector<uint16_t> narrow_;
 };
 
 Status build_file(const std::vector<SourceFile>& sources,
                   const Tokenizer& tokenizer,
+                  const ChatFormat* format,
                   const fs::path& file,
                   int threads,
                   const PhaseFn& phase) {
@@ -148,7 +189,7 @@ Status build_file(const std::vector<SourceFile>& sources,
   fs::remove(temporary, failed);
   auto built = [&]() -> Status {
     auto writer = TRY(FileWriter::create(temporary, {}));
-    CacheBuilder builder(tokenizer, std::move(writer));
+    CacheBuilder builder(tokenizer, format, std::move(writer));
     TRY(builder.build(sources, threads, phase));
     fs::rename(temporary, file, failed);
     if (failed) return disk_error("cannot rename to", file, failed.value());
@@ -159,6 +200,36 @@ Status build_file(const std::vector<SourceFile>& sources,
 }
 
 }  // namespace
+
+// Which chunks of the file have been compared with their sums.
+class TokenCache::Sums {
+ public:
+  Sums(fs::path file, std::span<const std::byte> payload, const std::byte* sums)
+      : file_(std::move(file)),
+        payload_(payload),
+        sums_(reinterpret_cast<const uint32_t*>(sums)),
+        seen_((payload.size() + kSumBytes - 1) / kSumBytes) {}
+
+  // Threads that meet at one chunk both do the work and agree.
+  bool good(const void* first, size_t bytes) {
+    const auto begin = static_cast<size_t>(static_cast<const std::byte*>(first) - payload_.data());
+    for (size_t i = begin / kSumBytes; i * kSumBytes < begin + bytes; ++i) {
+      if (seen_[i].load(std::memory_order_relaxed) != 0) continue;
+      const auto rest = payload_.subspan(i * kSumBytes);
+      if (crc32c(rest.first(std::min(rest.size(), kSumBytes))) != sums_[i]) return false;
+      seen_[i].store(1, std::memory_order_relaxed);
+    }
+    return true;
+  }
+  const fs::path& file() const { return file_; }
+  std::span<const std::byte> payload() const { return payload_; }
+
+ private:
+  fs::path file_;
+  std::span<const std::byte> payload_;
+  const uint32_t* sums_;
+  std::vector<std::atomic<uint8_t>> seen_;
+};
 
 Result<TokenCache> TokenCache::open(const fs::path& file) {
   const auto mapped = TRY(MappedFile::open(file));
@@ -173,49 +244,90 @@ Result<TokenCache> TokenCache::open(const fs::path& file) {
       crc_of(header) != header.header_crc || (header.id_bytes != 2 && header.id_bytes != 4)) {
     return damaged("bad header");
   }
-  const auto payload = bytes.subspan(sizeof(header));
-  if (header.tokens > payload.size() || header.documents > payload.size()) return damaged("size");
+  const auto rest = bytes.subspan(sizeof(header));
+  if (header.tokens > rest.size() || header.documents > rest.size()) return damaged("size");
   const size_t ids_bytes = (header.tokens * header.id_bytes + 7) / 8 * 8;
-  if (ids_bytes + header.documents * 16 != payload.size()) return damaged("size");
-  if (crc32c(payload) != header.payload_crc) return damaged("checksum");
+  const size_t mask_bytes = header.has_mask != 0 ? (header.tokens + 63) / 64 * 8 : 0;
+  const size_t payload = ids_bytes + mask_bytes + header.documents * 16;
+  const size_t sums = (payload + kSumBytes - 1) / kSumBytes * sizeof(uint32_t);
+  if (payload + sums != rest.size()) return damaged("size");
+  if (crc32c(rest.subspan(payload)) != header.sums_crc) return damaged("checksum");
 
   TokenCache cache;
   cache.file_ = mapped;
+  cache.sums_ = std::make_shared<Sums>(file, rest.first(payload), rest.data() + payload);
   cache.tokens_ = static_cast<int64_t>(header.tokens);
-  if (header.id_bytes == 2) cache.narrow_ = reinterpret_cast<const uint16_t*>(payload.data());
-  if (header.id_bytes == 4) cache.wide_ = reinterpret_cast<const uint32_t*>(payload.data());
-  const auto* table = reinterpret_cast<const uint64_t*>(payload.data() + ids_bytes);
+  if (header.id_bytes == 2) cache.narrow_ = reinterpret_cast<const uint16_t*>(rest.data());
+  if (header.id_bytes == 4) cache.wide_ = reinterpret_cast<const uint32_t*>(rest.data());
+  if (header.has_mask != 0) {
+    cache.mask_ = reinterpret_cast<const uint64_t*>(rest.data() + ids_bytes);
+  }
+  const auto* table = reinterpret_cast<const uint64_t*>(rest.data() + ids_bytes + mask_bytes);
   cache.ends_ = {table, header.documents};
   cache.hashes_ = {table + header.documents, header.documents};
+  if (!cache.sums_->good(table, header.documents * 16)) return damaged("checksum");
   return cache;
+}
+
+Status TokenCache::verify(const void* first, size_t bytes) const {
+  if (sums_->good(first, bytes)) return ok_status();
+  std::error_code ignored;
+  fs::remove(sums_->file(), ignored);
+  return Error{Code::unavailable,
+               sums_->file().string() + ": damaged token cache, removed: start again to build it",
+               ""};
+}
+
+Status TokenCache::verify() const {
+  return verify(sums_->payload().data(), sums_->payload().size());
 }
 
 Result<TokenCache> TokenCache::open_or_build(const std::vector<SourceFile>& sources,
                                              const std::string& sources_hash,
                                              const Tokenizer& tokenizer,
+                                             const ChatFormat* format,
                                              const fs::path& directory,
                                              int threads,
                                              const PhaseFn& phase) {
   std::error_code failed;
   fs::create_directories(directory, failed);
   if (failed) return disk_error("cannot make directory", directory, failed.value());
-  const fs::path file =
-      directory / ("tokens-" + content_hash(sources_hash + tokenizer.fingerprint()) + ".bin");
+  const std::string key =
+      sources_hash + tokenizer.fingerprint() + (format != nullptr ? format->fingerprint() : "");
+  const fs::path file = directory / ("tokens-" + content_hash(key) + ".bin");
   auto ready = open(file);
   if (ready.ok()) return ready;
   const auto lock = TRY(BuildLock::acquire(file, phase));
   ready = open(file);  // another process may have built it while we waited
   if (ready.ok()) return ready;
-  TRY(build_file(sources, tokenizer, file, threads, phase));
+  TRY(build_file(sources, tokenizer, format, file, threads, phase));
   return open(file);
 }
 
-void TokenCache::read(int64_t first, std::span<int32_t> ids) const {
+Status TokenCache::read(int64_t first, std::span<int32_t> ids) const {
   CHECK(first >= 0 && first + static_cast<int64_t>(ids.size()) <= tokens_);
   const auto at = static_cast<size_t>(first);
+  TRY(narrow_ != nullptr ? verify(narrow_ + at, ids.size() * sizeof(*narrow_))
+                         : verify(wide_ + at, ids.size() * sizeof(*wide_)));
   for (size_t i = 0; i < ids.size(); ++i) {
     ids[i] = narrow_ != nullptr ? narrow_[at + i] : static_cast<int32_t>(wide_[at + i]);
   }
+  return ok_status();
+}
+
+Status TokenCache::read_learned(int64_t first, std::span<uint8_t> learned) const {
+  CHECK(first >= 0 && first + static_cast<int64_t>(learned.size()) <= tokens_);
+  if (mask_ == nullptr || learned.empty()) {
+    std::fill(learned.begin(), learned.end(), uint8_t{1});
+    return ok_status();
+  }
+  const auto at = static_cast<size_t>(first);
+  const size_t words = (at + learned.size() - 1) / 64 - at / 64 + 1;
+  TRY(verify(mask_ + at / 64, words * sizeof(*mask_)));
+  for (size_t i = 0; i < learned.size(); ++i) {
+    learned[i] = mask_[(at + i) / 64] >> ((at + i) % 64) & 1;
+  }
+  return ok_status();
 }
 
 Result<BuildLock> BuildLock::acquire(const fs::path& file, const PhaseFn& phase) {

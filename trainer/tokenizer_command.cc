@@ -115,14 +115,14 @@ Status encode(const Command& command,
     });
   }
   std::vector<int32_t> line;
-  const auto write = [&](std::span<const int32_t> ids, bool end) {
-    line.insert(line.end(), ids.begin(), ids.end());
-    if (!end) return ok_status();
+  const auto write = [&](const TokenPipeline::Stretch& stretch) {
+    line.insert(line.end(), stretch.ids.begin(), stretch.ids.end());
+    if (!stretch.ends_document) return ok_status();
     write_ids(out, line);
     line.clear();
     return ok_status();
   };
-  TokenPipeline pipeline(tokenizer, usable_threads(0), write);
+  TokenPipeline pipeline(tokenizer, nullptr, usable_threads(0), write);
   TRY(for_each_text(command, in, [&](std::string_view text) { return pipeline.add(text); }));
   return pipeline.finish();
 }

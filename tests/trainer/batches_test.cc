@@ -38,17 +38,20 @@ Batches open_batches(const JobSpec& spec, const Scratch& scratch) {
 }
 
 std::string sequence(const Batches& batches, int64_t epoch, int64_t index) {
-  std::vector<int32_t> ids(kLength + 1);
-  batches.fill(epoch, index, ids);
+  std::vector<int32_t> ids(kLength), labels(kLength), documents;
+  EXPECT_TRUE(batches.fill(epoch, index, {ids, labels, documents}).ok());
+  EXPECT_TRUE(documents.empty());
+  EXPECT_TRUE(std::equal(ids.begin() + 1, ids.end(), labels.begin()));
+  ids.push_back(labels.back());
   return batches.tokenizer().decode(ids);
 }
 
 std::string validation_text(const Batches& batches) {
   std::string text;
-  std::vector<int32_t> ids(kLength + 1);
+  std::vector<int32_t> ids(kLength), labels(kLength), documents;
   for (int64_t i = 0; i < batches.validation_sequences(); ++i) {
-    batches.fill_validation(i, ids);
-    text += batches.tokenizer().decode(std::span(ids).first(kLength));
+    EXPECT_TRUE(batches.fill_validation(i, {ids, labels, documents}).ok());
+    text += batches.tokenizer().decode(ids);
   }
   return text;
 }
