@@ -181,6 +181,35 @@ TEST(AtenLoss, EqualsTheFusedHead) {
   EXPECT_TRUE(close(at::mm(logits.t(), hidden), dweight));
 }
 
+TEST(AtenLoss, MaskedRowsAddNothingAsInTheFusedHead) {
+  constexpr double kScale = 0.03;
+  const MicroBatch batch = sample_batch(2, 3);
+  const int64_t rows = batch.labels.size(0);
+  const at::Tensor hidden = numbers({rows, 40}, 1).mul_(3), weight = numbers({77, 40}, 2);
+  const at::Tensor even = at::arange(0, rows, 2, at::kLong);
+  at::Tensor masked = batch.labels.clone();
+  masked.index_fill_(0, even, -1);  // every second row, the first among them
+
+  const at::Tensor odd = at::arange(1, rows, 2, at::kLong);
+  at::Tensor kept = hidden.index_select(0, odd), dkept = at::zeros({77, 40});
+  const double want =
+      loss_sum_and_gradient(kept, batch.labels.index_select(0, odd), weight, dkept, kScale)
+          .item<double>();
+  at::Tensor dhidden = hidden.clone(), dweight = at::zeros({77, 40});
+  EXPECT_NEAR(loss_sum_and_gradient(dhidden, masked, weight, dweight, kScale).item<double>(), want,
+              kClose * want);
+  EXPECT_NEAR(loss_sum(hidden, masked, weight).item<double>(), want, kClose * want);
+  EXPECT_EQ(dhidden.index_select(0, even).abs().sum().item<float>(), 0);
+  EXPECT_TRUE(close(dhidden.index_select(0, odd), kept));
+  EXPECT_TRUE(close(dweight, dkept));
+
+  at::Tensor logits = at::mm(hidden, weight.t()), total = at::zeros({}, at::kDouble);
+  aten::cross_entropy(logits, masked, kScale, total);
+  EXPECT_NEAR(total.item<double>(), want, kClose * want);
+  EXPECT_EQ(logits.index_select(0, even).abs().sum().item<float>(), 0);
+  EXPECT_TRUE(close(at::mm(logits.t(), hidden), dweight));
+}
+
 TEST(AtenLoss, StaysFiniteForALabelOfNoProbability) {
   at::Tensor logits = at::zeros({1, 3}), total = at::zeros({}, at::kDouble);
   logits[0][0] = 500;

@@ -30,6 +30,32 @@ TEST(DataCommand, ShowsTheFirstDocumentsAndTheirTokens) {
   EXPECT_EQ(shown[1]["tokens"], 6);
 }
 
+TEST(DataCommand, ShowsChatsAsTextWithWhatIsLearned) {
+  const Scratch scratch;
+  write_file(scratch.path() / "d.jsonl", R"({"messages":[{"role":"user","content":"Hi"},)"
+                                         R"({"role":"assistant","content":"\u001b[2JYes"}]})");
+  JobSpec spec;
+  spec.name = "preview";
+  spec.method = "sft";
+  spec.chat_template = "phi";
+  spec.model.config = presets().front().config;
+  spec.max_steps = 1;
+  spec.datasets = {{scratch.path() / "d.jsonl"}};
+  const std::string file = scratch.path() / "spec.json";
+  write_file(file, to_json(spec).dump());
+  std::ostringstream text, json;
+  ASSERT_EQ(data_command({"preview", file}, text), 0);
+  EXPECT_EQ(text.str(),
+            "1 file, tokens of bytes; what is learned stands in ⟦ ⟧:\n"
+            "d.jsonl:1  48 tokens, 15 learned\n"
+            "<|user|>\nHi<|end|>\n<|assistant|>\n⟦?[2JYes<|end|>\n⟧\n\n");
+  ASSERT_EQ(data_command({"preview", file, "--json"}, json), 0);
+  const auto shown = nlohmann::json::parse(json.str());
+  EXPECT_EQ(shown["learned_tokens"], 15);
+  EXPECT_EQ(shown["parts"][1]["text"], "\x1b[2JYes<|end|>\n");
+  EXPECT_EQ(shown["parts"][1]["learned"], true);
+}
+
 TEST(DataCommand, RefusesWhatIsNoSpec) {
   std::ostringstream out;
   EXPECT_EQ(data_command({"preview", "/nowhere"}, out), 2);

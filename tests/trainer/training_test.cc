@@ -92,6 +92,36 @@ class Training : public ::testing::Test {
     return weights(config);
   }
 
+  // Questions of one length and answers of many, packed.
+  RunConfig chats(const std::string& job, int64_t steps) const {
+    std::string jsonl;
+    for (int i = 0; i < 120; ++i) {
+      jsonl += R"({"prompt":"what follows )" + std::to_string(100 + i) + R"(?","completion":")" +
+               std::to_string(101 + i).substr(0, 1 + static_cast<size_t>(i) % 3) + "\"}\n";
+    }
+    write_file(scratch_.path() / "chats.jsonl", jsonl);
+    RunConfig run = config(job, steps);
+    run.spec.method = "sft";
+    run.spec.datasets = {{scratch_.path() / "chats.jsonl"}};
+    return run;
+  }
+  static void expect_close_weights(const RunConfig& one, const RunConfig& other) {
+    const auto wanted = checkpoints(one), got = checkpoints(other);
+    ASSERT_EQ(wanted.size(), 1u);
+    ASSERT_EQ(got.size(), 1u);
+    for (const TensorView& want : wanted[0].shards.at("rank-0").tensors()) {
+      if (want.name.rfind("optimizer.", 0) == 0) continue;
+      const auto* a = reinterpret_cast<const float*>(want.bytes.data());
+      const auto* b = reinterpret_cast<const float*>(got[0].find(want.name)->bytes.data());
+      double difference = 0, size = 0;
+      for (size_t i = 0; i < want.bytes.size() / sizeof(float); ++i) {
+        difference += std::pow(a[i] - b[i], 2);
+        size += std::pow(a[i], 2);
+      }
+      EXPECT_LE(std::sqrt(difference), 1e-3 * std::sqrt(size)) << want.name;
+    }
+  }
+
   Scratch scratch_;
   int runs_ = 0;
 };
@@ -214,19 +244,51 @@ TEST_F(Training, TwoRanksGiveTheWeightsOfOneWithAccumulation) {
   ASSERT_EQ(process0.wait_exit(), 0);
   ASSERT_EQ(process1.wait_exit(), 0);
   EXPECT_TRUE(process1.lines("checkpoint").empty());
-  const auto one = checkpoints(alone), two = checkpoints(first);
-  ASSERT_EQ(two.size(), 1u);
-  for (const TensorView& want : one[0].shards.at("rank-0").tensors()) {
-    if (want.name.rfind("optimizer.", 0) == 0) continue;
-    const auto* a = reinterpret_cast<const float*>(want.bytes.data());
-    const auto* b = reinterpret_cast<const float*>(two[0].find(want.name)->bytes.data());
-    double difference = 0, size = 0;
-    for (size_t i = 0; i < want.bytes.size() / sizeof(float); ++i) {
-      difference += std::pow(a[i] - b[i], 2);
-      size += std::pow(a[i], 2);
-    }
-    EXPECT_LE(std::sqrt(difference), 1e-3 * std::sqrt(size)) << want.name;
+  expect_close_weights(alone, first);
+}
+
+TEST_F(Training, FineTuningCountsOnlyAnswersAndResumesBitForBit) {
+  const std::string undisturbed = weights_after(chats("calm", 30));
+  ASSERT_FALSE(undisturbed.empty());
+  RunConfig run = chats("killed", 30);
+  run.spec.save_steps = 6;
+  for (const int64_t step : {8, 20}) {
+    TrainerProcess process(run, run_directory());
+    ASSERT_TRUE(process.wait_step(step));
+    process.signal(SIGKILL);
+    EXPECT_EQ(process.wait_exit(), 128 + SIGKILL);
   }
+  TrainerProcess last(run, run_directory());
+  ASSERT_EQ(last.wait_exit(), 0);
+  EXPECT_TRUE(weights(run) == undisturbed) << "the resumed run ended with other bits";
+  const int64_t rows = 30 * 8 * 32, learned = last.lines("step").back()["tokens"];
+  EXPECT_LT(learned, rows / 2);
+  EXPECT_GT(learned, rows / 20);
+}
+
+// Micro-batches and ranks hold different numbers of answers; the loss is the mean over all of them.
+TEST_F(Training, AnswersCountTheSameHoweverTheBatchIsCut) {
+  RunConfig whole = chats("whole", 10), passes = chats("passes", 10);
+  whole.spec.micro_batch_size = 8;
+  whole.plan = candidate_plans(whole.spec, 0).front();
+  passes.spec.micro_batch_size = 1;
+  passes.plan = candidate_plans(passes.spec, 0).front();
+  ASSERT_EQ(passes.plan.gradient_accumulation_steps, 8);
+  weights_after(whole);
+  weights_after(passes);
+  expect_close_weights(whole, passes);
+
+  RunConfig first = chats("gang", 10);
+  first.spec.resources.ranks = 2;
+  first.plan.gradient_accumulation_steps = 1;
+  first.world_size = 2;
+  first.master_port = free_port();
+  RunConfig second = first;
+  second.rank = 1;
+  TrainerProcess process0(first, run_directory()), process1(second, run_directory());
+  ASSERT_EQ(process0.wait_exit(), 0);
+  ASSERT_EQ(process1.wait_exit(), 0);
+  expect_close_weights(whole, first);
 }
 
 TEST_F(Training, WaitsWhileItsLeaseHasPassed) {
