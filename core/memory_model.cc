@@ -140,9 +140,13 @@ MemoryByCause predict_memory(const FitQuestion& q) {
   return most;
 }
 
+bool packs_documents(const JobSpec& spec) {
+  return spec.method == "sft" || spec.sample_packing.value_or(false);
+}
+
 static FitQuestion question_of(const JobSpec& spec, const Plan& plan) {
   return {spec.model.config, spec.sequence_len, plan.micro_batch_size, plan.gradient_checkpointing,
-          plan.precision,    plan.attention,    spec.optimizer};
+          plan.precision,    plan.attention,    spec.optimizer,        packs_documents(spec)};
 }
 
 // Sequences of one optimizer step on one rank.
@@ -249,6 +253,7 @@ std::string profile_key(const JobSpec& spec, std::string_view device_type) {
   add("ranks", spec.resources.ranks);
   // What may be chosen decides which plans were measured.
   add("batch", rank_batch(spec));
+  add("packed", packs_documents(spec) ? 1 : 0);
   add("micro", spec.micro_batch_size.value_or(0));
   add("checkpointing", spec.gradient_checkpointing ? (*spec.gradient_checkpointing ? 1 : 0) : -1);
   return key + " " + spec.precision + " " + spec.attention + " " + spec.optimizer + " on " +

@@ -1,6 +1,6 @@
 // The memory model: predicted peak bytes of one rank, by cause, from shapes alone. Pure; no torch.
-// Counts what trainer/ really allocates (explicit forward and backward, the optimizer of
-// core/optimizer_facts.h), so the same causes can be compared line by line with the trainer's measurement.
+// Counts what trainer/ really allocates (explicit forward and backward, core/optimizer_facts.h's
+// optimizer), so the same causes can be compared line by line with the trainer's measurement.
 #pragma once
 
 #include <optional>
@@ -23,6 +23,8 @@ struct FitQuestion {
   bool packed = false;  // documents that do not see each other share sequences
 };
 MemoryByCause predict_memory(const FitQuestion& question);
+// Whether the job's sequences hold documents that do not see each other.
+bool packs_documents(const JobSpec& spec);
 
 // Tokens whose logits exist at a time: enough for a fast product, few enough for the cache. The
 // loss is taken over `tokens` in equal chunks of at most this.

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "core/memory_model.h"
 #include "trainer/device.h"
 #include "trainer/device_flops.h"
 #include "trainer/device_memory.h"
@@ -18,9 +19,16 @@ constexpr int kSteps = 3;         // the first warms up, the fastest of the othe
 constexpr size_t kEnough = 3;     // plans that fit; candidates come best first
 constexpr double kLongStep = 20;  // seconds: one such step tells enough
 
-MicroBatch made_up_batch(int64_t tokens, int64_t vocab_size) {
-  const at::Tensor ids = at::arange(tokens, at::kLong).mul_(7919).remainder_(vocab_size);
-  return {ids.to(at::kInt), ids.roll(-1).to(at::kInt)};
+MicroBatch made_up_batch(const JobSpec& spec, int64_t sequences) {
+  const at::Tensor ids = at::arange(sequences * spec.sequence_len, at::kLong)
+                             .mul_(7919)
+                             .remainder_(spec.model.config.vocab_size);
+  MicroBatch batch = {ids.to(at::kInt), ids.roll(-1).to(at::kInt)};
+  // The longest documents that packing can have take the most memory.
+  for (int64_t i = 0; packs_documents(spec) && i < sequences; ++i) {
+    batch.document_starts.push_back(static_cast<int32_t>(i * spec.sequence_len));
+  }
+  return batch;
 }
 
 double seconds_since(std::chrono::steady_clock::time_point begin) {
@@ -37,8 +45,7 @@ void run_steps(const RunConfig& config,
                                   plan.gradient_checkpointing, pulse, device});
   const auto optimizer = make_optimizer(spec.optimizer, model.layout(), device);
   initialize(model.layout(), spec.model.config.initializer_range, spec.seed, model.weights());
-  const MicroBatch batch =
-      made_up_batch(plan.micro_batch_size * spec.sequence_len, spec.model.config.vocab_size);
+  const MicroBatch batch = made_up_batch(spec, plan.micro_batch_size);
   for (int step = 0; step < kSteps; ++step) {
     wait_for(device);
     const auto begin = std::chrono::steady_clock::now();

@@ -9,7 +9,9 @@
 #include "tests/trainer/python.h"
 #include "tests/trainer/sample_model.h"
 #include "tests/trainer/scratch.h"
+#include "trainer/adamw.h"
 #include "trainer/generate.h"
+#include "trainer/gradient_norm.h"
 #include "trainer/hf_names.h"
 #include "trainer/safetensors.h"
 
@@ -137,27 +139,68 @@ ModelConfig sample_of(std::string_view family) {
   return config;
 }
 
+// One model of every family with made-up weights, each also a directory under `root`.
+std::map<std::string, std::unique_ptr<Model>> our_models(const fs::path& root, double range) {
+  std::map<std::string, std::unique_ptr<Model>> models;
+  for (const std::string_view family : words(architectures())) {
+    auto& model = models[std::string(family)] = std::make_unique<Model>(
+        sample_of(family), ModelOptions{kSampleLength, AttentionKind::sdpa, false, [] {}});
+    initialize(model->layout(), range, 5, model->weights());
+    model->weights().add_(at::full({1}, 0.01));
+    save(*model, root / family);
+  }
+  return models;
+}
+
+std::vector<int32_t> ids_of(const at::Tensor& ids) {
+  const auto* data = ids.const_data_ptr<int32_t>();
+  return {data, data + ids.numel()};
+}
+
 TEST(Families, LogitsOfOurRandomModelsEqualInTransformers) {
   const std::string python = python_with("torch, transformers");
   if (python.empty()) GTEST_SKIP() << "no Python with transformers: set LLMCTL_PYTHON";
   const Scratch scratch;
   const fs::path root = scratch.path() / "ours";
-  const MicroBatch batch = sample_batch(1, 8);
-  const auto* ids = batch.ids.const_data_ptr<int32_t>();
-  std::map<std::string, std::unique_ptr<Model>> models;
-  for (const std::string_view family : words(architectures())) {
-    auto& model = models[std::string(family)] = std::make_unique<Model>(
-        sample_of(family), ModelOptions{kSampleLength, AttentionKind::sdpa, false, [] {}});
-    initialize(model->layout(), 0.2, 5, model->weights());
-    model->weights().add_(at::full({1}, 0.01));
-    const fs::path directory = root / family;
-    save(*model, directory);
-    write_file(directory / "ids.json", json(std::vector<int32_t>(ids, ids + kSampleLength)).dump());
-  }
+  const auto models = our_models(root, 0.2);
+  const json ids = ids_of(sample_batch(1, 8).ids);
+  for (const auto& [family, model] : models) write_file(root / family / "ids.json", ids.dump());
   ASSERT_EQ(run_program(script(python, "read", root)).code, 0) << read_file(root.string() + ".log");
   for (const auto& [family, model] : models) {
     SCOPED_TRACE(family);
     expect_equal(*model, root / family);
+  }
+}
+
+TEST(Families, FirstLossesOfTheirTrainingEqualPyTorchs) {
+  const std::string python = python_with("torch, transformers");
+  if (python.empty()) GTEST_SKIP() << "no Python with transformers: set LLMCTL_PYTHON";
+  constexpr int kSteps = 20;
+  const Scratch scratch;
+  const fs::path root = scratch.path() / "trained";
+  const auto models = our_models(root, 0.05);
+  std::map<std::string, std::vector<double>> ours;
+  for (const auto& [family, model] : models) {
+    AdamW optimizer(model->layout().size(), model->layout().matrices_end());
+    json batches = json::array();
+    for (int step = 0; step < kSteps; ++step) {
+      const MicroBatch batch = sample_batch(4, static_cast<uint64_t>(step));
+      batches.push_back({ids_of(batch.ids), ids_of(batch.labels)});
+      const auto tokens = static_cast<double>(batch.ids.numel());
+      ours[family].push_back(model->forward_backward(batch, 1 / tokens).item<double>() / tokens);
+      const double clip = clip_scale(gradient_norm(model->gradients()), 1.0);
+      optimizer.update(model->weights(), model->gradients(), {3e-3, 0.9, 0.95, 1e-8, 0.1, clip});
+    }
+    write_file(root / family / "batches.json", batches.dump());
+  }
+  ASSERT_EQ(run_program(script(python, "train", root)).code, 0)
+      << read_file(root.string() + ".log");
+  for (const auto& [family, losses] : ours) {
+    const auto want = json::parse(read_file(root / family / "losses.json"));
+    for (size_t i = 0; i < losses.size(); ++i) {
+      EXPECT_NEAR(losses[i], want.at(i).get<double>(), 1e-4 * losses[i]) << family << " step " << i;
+    }
+    EXPECT_LT(losses.back(), losses.front()) << family << ": nothing was learned";
   }
 }
 

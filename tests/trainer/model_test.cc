@@ -353,6 +353,14 @@ TEST(Threads, DoNotChangeTheFusedKernelsSums) {
   at::set_num_threads(before);
 }
 
+TEST(Parameters, AreAsManyAsTheConfigCounts) {
+  for (const auto change : {plain, one_kv_head_untied, biases, qwen2, qwen3, gpt2, gemma2, gemma3,
+                            layer_norm_with_rotation}) {
+    const ModelConfig config = config_of({"", change});
+    EXPECT_EQ(ParameterLayout(config).parameters(), parameter_count(config));
+  }
+}
+
 TEST(Initialization, GivesEachMatrixItsOwnNormalNumbers) {
   ModelConfig config = sample_config();
   config.hidden_size = 256;

@@ -1,6 +1,7 @@
 """Tiny models in Transformers, for families_test.cc. `make ROOT`: random models of every family,
 each a directory as save_pretrained writes it, with ids.json and logits.safetensors beside. `read
-ROOT`: loads every directory of ROOT that llmctl wrote and puts logits.safetensors beside."""
+ROOT`: loads every directory of ROOT that llmctl wrote and puts logits.safetensors beside. `train
+ROOT`: trains each of them on its batches.json and puts losses.json beside."""
 
 import json
 import sys
@@ -10,6 +11,7 @@ import torch
 import transformers
 from safetensors.torch import save_file
 
+torch.set_num_threads(1)  # tiny models; more threads than idle cores only wait
 SHAPE = dict(vocab_size=77, hidden_size=48, intermediate_size=80, num_hidden_layers=3,
              num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=64)
 LENGTH = 24
@@ -71,15 +73,40 @@ def make(root):
         save_logits(model, ids, root / name)
 
 
+def load(directory):
+    model, info = transformers.AutoModelForCausalLM.from_pretrained(
+        directory, attn_implementation="eager", output_loading_info=True)
+    wrong = {key: value for key, value in info.items() if value}
+    if wrong:
+        sys.exit(f"{directory.name}: {wrong}")
+    return model.float().eval()  # no dropout
+
+
 def read(root):
     for directory in sorted(root.iterdir()):
-        model, info = transformers.AutoModelForCausalLM.from_pretrained(
-            directory, attn_implementation="eager", output_loading_info=True)
-        wrong = {key: value for key, value in info.items() if value}
-        if wrong:
-            sys.exit(f"{directory.name}: {wrong}")
-        save_logits(model.float().eval(), json.loads((directory / "ids.json").read_text()),
-                    directory)
+        save_logits(load(directory), json.loads((directory / "ids.json").read_text()), directory)
 
 
-{"make": make, "read": read}[sys.argv[1]](Path(sys.argv[2]))
+def losses_of(model, batches):
+    optimizer = torch.optim.AdamW(
+        [{"params": [p for p in model.parameters() if p.dim() == 2], "weight_decay": 0.1},
+         {"params": [p for p in model.parameters() if p.dim() == 1], "weight_decay": 0.0}],
+        lr=3e-3, betas=(0.9, 0.95), eps=1e-8)
+    for ids, labels in batches:
+        optimizer.zero_grad()
+        logits = model(torch.tensor(ids).view(-1, LENGTH), use_cache=False).logits
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), torch.tensor(labels))
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        yield loss.item()
+
+
+def train(root):
+    for directory in sorted(root.iterdir()):
+        batches = json.loads((directory / "batches.json").read_text())
+        losses = list(losses_of(load(directory), batches))
+        (directory / "losses.json").write_text(json.dumps(losses))
+
+
+{"make": make, "read": read, "train": train}[sys.argv[1]](Path(sys.argv[2]))
