@@ -193,11 +193,11 @@ TEST(AtenLoss, MaskedRowsAddNothingAsInTheFusedHead) {
   const at::Tensor odd = at::arange(1, rows, 2, at::kLong);
   at::Tensor kept = hidden.index_select(0, odd), dkept = at::zeros({77, 40});
   const double want =
-      loss_sum_and_gradient(kept, batch.labels.index_select(0, odd), weight, dkept, kScale)
+      loss_sum_and_gradient(kept, batch.labels.index_select(0, odd), weight, dkept, {kScale})
           .item<double>();
   at::Tensor dhidden = hidden.clone(), dweight = at::zeros({77, 40});
-  EXPECT_NEAR(loss_sum_and_gradient(dhidden, masked, weight, dweight, kScale).item<double>(), want,
-              kClose * want);
+  EXPECT_NEAR(loss_sum_and_gradient(dhidden, masked, weight, dweight, {kScale}).item<double>(),
+              want, kClose * want);
   EXPECT_NEAR(loss_sum(hidden, masked, weight).item<double>(), want, kClose * want);
   EXPECT_EQ(dhidden.index_select(0, even).abs().sum().item<float>(), 0);
   EXPECT_TRUE(close(dhidden.index_select(0, odd), kept));
