@@ -35,9 +35,9 @@ constexpr DTypeRow kDTypes[] = {
 };
 
 // Bytes of a tensor, or nothing when a dimension is negative or the product overflows.
-std::optional<Bytes> tensor_bytes(const TensorView& tensor) {
-  Bytes bytes = byte_size(tensor.dtype);
-  for (const int64_t extent : tensor.shape) {
+std::optional<Bytes> tensor_bytes(DType dtype, std::span<const int64_t> shape) {
+  Bytes bytes = byte_size(dtype);
+  for (const int64_t extent : shape) {
     if (extent < 0 || __builtin_mul_overflow(bytes, extent, &bytes)) return std::nullopt;
   }
   return bytes;
@@ -115,7 +115,7 @@ class HeaderReader {
     }
     tensor.name = std::move(tensor_name);
     tensor.bytes = data_.subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin));
-    const auto expected = tensor_bytes(tensor);
+    const auto expected = tensor_bytes(tensor.dtype, tensor.shape);
     if (!expected || *expected != end - begin) {
       return fail(tensor.name, "shape and dtype do not make the " + std::to_string(end - begin) +
                                    " bytes of data_offsets");
@@ -240,18 +240,35 @@ const TensorView* SafetensorsFile::find(std::string_view name) const {
   return found == index_.end() ? nullptr : &tensors_[found->second];
 }
 
+Result<Bytes> byte_size(const TensorShape& tensor) {
+  if (const auto bytes = tensor_bytes(tensor.dtype, tensor.shape)) return *bytes;
+  return Error{Code::invalid_argument, "tensor \"" + tensor.name + "\": its shape is no size", ""};
+}
+
 Result<std::string> safetensors_header(std::span<const TensorView> tensors,
+                                       const std::map<std::string, std::string>& metadata) {
+  std::vector<TensorShape> shapes;
+  shapes.reserve(tensors.size());
+  for (const TensorView& tensor : tensors) {
+    shapes.push_back({tensor.name, tensor.dtype, tensor.shape});
+    if (TRY(byte_size(shapes.back())) == static_cast<Bytes>(tensor.bytes.size())) continue;
+    return Error{Code::invalid_argument,
+                 "tensor \"" + tensor.name + "\": shape and dtype do not make its bytes", ""};
+  }
+  return safetensors_header(shapes, metadata);
+}
+
+Result<std::string> safetensors_header(std::span<const TensorShape> tensors,
                                        const std::map<std::string, std::string>& metadata) {
   auto header = nlohmann::ordered_json::object();
   if (!metadata.empty()) header["__metadata__"] = metadata;
   Bytes at = 0;
-  for (const TensorView& tensor : tensors) {
+  for (const TensorShape& tensor : tensors) {
     const auto fail = [&](std::string what) {
       what.insert(0, "tensor \"" + tensor.name + "\": ");
       return Error{Code::invalid_argument, std::move(what), ""};
     };
-    const auto bytes = static_cast<Bytes>(tensor.bytes.size());
-    if (tensor_bytes(tensor) != bytes) return fail("shape and dtype do not make its bytes");
+    const Bytes bytes = TRY(byte_size(tensor));
     if (!simdjson::validate_utf8(tensor.name)) return fail("name is not UTF-8");
     if (tensor.name == "__metadata__") return fail("the name is reserved");
     header.push_back({tensor.name,

@@ -51,6 +51,14 @@ struct TensorView {
   std::span<const std::byte> bytes;
 };
 
+struct TensorShape {  // of bytes that will only be made while writing
+  std::string name;
+  DType dtype = DType::f32;
+  std::vector<int64_t> shape;
+};
+// shape x dtype; invalid_argument, naming the tensor, when that is no size.
+Result<Bytes> byte_size(const TensorShape& tensor);
+
 class MappedFile;  // trainer/mapped_file.h
 
 class SafetensorsFile {
@@ -73,6 +81,8 @@ class SafetensorsFile {
 // Header bytes for these tensors in this order (length field, JSON, padding to 8); the tensor bytes
 // follow back to back. Requires bytes == shape x dtype and distinct names, else invalid_argument.
 Result<std::string> safetensors_header(std::span<const TensorView> tensors,
+                                       const std::map<std::string, std::string>& metadata);
+Result<std::string> safetensors_header(std::span<const TensorShape> tensors,
                                        const std::map<std::string, std::string>& metadata);
 // Writes a whole file (tmp, fsync, rename). For weights people take away; checkpoints use
 // trainer/checkpoint.h.

@@ -124,6 +124,19 @@ std::optional<int32_t> Tokenizer::id_of(std::string_view token) const {
   return find_id(*parts_, token);
 }
 
+std::string Tokenizer::token_of(int32_t id) const {
+  for (const AddedToken& added : parts_->added) {
+    if (added.id == id) return added.content;
+  }
+  const auto& tokens = parts_->model.tokens();
+  const auto index = static_cast<size_t>(id);
+  return id >= 0 && index < tokens.size() ? tokens[index] : "";
+}
+
+const std::string& Tokenizer::json() const {
+  return parts_->json;
+}
+
 const std::string& Tokenizer::fingerprint() const {
   return parts_->fingerprint;
 }
@@ -132,13 +145,7 @@ Status Tokenizer::save(const fs::path& file) const {
   const auto json = as_bytes(parts_->json);
   TRY(replace_file(file, std::span(&json, 1)));
   if (!parts_->eos) return ok_status();
-  std::string eos = parts_->model.tokens().size() > static_cast<size_t>(*parts_->eos)
-                        ? parts_->model.tokens()[static_cast<size_t>(*parts_->eos)]
-                        : "";
-  for (const AddedToken& added : parts_->added) {
-    if (added.id == *parts_->eos) eos = added.content;
-  }
-  const std::string config = nlohmann::json{{"eos_token", eos}}.dump(1) + "\n";
+  const std::string config = nlohmann::json{{"eos_token", token_of(*parts_->eos)}}.dump(1) + "\n";
   const auto bytes = as_bytes(config);
   return replace_file(file.parent_path() / "tokenizer_config.json", std::span(&bytes, 1));
 }

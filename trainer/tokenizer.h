@@ -35,6 +35,8 @@ class Tokenizer {
   int64_t vocab_size() const;  // largest id + 1: the rows an embedding needs
   std::optional<int32_t> eos() const;
   std::optional<int32_t> id_of(std::string_view token) const;  // as written in the file
+  std::string token_of(int32_t id) const;                      // its inverse; empty: no such id
+  const std::string& json() const;                             // the text of the tokenizer.json
   const std::string& fingerprint() const;                      // hex XXH3-128 of the file's text
   Status save(const std::filesystem::path& file) const;        // atomic; a tokenizer.json
 
