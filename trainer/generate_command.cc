@@ -1,5 +1,6 @@
 #include "trainer/generate_command.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
 #include <filesystem>
@@ -10,12 +11,14 @@
 #include "trainer/device.h"
 #include "trainer/generate.h"
 #include "trainer/saver.h"
-#include "trainer/train_state.h"
+#include "trainer/stored_model.h"
 
 namespace llmctl {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr int64_t kContextLen = 4'096;  // memory of keys and values; long models have 128k
 
 struct Command {
   fs::path from;
@@ -65,8 +68,9 @@ Result<Command> parse(const std::vector<std::string>& args) {
   return command;
 }
 
-Result<Checkpoint> open_checkpoint(const fs::path& from) {
-  if (fs::is_directory(from)) return load_checkpoint(from);
+// A run's config.json stands for its newest checkpoint.
+Result<StoredModel> open_source(const fs::path& from) {
+  if (fs::is_directory(from) || from.extension() != ".json") return open_stored_model(from);
   std::ifstream in(from, std::ios::binary);
   if (!in) return Error{Code::not_found, from.string() + ": cannot be read", ""};
   const std::string text{std::istreambuf_iterator<char>(in), {}};
@@ -75,30 +79,17 @@ Result<Checkpoint> open_checkpoint(const fs::path& from) {
   if (!found.checkpoint) {
     return Error{Code::not_found, config.job_dir + ": has no checkpoint that can be read", ""};
   }
-  return std::move(*found.checkpoint);
-}
-
-Result<Tokenizer> tokenizer_for(const JobSpec& spec, const fs::path& checkpoint) {
-  if (spec.tokenizer.kind == TokenizerSpec::Kind::bytes) return Tokenizer::bytes();
-  const fs::path kept = tokenizer_of(fs::absolute(checkpoint).parent_path().parent_path());
-  if (fs::exists(kept) || spec.tokenizer.path.empty()) return Tokenizer::load(kept);
-  return Tokenizer::load(spec.tokenizer.path);
+  return open_stored_model(found.checkpoint->path);
 }
 
 Status run(const std::vector<std::string>& args) {
   const Command command = TRY(parse(args));
-  const Checkpoint checkpoint = TRY(open_checkpoint(command.from));
-  if (!checkpoint.state.contains("spec")) return wrong("state.json: spec is missing");
-  const JobSpec spec = TRY(parse_spec_json(checkpoint.state["spec"].dump()));
-  const Tokenizer tokenizer = TRY(tokenizer_for(spec, checkpoint.path));
-  if (tokenizer.vocab_size() > spec.model.config.vocab_size) {
-    return wrong("the tokenizer beside the checkpoint has more tokens than the model");
-  }
+  const StoredModel stored = TRY(open_source(command.from));
+  const Tokenizer tokenizer = TRY(stored.tokenizer());
   ModelOptions options;
-  options.sequence_len = spec.sequence_len;
+  options.sequence_len = std::min(stored.context_len(), kContextLen);
   options.device = TRY(open_device(command.device));
-  Model model(spec.model.config, options);
-  TRY(restore_weights(checkpoint, model));
+  Model model = TRY(load_model(stored, tokenizer, options));
   TRY(generate(model, tokenizer, command.options, [](std::string_view text) {
     std::fwrite(text.data(), 1, text.size(), stdout);
     std::fflush(stdout);

@@ -21,6 +21,7 @@
 #include "trainer/saver.h"
 #include "trainer/schedule.h"
 #include "trainer/signals.h"
+#include "trainer/stored_model.h"
 #include "trainer/train_state.h"
 
 namespace llmctl {
@@ -69,6 +70,7 @@ class TrainingRun {
 
   Status prepare();
   void know_device_flops();
+  Status begin();
   Status resume();
   Result<Wishes> step();
   Result<double> accumulate_gradients(int64_t tokens);
@@ -161,6 +163,21 @@ void TrainingRun::know_device_flops() {
   device_flops_ = flops.item<double>();
 }
 
+// The weights before the first step: those of the model's directory, or random ones.
+Status TrainingRun::begin() {
+  const std::string& path = spec_.model.path;
+  if (!path.empty()) {
+    const StoredModel base = TRY(open_stored_model(path));
+    if (!base.slots.empty()) {
+      report_.phase("load weights of " + path);
+      return load_weights(base, model_->layout(), model_->weights());
+    }
+  }
+  report_.phase(path.empty() ? "initialize" : "initialize: " + path + " has no weights");
+  initialize(model_->layout(), spec_.model.config.initializer_range, spec_.seed, model_->weights());
+  return ok_status();
+}
+
 Status TrainingRun::resume() {
   state_.loss = state_.eval_loss = kNan;
   const std::optional<Checkpoint> from = TRY(saver_.newest());
@@ -168,9 +185,7 @@ Status TrainingRun::resume() {
     state_ = TRY(restore(*from, identity_, *model_, *optimizer_));
     saver_.tell_resumed(*from, about_state());
   } else {
-    report_.phase("initialize");
-    initialize(model_->layout(), spec_.model.config.initializer_range, spec_.seed,
-               model_->weights());
+    TRY(begin());
   }
   if (ranks_->rank() == 0) TRY(saver_.keep_tokenizer(batches_->tokenizer()));
   // Ranks that resumed at different steps would mix weights of different ages.

@@ -1,6 +1,6 @@
-// llmctl-trainer train|probe CONFIG.json, and generate CONFIG.json|CHECKPOINT_DIR. Report lines go
-// to standard output, words for people to standard error; the exit code repeats the outcome. This
-// is where LibTorch's exceptions end.
+// llmctl-trainer train|probe CONFIG.json, and what people do with a model or data by hand. Report
+// lines go to standard output, words for people to standard error; the exit code repeats the
+// outcome. This is where LibTorch's exceptions end.
 #include <c10/util/Exception.h>
 #include <torch/version.h>
 #include <unistd.h>
@@ -11,12 +11,15 @@
 #include <iostream>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "core/memory_model.h"
 #include "core/version.h"
+#include "trainer/convert_command.h"
 #include "trainer/data_command.h"
 #include "trainer/device.h"
 #include "trainer/device_memory.h"
+#include "trainer/eval_command.h"
 #include "trainer/generate_command.h"
 #include "trainer/loop.h"
 #include "trainer/probe.h"
@@ -30,9 +33,13 @@ namespace {
 constexpr const char* kUsage =
     "usage: llmctl-trainer train CONFIG.json\n"
     "       llmctl-trainer probe CONFIG.json\n"
-    "       llmctl-trainer generate CONFIG.json|CHECKPOINT_DIR --prompt TEXT [--max-tokens N]\n"
+    "       llmctl-trainer convert SRC DST [--format hf|gguf] [--dtype TYPE]\n"
+    "       llmctl-trainer eval SRC --text FILE [--sequence-len N] [--stride N]\n"
+    "       llmctl-trainer generate CONFIG.json|SRC --prompt TEXT [--max-tokens N]\n"
     "                               [--temperature T] [--top-p P] [--seed N]\n"
-    "                               [--device cpu|cuda|cuda:N]\n";
+    "                               [--device cpu|cuda|cuda:N]\n"
+    "       llmctl-trainer tokenizer|data ...\n"
+    "SRC is a checkpoint, a Hugging Face directory or a GGUF file.\n";
 
 Result<RunConfig> read_config(const std::filesystem::path& file) {
   std::ifstream in(file, std::ios::binary);
@@ -88,6 +95,18 @@ Ending run(const std::string& verb,
   }
 }
 
+// Verbs of people: they write what was asked for, not report lines. Nothing: none of them.
+std::optional<int> run_by_hand(const std::vector<std::string>& args) {
+  if (args.empty()) return std::nullopt;
+  const std::vector<std::string> rest(args.begin() + 1, args.end());
+  if (args[0] == "convert") return convert_command(rest, std::cout);
+  if (args[0] == "data") return data_command(rest, std::cout);
+  if (args[0] == "eval") return eval_command(rest, std::cout);
+  if (args[0] == "generate") return generate_command(rest);
+  if (args[0] == "tokenizer") return tokenizer_command(rest, std::cin, std::cout);
+  return std::nullopt;
+}
+
 int main(int argc, char** argv) {
   const std::vector<std::string> args(argv + 1, argv + argc);
   const bool runs = args.size() == 2 && (args[0] == "train" || args[0] == "probe");
@@ -96,14 +115,7 @@ int main(int argc, char** argv) {
     std::printf("llmctl-trainer %s, LibTorch %s\n", kVersion, TORCH_VERSION);
     return 0;
   }
-  if (!args.empty() && args[0] == "data") {
-    return data_command({args.begin() + 1, args.end()}, std::cout);
-  }
-  if (!args.empty() && args[0] == "tokenizer") {
-    return tokenizer_command({args.begin() + 1, args.end()}, std::cin, std::cout);
-  }
-  if (!args.empty() && args[0] == "generate")
-    return generate_command({args.begin() + 1, args.end()});
+  if (const auto code = run_by_hand(args)) return *code;
   if (!runs) {
     std::fputs(kUsage, stderr);
     return 2;

@@ -375,5 +375,67 @@ TEST_F(Training, FallsBackFromACorruptCheckpoint) {
   EXPECT_EQ(process.lines("checkpoint_removed")[0]["corrupt"], true);
 }
 
+std::string phases(const TrainerProcess& process) {
+  std::string all;
+  for (const auto& line : process.lines("phase")) all += line["phase"].get<std::string>() + "\n";
+  return all;
+}
+
+TEST_F(Training, ContinuesFromAnExportAndFromACheckpointAtTheirEvalLoss) {
+  RunConfig first = config("first", 30);
+  first.spec.val_set_size = 0.2;
+  first.spec.datasets = {{scratch_.path() / "parts" / "*.txt"}};
+  for (int i = 0; i < 5; ++i) {
+    write_file(scratch_.path() / "parts" / (std::to_string(i) + ".txt"), some_text());
+  }
+  TrainerProcess trained(first, run_directory());
+  ASSERT_EQ(trained.wait_exit(), 0);
+  const double learned = trained.lines("eval").back()["loss"];
+  const fs::path checkpoint = checkpoints(first).front().path, exported = scratch_.path() / "hf";
+  ASSERT_EQ(run_program(std::string(LLMCTL_BIN_DIR) + "/llmctl-trainer convert " +
+                        checkpoint.string() + " " + exported.string())
+                .code,
+            0);
+  for (const fs::path& base : {exported, checkpoint}) {
+    RunConfig next = first;
+    next.job_dir = scratch_.path() / ("next-" + base.filename().string());
+    next.spec.model.path = base;
+    next.spec.max_steps = 1;
+    next.spec.learning_rate = 1e-12;  // what it ends with is what it began with
+    TrainerProcess process(next, run_directory());
+    ASSERT_EQ(process.wait_exit(), 0);
+    EXPECT_NE(phases(process).find("load weights of " + base.string()), std::string::npos);
+    EXPECT_NEAR(process.lines("eval").back()["loss"], learned, 1e-5 * learned) << base;
+  }
+}
+
+TEST_F(Training, ADirectoryWithoutWeightsIsOnlyAShape) {
+  RunConfig run = config("job", 2);
+  run.spec.model.path = scratch_.path() / "shape";
+  write_file(scratch_.path() / "shape" / "config.json",
+             to_hf_config(run.spec.model.config)->dump());
+  TrainerProcess process(run, run_directory());
+  ASSERT_EQ(process.wait_exit(), 0);
+  EXPECT_NE(phases(process).find("initialize: " + run.spec.model.path + " has no weights"),
+            std::string::npos);
+}
+
+TEST_F(Training, WeightsOfAnotherShapeOrGoneAreBadInput) {
+  RunConfig first = config("first", 2);
+  weights_after(first);
+  RunConfig next = config("next", 2);
+  next.spec.model.path = checkpoints(first).front().path;
+  next.spec.model.config.intermediate_size = 128;
+  TrainerProcess other(next, run_directory());
+  EXPECT_EQ(other.wait_exit(), exit_code(Outcome::bad_input));
+  EXPECT_NE(other.lines().back()["detail"].get<std::string>().find(
+                "\"model.layers.0.mlp.gate_proj.weight\" has another shape in it"),
+            std::string::npos)
+      << other.lines().back();
+  next.spec.model.path = scratch_.path() / "gone";
+  TrainerProcess gone(next, run_directory());
+  EXPECT_EQ(gone.wait_exit(), exit_code(Outcome::bad_input));
+}
+
 }  // namespace
 }  // namespace llmctl
