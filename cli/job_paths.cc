@@ -52,25 +52,41 @@ bool is_path(const Node* node) {
          node->text.size() < 4'096 && node->text.find('\0') == std::string::npos;
 }
 
-Result<ModelConfig> read_config(const fs::path& file) {
-  constexpr Bytes kConfigBytes = 1 << 20;  // real ones have a few KiB
+Result<nlohmann::json> read_json(const fs::path& file) {
+  constexpr Bytes kMost = 1 << 20;  // real ones have a few KiB
   std::ifstream stream(file, std::ios::binary);
-  std::string text(kConfigBytes + 1, '\0');
+  std::string text(kMost + 1, '\0');
   stream.read(text.data(), static_cast<std::streamsize>(text.size()));
   if (!stream.is_open() || stream.bad()) {
     return Error{Code::not_found, file.string() + " cannot be read", ""};
   }
   text.resize(static_cast<size_t>(stream.gcount()));
-  if (text.size() > kConfigBytes) {
+  if (text.size() > kMost) {
     return Error{Code::invalid_argument, file.string() + " is larger than 1 MiB", ""};
   }
-  return parse_hf_config(TRY(parse_json(text, file.string())));
+  return parse_json(text, file.string());
+}
+
+bool is_checkpoint(const fs::path& directory) {
+  std::error_code ignored;
+  return fs::exists(directory / "manifest.json", ignored);
+}
+
+// A Hugging Face directory says it in config.json, a checkpoint in the job that made it.
+Result<ModelConfig> read_config(const fs::path& directory) {
+  if (!is_checkpoint(directory)) return parse_hf_config(TRY(read_json(directory / "config.json")));
+  const fs::path state = directory / "state.json";
+  const nlohmann::json document = TRY(read_json(state));
+  if (!document.is_object() || !document.contains("spec")) {
+    return Error{Code::invalid_argument, state.string() + " names no job", ""};
+  }
+  return TRY(parse_spec_json(dump_json(document["spec"]))).model.config;
 }
 
 // The directory's config as fields of the model block; fields written beside `path` win. When it
 // cannot be used, any preset stands in, so that the rest of the job is checked without it.
 void lay_config(Node& model, const Node& at, const fs::path& directory, Settling& s) {
-  Result<ModelConfig> config = read_config(directory / "config.json");
+  Result<ModelConfig> config = read_config(directory);
   if (!config.ok()) {
     s.error(at, "model", config.error().message);
     model = scalar(presets().front().name, at);
@@ -148,6 +164,22 @@ void settle_tokenizer(Node& tokenizer, Settling& s) {
   tokenizer = std::move(settled);
 }
 
+// What lies in the model's directory, or beside a job's checkpoints, when the job names none.
+void add_tokenizer(Node& root, Node model, Settling& s) {
+  ModelSpec unused;
+  const bool map = model.kind == Node::Kind::map;
+  const Node* path = map ? value_of(model, model_fields(unused), "path") : nullptr;
+  if (!is_path(path)) return;
+  const fs::path directory = path->text;
+  const fs::path folder = is_checkpoint(directory) ? directory / "../.." : directory;
+  const fs::path file = (folder / "tokenizer.json").lexically_normal();
+  std::error_code ignored;
+  if (!fs::exists(file, ignored)) return;
+  Node tokenizer = scalar(file.string(), model);
+  settle_tokenizer(tokenizer, s);
+  root.entries.push_back({scalar("tokenizer", model), std::move(tokenizer)});
+}
+
 bool matches_anything(const std::string& pattern) {
   if (const size_t stars = pattern.find("**"); stars != std::string::npos) {
     // May be a large tree: here only its root is looked at, the trainer walks it.
@@ -202,7 +234,11 @@ std::vector<Diagnostic> settle_paths(Node& root, const fs::path& base) {
   JobDraft unused;
   const FieldTable table = job_fields(unused);
   if (Node* model = value_of(root, table, "model")) settle_model(*model, settling);
-  if (Node* tokenizer = value_of(root, table, "tokenizer")) settle_tokenizer(*tokenizer, settling);
+  if (Node* tokenizer = value_of(root, table, "tokenizer")) {
+    settle_tokenizer(*tokenizer, settling);
+  } else if (Node* model = value_of(root, table, "model")) {
+    add_tokenizer(root, Node(*model), settling);  // a copy: the new field moves the others
+  }
   if (Node* datasets = value_of(root, table, "datasets")) settle_datasets(*datasets, settling);
   if (Node* chat = value_of(root, table, "chat_template")) settle_chat_template(*chat, settling);
   return std::move(settling.diagnostics);

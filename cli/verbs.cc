@@ -5,12 +5,13 @@
 namespace llmctl {
 
 static constexpr auto kVerbs = std::to_array<const Verb*>({
-    &kUpVerb,       &kDownVerb,       &kStatusVerb,   &kValidateVerb, &kDataVerb,
-    &kPlanVerb,     &kSubmitVerb,     &kLsVerb,       &kShowVerb,     &kWatchVerb,
-    &kWaitVerb,     &kLogsVerb,       &kMetricsVerb,  &kExplainVerb,  &kCancelVerb,
-    &kPauseVerb,    &kResumeVerb,     &kRetryVerb,    &kPriorityVerb, &kCheckpointsVerb,
-    &kGenerateVerb, &kTokenizerVerb,  &kWorkersVerb,  &kDrainVerb,    &kDoctorVerb,
-    &kSchemaVerb,   &kCompletionVerb, &kCompleteVerb, &kVersionVerb,
+    &kUpVerb,       &kDownVerb,    &kStatusVerb,  &kValidateVerb, &kDataVerb,
+    &kPlanVerb,     &kSubmitVerb,  &kLsVerb,      &kShowVerb,     &kWatchVerb,
+    &kWaitVerb,     &kLogsVerb,    &kMetricsVerb, &kExplainVerb,  &kCancelVerb,
+    &kPauseVerb,    &kResumeVerb,  &kRetryVerb,   &kPriorityVerb, &kCheckpointsVerb,
+    &kGenerateVerb, &kEvalVerb,    &kExportVerb,  &kConvertVerb,  &kTokenizerVerb,
+    &kWorkersVerb,  &kDrainVerb,   &kDoctorVerb,  &kSchemaVerb,   &kCompletionVerb,
+    &kCompleteVerb, &kVersionVerb,
 });
 
 std::span<const Verb* const> verbs() {

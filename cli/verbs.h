@@ -25,6 +25,10 @@ extern const Verb kCancelVerb, kPauseVerb, kResumeVerb, kRetryVerb, kPriorityVer
 extern const Verb kWorkersVerb, kDrainVerb;
 // generate.cc
 extern const Verb kGenerateVerb;
+// eval.cc
+extern const Verb kEvalVerb;
+// export.cc
+extern const Verb kExportVerb, kConvertVerb;
 // tokenizer.cc
 extern const Verb kTokenizerVerb;
 // files.cc

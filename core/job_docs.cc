@@ -26,7 +26,8 @@ struct Section {
 static std::vector<Section> sections(Defaults& d) {
   return {
       {"model",
-       "`model:` is a preset's name, a directory (its `config.json` is read), or a mapping of "
+       "`model:` is a preset's name, a directory (a Hugging Face one or a checkpoint), or a "
+       "mapping of "
        "these.",
        model_fields(d.model)},
       {"datasets", "An entry of `datasets:` is a path, or a mapping of these.",

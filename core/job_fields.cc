@@ -19,8 +19,9 @@ static FieldTable what_fields(JobSpec& s) {
        "base_model model_name_or_path",
        {},
        block(),
-       "The model: a preset's name, a directory with a Hugging Face config.json, or a mapping of "
-       "config.json's names. Required."},
+       "The model: a preset's name, a mapping of config.json's names, or a directory: a Hugging "
+       "Face "
+       "one, or a checkpoint. Training starts from the weights in it, if there are any. Required."},
       {"datasets",
        "dataset data",
        {},
@@ -32,7 +33,7 @@ static FieldTable what_fields(JobSpec& s) {
        {},
        block(),
        "bytes; the path of a tokenizer.json; or {train: {vocab_size: N}}, which learns a "
-       "byte-level BPE from the datasets."},
+       "byte-level BPE from the datasets. When absent: the model directory's, else bytes."},
       {"chat_template", "template", &s.chat_template, text(1, kTextBytes),
        "sft: how a chat becomes text: chatml, llama3, mistral, gemma, phi, alpaca, or a Jinja "
        "file. auto: chat_template.jinja or tokenizer_config.json beside the tokenizer, else "
@@ -155,7 +156,8 @@ static FieldTable shape_fields(ModelSpec& m) {
   ModelConfig& c = m.config;
   return {
       {"preset", "", &m.preset, text(0, kTextBytes), "A preset whose fields the others change."},
-      {"path", "", &m.path, text(0, kTextBytes), "A directory with a config.json."},
+      {"path", "", &m.path, text(0, kTextBytes),
+       "A Hugging Face directory, or a checkpoint of a job, to start from."},
       {"architecture", "model_type", &c.architecture, choice(architectures()),
        "The family: sets all options below to what it has; the ones written change that."},
       {"vocab_size", "", &c.vocab_size, integer(0, limits::kVocabSize),

@@ -129,6 +129,32 @@ TEST_F(JobFile, ModelDirectoryGivesTheShape) {
   EXPECT_EQ(job.spec.model.config, config);
 }
 
+TEST_F(JobFile, ModelDirectoryGivesItsTokenizerUnlessTheJobNamesOne) {
+  write("model/config.json", to_hf_config(resolved(presets().front().config, 300, 256))->dump());
+  write("model/tokenizer.json", R"({"model": {"vocab": {"a": 0, "b": 299}}})");
+  const std::string job = "model: ./model\ndatasets: a.txt\nmax_steps: 10\nval_set_size: 0.1\n";
+  const LoadedJob given = load(job);
+  EXPECT_EQ(given.text(), "");
+  EXPECT_EQ(given.spec.tokenizer.path, path("model/tokenizer.json"));
+  EXPECT_EQ(given.spec.tokenizer.vocab_size, 300);
+  EXPECT_EQ(load(job + "tokenizer: bytes\n").spec.tokenizer.path, "");
+}
+
+TEST_F(JobFile, ACheckpointIsAModelWithTheTokenizerOfItsJob) {
+  JobSpec first = load(kSmall).spec;
+  first.model.config.vocab_size = 512;
+  const std::string checkpoint = "jobs/7/checkpoints/e2-s10";
+  write(checkpoint + "/manifest.json", "{}");
+  write(checkpoint + "/state.json", "{\"spec\": " + to_json(first).dump() + "}");
+  write("jobs/7/tokenizer.json", R"({"model": {"vocab": {"a": 0, "b": 400}}})");
+  const LoadedJob next =
+      load("model: " + checkpoint + "\ndatasets: a.txt\nmax_steps: 10\nval_set_size: 0.1\n");
+  EXPECT_EQ(next.text(), "");
+  EXPECT_EQ(next.spec.model.path, path(checkpoint));
+  EXPECT_EQ(next.spec.model.config, first.model.config);
+  EXPECT_EQ(next.spec.tokenizer.path, path("jobs/7/tokenizer.json"));
+}
+
 TEST_F(JobFile, TokenizerFileGivesTheVocabularySize) {
   write("t/tokenizer.json",
         R"({"added_tokens": [{"id": 700}], "model": {"vocab": {"a": 0, "b": 650}}})");

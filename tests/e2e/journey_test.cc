@@ -267,4 +267,32 @@ TEST_F(Journey, DrainMovesTheJobToTheOtherWorker) {
   EXPECT_EQ(cluster_->wait_state(id, "SUCCEEDED")["progress"]["step"], 2500);
 }
 
+TEST_F(Journey, AnExportedModelIsContinuedFromItsEvalLoss) {
+  const int64_t first = cluster_->submit(job("first", "max_steps: 40\nval_set_size: 0.1\n"));
+  ASSERT_EQ(cluster_->llmctl({"wait", std::to_string(first)}).code, 0);
+  const std::string model = (cluster_->home() / "exported").string();
+  const auto written = cluster_->json({"export", std::to_string(first), model});
+  EXPECT_EQ(written["path"], model);
+  EXPECT_EQ(written["source"], "checkpoint");
+  for (const char* file : {"config.json", "model.safetensors", "tokenizer.json", "README.md"}) {
+    EXPECT_TRUE(fs::exists(model + "/" + file)) << file;
+  }
+  EXPECT_NE(cluster_->llmctl({"export", std::to_string(first), model}).code, 0);
+
+  const std::string text = (cluster_->home() / "text.txt").string();
+  const auto of_job = cluster_->json({"eval", std::to_string(first), "--text", text});
+  EXPECT_EQ(cluster_->json({"eval", model, "--text", text}), of_job);
+  EXPECT_GT(of_job["tokens"], 1000);
+
+  // A learning rate that changes nothing: what it ends with is what it began with.
+  const int64_t second = cluster_->submit(cluster_->write_job(
+      "second", "name: second\nmodel: " + model +
+                    "\ndatasets: [text.txt]\nsequence_len: 64\nglobal_batch_size: 8\n"
+                    "learning_rate: 1e-12\nmax_steps: 1\nval_set_size: 0.1\n"));
+  ASSERT_EQ(cluster_->llmctl({"wait", std::to_string(second)}).code, 0);
+  const double before = cluster_->show(first)["progress"]["eval_loss"];
+  const double after = cluster_->show(second)["progress"]["eval_loss"];
+  EXPECT_NEAR(after, before, 1e-5 * before);
+}
+
 }  // namespace llmctl::e2e
