@@ -114,9 +114,9 @@ static void check_schedule(const Check& c) {
   const double oddly_high = spec.optimizer == "lion" ? 0.002 : 0.02;
   constexpr double kOddlyLow = 1e-6;
   if (spec.learning_rate > oddly_high || spec.learning_rate < kOddlyLow) {
-    c.warn("learning_rate", (spec.learning_rate > oddly_high ? "unusually high for "
-                                                             : "unusually low for ") +
-                                spec.optimizer);
+    c.warn("learning_rate",
+           (spec.learning_rate > oddly_high ? "unusually high for " : "unusually low for ") +
+               spec.optimizer);
   }
   if (spec.optimizer == "adamw_bf16" && spec.adam_beta2 > 0.99) {
     c.warn("adam_beta2", "above 0.99 changes of the second moment are lost in bf16");
@@ -128,6 +128,13 @@ static void check_evaluation(const Check& c) {
   const double held_out = spec.val_set_size;
   if (held_out >= 1 && held_out != std::floor(held_out)) {
     c.error("val_set_size", "expected a share below 1 or a whole number of documents");
+  }
+  for (const char* field : {"early_stopping_patience", "save_best"}) {
+    const bool wanted =
+        c.given(field) && (field[0] == 'e' ? spec.early_stopping_patience > 0 : spec.save_best);
+    if (wanted && (held_out == 0 || spec.eval_steps == 0)) {
+      c.error(field, "needs evaluations; write val_set_size and eval_steps");
+    }
   }
   if (held_out == 0 && spec.eval_steps > 0) {
     c.error("eval_steps", "needs a validation set; write val_set_size: 0.05, for example");

@@ -100,13 +100,16 @@ static FieldTable optimizer_fields(JobSpec& s) {
       {"muon_momentum", "", &s.muon_momentum, number(0, 0.9999999), "muon: momentum of matrices."},
       {"max_grad_norm", "gradient_clipping max_norm", &s.max_grad_norm, number(0, 1e6),
        "Gradients are scaled down to this norm; 0: never."},
-      {"lr_scheduler", "lr_scheduler_type", &s.lr_scheduler, choice("cosine linear constant"),
-       "How the learning rate falls after the warmup."},
+      {"lr_scheduler", "lr_scheduler_type", &s.lr_scheduler, choice("cosine linear constant wsd"),
+       "How the learning rate falls after the warmup; wsd: not until the last decay_ratio of the "
+       "run, then linearly."},
       {"warmup_steps", "", &s.warmup_steps, integer(0, kUnbounded),
        "Steps over which the learning rate rises."},
       {"warmup_ratio", "", &s.warmup_ratio, number(0, 1),
        "Instead of warmup_steps: share of the run."},
       {"min_lr_ratio", "", &s.min_lr_ratio, number(0, 1), "Final learning rate / learning_rate."},
+      {"decay_ratio", "", &s.decay_ratio, number(0, 1),
+       "wsd: share of the run over which the learning rate falls."},
   };
 }
 
@@ -118,10 +121,20 @@ static FieldTable record_fields(JobSpec& s) {
        "Steps between evaluations; 0: only at the end."},
       {"eval_max_batches", "", &s.eval_max_batches, integer(1, kBatch),
        "Batches of one evaluation at most."},
+      {"early_stopping_patience", "", &s.early_stopping_patience, integer(0, 1e6),
+       "Evaluations in a row without a better loss after which the run ends; 0: never."},
       {"save_steps", "checkpoint_interval", &s.save_steps, integer(0, kUnbounded),
        "Steps between checkpoints; 0: only at the end and when asked to leave."},
       {"save_total_limit", "", &s.save_total_limit, integer(1, 1'000),
-       "Checkpoints kept; older ones are removed."},
+       "Checkpoints kept; older ones are removed, but not the best one with save_best and not one "
+       "in whose directory there is a file `pinned`."},
+      {"save_best", "", &s.save_best, boolean(),
+       "Save when an evaluation gives the lowest loss so far, and keep that checkpoint."},
+      {"async_checkpoints", "", &s.async_checkpoints, boolean(),
+       "Copy weights and optimizer state to host memory and write them while training goes on, "
+       "where the copy fits; false: training waits for the disk."},
+      {"report_to", "", &s.report_to, choices("tensorboard csv"),
+       "Curves as files in the job's folder: tensorboard/ (event files), metrics.csv."},
       {"seed", "data_seed", &s.seed, integer(0, kUnbounded),
        "Of weights and data order; equal jobs give equal weights."},
       {"nonfinite_limit", "", &s.nonfinite_limit, integer(1, 1e6),

@@ -149,12 +149,29 @@ static FitQuestion question_of(const JobSpec& spec, const Plan& plan) {
           plan.precision,    plan.attention,    spec.optimizer,        packs_documents(spec)};
 }
 
+Bytes checkpoint_copy_bytes(const JobSpec& spec) {
+  const bool often = spec.save_steps > 0 || (spec.save_best && spec.eval_steps > 0);
+  if (!spec.async_checkpoints || !often) return 0;
+  const ModelConfig& model = spec.model.config;
+  return bytes(kFloat * static_cast<double>(parameter_count(model)) +
+               static_cast<double>(optimizer_memory(spec.optimizer, model).state));
+}
+
+bool copies_checkpoints(const JobSpec& spec, const Plan& plan, Bytes cap_bytes) {
+  const Bytes copy = checkpoint_copy_bytes(spec);
+  const Bytes rest = predict_memory(question_of(spec, plan)).total();
+  return copy > 0 && (cap_bytes <= 0 || rest + copy <= cap_bytes);
+}
+
 // Sequences of one optimizer step on one rank.
 static int64_t rank_batch(const JobSpec& spec) {
   return std::max<int64_t>(1, spec.global_batch_size / spec.resources.ranks);
 }
 
-static Plan plan_of(const JobSpec& spec, int64_t micro_batch_size, bool checkpointing) {
+static Plan plan_of(const JobSpec& spec,
+                    int64_t micro_batch_size,
+                    bool checkpointing,
+                    Bytes cap_bytes) {
   Plan plan;
   plan.micro_batch_size = micro_batch_size;
   plan.gradient_accumulation_steps = rank_batch(spec) / micro_batch_size;
@@ -164,6 +181,9 @@ static Plan plan_of(const JobSpec& spec, int64_t micro_batch_size, bool checkpoi
   plan.micro_batch_origin = spec.micro_batch_size ? Origin::given : Origin::predicted;
   plan.checkpointing_origin = spec.gradient_checkpointing ? Origin::given : Origin::predicted;
   plan.predicted = predict_memory(question_of(spec, plan));
+  if (spec.resources.device != "cuda" && copies_checkpoints(spec, plan, cap_bytes)) {
+    plan.predicted.workspace += checkpoint_copy_bytes(spec);
+  }
   plan.peak_bytes_predicted = plan.predicted.total();
   return plan;
 }
@@ -192,7 +212,7 @@ std::vector<Plan> candidate_plans(const JobSpec& spec, Bytes cap_bytes) {
   for (bool checkpointing : {false, true}) {
     if (spec.gradient_checkpointing.value_or(checkpointing) != checkpointing) continue;
     for (int64_t size : sizes) {
-      Plan plan = plan_of(spec, size, checkpointing);
+      Plan plan = plan_of(spec, size, checkpointing, cap_bytes);
       if (!smallest || plan.peak_bytes_predicted < smallest->peak_bytes_predicted) smallest = plan;
       const bool fits = cap_bytes <= 0 || static_cast<double>(plan.peak_bytes_predicted) <=
                                               kDoubt * static_cast<double>(cap_bytes);
@@ -204,16 +224,17 @@ std::vector<Plan> candidate_plans(const JobSpec& spec, Bytes cap_bytes) {
 }
 
 std::optional<Plan> smaller_plan(const JobSpec& spec, const Plan& plan) {
+  constexpr Bytes kTight = 1;  // who ran out has no room for copies
   if (plan.oom_refits >= limits::kOomRefits) return std::nullopt;
   std::optional<Plan> next;
   if (!spec.micro_batch_size) {
     for (int64_t size : divisors_from_large(rank_batch(spec))) {
       if (next || size * 2 > plan.micro_batch_size) continue;
-      next = plan_of(spec, size, plan.gradient_checkpointing);
+      next = plan_of(spec, size, plan.gradient_checkpointing, kTight);
     }
   }
   if (!next && !spec.gradient_checkpointing && !plan.gradient_checkpointing) {
-    next = plan_of(spec, plan.micro_batch_size, true);
+    next = plan_of(spec, plan.micro_batch_size, true, kTight);
   }
   if (next) next->oom_refits = plan.oom_refits + 1;
   return next;
@@ -255,6 +276,7 @@ std::string profile_key(const JobSpec& spec, std::string_view device_type) {
   add("batch", rank_batch(spec));
   add("packed", packs_documents(spec) ? 1 : 0);
   add("micro", spec.micro_batch_size.value_or(0));
+  add("copies", checkpoint_copy_bytes(spec) > 0 ? 1 : 0);
   add("checkpointing", spec.gradient_checkpointing ? (*spec.gradient_checkpointing ? 1 : 0) : -1);
   return key + " " + spec.precision + " " + spec.attention + " " + spec.optimizer + " on " +
          std::string(device_type);

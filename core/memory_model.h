@@ -26,6 +26,12 @@ MemoryByCause predict_memory(const FitQuestion& question);
 // Whether the job's sequences hold documents that do not see each other.
 bool packs_documents(const JobSpec& spec);
 
+// The copy of weights and optimizer state from which a checkpoint is written while training goes
+// on; 0: the job makes none. In host memory, so on the CPU it is of the device: `workspace` of a
+// plan holds it where it fits into the cap, and where it does not, training waits for checkpoints.
+Bytes checkpoint_copy_bytes(const JobSpec& spec);
+bool copies_checkpoints(const JobSpec& spec, const Plan& plan, Bytes cap_bytes);  // 0: no cap
+
 // Tokens whose logits exist at a time: enough for a fast product, few enough for the cache. The
 // loss is taken over `tokens` in equal chunks of at most this.
 int64_t loss_chunk_tokens(int64_t vocab_size, int64_t tokens);

@@ -43,6 +43,7 @@ Result<RunConfig> parse_run_config(std::string_view text);
 //   {"type":"phase","phase":"tokenize 40%"}                also the heartbeat of long preparations
 //   {"type":"step", …fields of Progressed…}                 at most ten a second, and the last one
 //   {"type":"eval","step":…,"loss":…}
+//   {"type":"spike","step":…,"loss":…,"expected":…}        a loss far above the ones before
 //   {"type":"checkpoint", …fields of CheckpointCommitted…}
 //   {"type":"checkpoint_removed","path":…,"corrupt":bool}
 //   {"type":"probe", …fields of ProbeResult…}               one per candidate

@@ -83,13 +83,17 @@ struct RemovedCheckpoint {
 // Keeps the newest `keep` (at least 2) that verify and deletes what is older or damaged; remembers
 // what it has verified, so each checkpoint is re-read once. Deletes through `.trash/`, so a crash
 // leaves no half checkpoint behind, and clears leftovers of earlier crashes (.tmp of `epoch` or
-// older). With no checkpoint that verifies it deletes nothing.
+// older). With no checkpoint that verifies it deletes nothing. Beside these it keeps the newest
+// checkpoint of `best_step`, and each one with a file `pinned` in its directory.
 class CheckpointRetention {
  public:
   CheckpointRetention(std::filesystem::path checkpoints, int64_t keep);
-  Result<std::vector<RemovedCheckpoint>> prune(int64_t epoch);
+  Result<std::vector<RemovedCheckpoint>> prune(int64_t epoch, int64_t best_step = -1);
 
  private:
+  enum class Verdict { whole, damaged, unknown };
+  Verdict verify(const std::filesystem::path& checkpoint);
+
   std::filesystem::path checkpoints_;
   int64_t keep_;
   std::vector<std::string> verified_;  // names

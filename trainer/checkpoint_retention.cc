@@ -10,7 +10,7 @@ namespace llmctl {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr const char* kTrash = ".trash";
+constexpr const char *kTrash = ".trash", *kPinned = "pinned";
 
 // Asks the kernel to forget the cached pages, so that verifying reads what the disk has.
 void drop_page_cache(const fs::path& directory) {
@@ -58,26 +58,39 @@ Status clear_leftovers(const fs::path& checkpoints, int64_t epoch) {
 CheckpointRetention::CheckpointRetention(fs::path checkpoints, int64_t keep)
     : checkpoints_(std::move(checkpoints)), keep_(std::max<int64_t>(keep, 2)) {}
 
-Result<std::vector<RemovedCheckpoint>> CheckpointRetention::prune(int64_t epoch) {
+CheckpointRetention::Verdict CheckpointRetention::verify(const fs::path& checkpoint) {
+  const std::string name = checkpoint.filename().string();
+  if (std::find(verified_.begin(), verified_.end(), name) != verified_.end()) {
+    return Verdict::whole;
+  }
+  drop_page_cache(checkpoint);
+  const auto loaded = load_checkpoint(checkpoint);
+  // An I/O error says nothing about the content: neither kept count nor victim.
+  if (!loaded.ok() && loaded.error().code == Code::unavailable) return Verdict::unknown;
+  if (!loaded.ok()) return Verdict::damaged;
+  verified_.push_back(name);
+  return Verdict::whole;
+}
+
+Result<std::vector<RemovedCheckpoint>> CheckpointRetention::prune(int64_t epoch,
+                                                                  int64_t best_step) {
   std::vector<RemovedCheckpoint> victims;
+  const std::string best = "-s" + std::to_string(best_step);
   int64_t good = 0;
+  bool best_seen = false;
   for (const fs::path& path : list_checkpoints(checkpoints_)) {
     const std::string name = path.filename().string();
-    if (good >= keep_) {
+    std::error_code ignored;
+    if (fs::exists(path / kPinned, ignored)) continue;
+    const bool is_best = name.ends_with(best) && !best_seen;
+    if (good >= keep_ && !is_best) {
       victims.push_back({name, false});
       continue;
     }
-    if (std::find(verified_.begin(), verified_.end(), name) == verified_.end()) {
-      drop_page_cache(path);
-      const auto loaded = load_checkpoint(path);
-      // An I/O error says nothing about the content: neither kept count nor victim.
-      if (!loaded.ok() && loaded.error().code == Code::unavailable) continue;
-      if (!loaded.ok()) {
-        victims.push_back({name, true});
-        continue;
-      }
-      verified_.push_back(name);
-    }
+    const Verdict verdict = verify(path);
+    if (verdict == Verdict::damaged) victims.push_back({name, true});
+    if (verdict != Verdict::whole) continue;
+    best_seen |= is_best;
     ++good;
   }
   if (good == 0) return std::vector<RemovedCheckpoint>{};

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "core/memory_model.h"
 #include "trainer/batches.h"
 #include "trainer/collective.h"
 #include "trainer/data_feed.h"
@@ -19,6 +20,7 @@
 #include "trainer/optimizer.h"
 #include "trainer/phase_clock.h"
 #include "trainer/saver.h"
+#include "trainer/scalar_log.h"
 #include "trainer/schedule.h"
 #include "trainer/signals.h"
 #include "trainer/stored_model.h"
@@ -45,25 +47,35 @@ class TrainingRun {
         saver_(config, lease_, report) {}
 
   Result<Ending> run() {
+    Result<Ending> ending = attempt();
+    // However it ends: a checkpoint that was begun may still be committed, and is told of.
+    const Status written = saver_.collect(/*wait=*/true);
+    if (!written.ok()) report_.phase("no checkpoint: " + written.error().message);
+    return ending;
+  }
+
+ private:
+  Result<Ending> attempt() {
     TRY(prepare());
     while (!finished()) {
       if (!lease_.wait(signals::leave_requested)) return Ending{Outcome::left, "lease has passed"};
       const Wishes wishes = TRY(step());
       if (state_.nonfinite_steps_in_row >= spec_.nonfinite_limit) return not_a_number();
-      if (!finished() && spec_.eval_steps > 0 && state_.step % spec_.eval_steps == 0) {
-        TRY(evaluate());
-      }
-      if (wishes.leave || wishes.save || saver_.due(state_.step)) TRY(save(wishes.leave));
+      const bool due = spec_.eval_steps > 0 && state_.step % spec_.eval_steps == 0;
+      if (due) TRY(evaluate());
+      const bool best = due && spec_.save_best && state_.best_step == state_.step;
+      TRY(tolerated(saver_.collect(/*wait=*/false)));
+      if (wishes.leave || wishes.save || best || saver_.due(state_.step)) TRY(save(wishes.leave));
       if (wishes.leave && !finished()) return Ending{Outcome::left, ""};
     }
-    TRY(evaluate());
+    if (evaluated_step_ != state_.step) TRY(evaluate());
+    TRY(tolerated(saver_.collect(/*wait=*/true)));
     if (saver_.newest_step() != state_.step) TRY(save(/*must_succeed=*/true));
     sample();
     progress("train");  // with the time of the last evaluation and checkpoint
     return Ending{Outcome::done, ""};
   }
 
- private:
   struct Wishes {  // of any rank, agreed upon by all
     bool leave = false, save = false;
   };
@@ -76,15 +88,21 @@ class TrainingRun {
   Result<double> accumulate_gradients(int64_t tokens);
   void update(double loss_sum, int64_t tokens);
   Wishes agree(double& loss_sum, Millis step_ms);
+  void watch_loss();
   Status evaluate();
   CheckpointCommitted about_state() const;
   Status save(bool must_succeed);
+  Status tolerated(const Status& saved);
+  Status open_curves();
+  void draw_curves();
   void sample();
   void progress(const std::string& phase);
 
   bool finished() const {
     const bool out_of_time = spec_.max_duration && state_.elapsed_ms >= *spec_.max_duration;
-    return (steps_ > 0 && state_.step >= steps_) || out_of_time;
+    const bool no_better = spec_.early_stopping_patience > 0 &&
+                           state_.evaluations_since_best >= spec_.early_stopping_patience;
+    return (steps_ > 0 && state_.step >= steps_) || out_of_time || no_better;
   }
   Ending not_a_number() const {
     return {Outcome::nonfinite, std::to_string(state_.nonfinite_steps_in_row) +
@@ -114,7 +132,9 @@ class TrainingRun {
   RunIdentity identity_;
   TrainState state_;
   int64_t steps_ = 0;  // 0: only time ends the run
-  int64_t steps_here_ = 0;
+  int64_t steps_here_ = 0, evaluated_step_ = -1;
+  at::Tensor copy_;  // for checkpoints in the background; undefined: there is no room
+  std::unique_ptr<ScalarLog> curves_;
   GradientNorms gradient_norms_{.all = kNan};
   double learning_rate_ = 0, seconds_per_step_ = 0;
   double device_flops_ = 0;  // per second, of all ranks; 0: unknown
@@ -137,7 +157,11 @@ Status TrainingRun::prepare() {
       ModelOptions{spec_.sequence_len, attention_kind(config_.plan.attention),
                    config_.plan.gradient_checkpointing, [this] { report_.pulse(); }, device_});
   optimizer_ = make_optimizer(spec_.optimizer, model_->layout(), device_);
+  if (ranks_->rank() == 0 && copies_checkpoints(spec_, config_.plan, config_.memory_cap_bytes)) {
+    copy_ = allocate_copy(*model_, *optimizer_);
+  }
   TRY(resume());
+  TRY(open_curves());
   if (ranks_->rank() == 0) {
     const DataFacts& facts = batches_->facts();
     report_.line({{"type", "data"},
@@ -209,6 +233,7 @@ Result<TrainingRun::Wishes> TrainingRun::step() {
   update(loss_sum, tokens);
   phases_.leave();
   ++state_.step;
+  watch_loss();
   ++steps_here_;
   state_.tokens += tokens;
   const double seconds = static_cast<double>(std::max<Millis>(1, clock_.boot_ms() - begin)) / 1000;
@@ -221,7 +246,16 @@ Result<TrainingRun::Wishes> TrainingRun::step() {
     report_.line(memory);
   }
   progress("train");
+  if (curves_ != nullptr && curves_->due()) draw_curves();
   return wishes;
+}
+
+void TrainingRun::watch_loss() {
+  if (!std::isfinite(state_.loss)) return;
+  const double expected = state_.trend.mean;
+  if (!state_.trend.add(state_.loss) || ranks_->rank() != 0) return;
+  report_.line(
+      {{"type", "spike"}, {"step", state_.step}, {"loss", state_.loss}, {"expected", expected}});
 }
 
 // The loss is the mean over the `tokens` of all passes and ranks that count, so each pass is scaled
@@ -283,7 +317,34 @@ Status TrainingRun::evaluate() {
   phases_.leave();
   report_.flush();
   report_.line({{"type", "eval"}, {"step", state_.step}, {"loss", state_.eval_loss}});
+  evaluated_step_ = state_.step;
+  const bool best = std::isnan(state_.best_eval_loss) || state_.eval_loss < state_.best_eval_loss;
+  if (best) {
+    state_.best_eval_loss = state_.eval_loss;
+    state_.best_step = state_.step;
+  }
+  state_.evaluations_since_best = best ? 0 : state_.evaluations_since_best + 1;
+  if (curves_ != nullptr) draw_curves();
   return ok_status();
+}
+
+Status TrainingRun::open_curves() {
+  if (ranks_->rank() != 0 || spec_.report_to.empty()) return ok_status();
+  curves_ = std::make_unique<ScalarLog>(clock_);
+  return curves_->open(config_.job_dir, spec_, state_.step);
+}
+
+void TrainingRun::draw_curves() {
+  CurvePoint point = {.step = state_.step, .loss = state_.loss, .eval_loss = kNan};
+  if (evaluated_step_ == state_.step) point.eval_loss = state_.eval_loss;
+  point.learning_rate = learning_rate_;
+  point.gradient_norms = gradient_norms_;
+  point.seconds_per_step = seconds_per_step_;
+  point.loss_spikes = state_.trend.spikes;
+  const Status added = curves_->add(point);
+  if (added.ok()) return;
+  report_.phase("no curves any more: " + added.error().message);
+  curves_.reset();
 }
 
 CheckpointCommitted TrainingRun::about_state() const {
@@ -299,15 +360,25 @@ Status TrainingRun::save(bool must_succeed) {
   progress("checkpoint");
   report_.flush();
   phases_.enter(TrainPhase::checkpoint);
-  const LiveContent live = live_content(saver_.epoch(), state_, identity_, *model_, *optimizer_);
-  const Status saved = saver_.save(live.content, about_state());
+  Saver::Request request;
+  TRY(tolerated(saver_.collect(/*wait=*/true)));
+  request.about = about_state();
+  request.best_step = spec_.save_best ? state_.best_step : -1;
+  request.in_background = copy_.defined() && !must_succeed;
+  request.content = [&] {
+    return live_content(saver_.epoch(), state_, identity_, *model_, *optimizer_,
+                        request.in_background ? copy_ : at::Tensor());
+  };
+  const Status saved = saver_.save(request);
   phases_.leave();
-  // With a full disk a run does better to go on: the next checkpoint may fit again.
-  if (!saved.ok() && !must_succeed && saved.error().code == Code::resource_exhausted) {
-    report_.phase("no checkpoint: " + saved.error().message);
-    return ok_status();
-  }
-  return saved;
+  return must_succeed ? saved : tolerated(saved);
+}
+
+// With a full disk a run does better to go on: the next checkpoint may fit again.
+Status TrainingRun::tolerated(const Status& saved) {
+  if (saved.ok() || saved.error().code != Code::resource_exhausted) return saved;
+  report_.phase("no checkpoint: " + saved.error().message);
+  return ok_status();
 }
 
 void TrainingRun::sample() {

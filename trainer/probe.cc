@@ -11,6 +11,7 @@
 #include "trainer/device_memory.h"
 #include "trainer/model.h"
 #include "trainer/optimizer.h"
+#include "trainer/train_state.h"
 
 namespace llmctl {
 namespace {
@@ -44,6 +45,10 @@ void run_steps(const RunConfig& config,
   Model model(spec.model.config, {spec.sequence_len, attention_kind(plan.attention),
                                   plan.gradient_checkpointing, pulse, device});
   const auto optimizer = make_optimizer(spec.optimizer, model.layout(), device);
+  at::Tensor copy;
+  if (model.weights().is_cpu() && copies_checkpoints(spec, plan, config.memory_cap_bytes)) {
+    copy = allocate_copy(model, *optimizer);
+  }
   initialize(model.layout(), spec.model.config.initializer_range, spec.seed, model.weights());
   const MicroBatch batch = made_up_batch(spec, plan.micro_batch_size);
   for (int step = 0; step < kSteps; ++step) {

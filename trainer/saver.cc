@@ -1,7 +1,6 @@
 #include "trainer/saver.h"
 
 #include <algorithm>
-#include <chrono>
 #include <nlohmann/json.hpp>
 
 #include "trainer/signals.h"
@@ -74,26 +73,65 @@ bool Saver::due(int64_t step) const {
   return config_.spec.save_steps > 0 && step % config_.spec.save_steps == 0;
 }
 
-Status Saver::save(const CheckpointContent& content, const CheckpointCommitted& about) {
+Result<Saver::Written> Saver::write(const CheckpointContent& content,
+                                    int64_t best_step,
+                                    const std::stop_token& stop) {
   SaveOptions options;
-  options.before_commit = [this]() -> Status {
-    if (lease_.wait(signals::leave_requested)) return ok_status();
+  options.before_commit = [this, &stop]() -> Status {
+    const auto give_up = [&] { return signals::leave_requested() || stop.stop_requested(); };
+    if (lease_.wait(give_up)) return ok_status();
     return Error{Code::aborted, "the lease has passed", ""};
   };
-  const auto begin = std::chrono::steady_clock::now();
-  const SavedCheckpoint saved = TRY(save_checkpoint(checkpoints_, content, options));
-  newest_step_ = content.step;
-  CheckpointCommitted committed = about;
-  committed.path = saved.name;
-  committed.seconds =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  committed.bytes = saved.bytes;
-  committed.manifest_hash = saved.manifest_hash;
-  report_.line(to_report(committed));
-  for (const RemovedCheckpoint& removed : TRY(retention_.prune(epoch_))) {
+  Written written;
+  written.saved = TRY(save_checkpoint(checkpoints_, content, options));
+  written.removed = TRY(retention_.prune(epoch_, best_step));
+  return written;
+}
+
+Status Saver::save(const Request& request) {
+  CHECK(pending_ == nullptr);
+  const auto waited = [&] {
+    const auto now = std::chrono::steady_clock::now();
+    return std::chrono::duration<double>(now - request.begun).count();
+  };
+  LiveContent live = request.content();
+  CheckpointCommitted about = request.about;
+  if (!request.in_background) {
+    const Written written = TRY(write(live.content, request.best_step, {}));
+    about.seconds = waited();
+    tell_written(written, about);
+    return ok_status();
+  }
+  pending_ = std::make_unique<Pending>();
+  pending_->live = std::move(live);
+  pending_->best_step = request.best_step;
+  pending_->about = about;
+  pending_->about.seconds = waited();
+  pending_->thread = std::jthread([this, pending = pending_.get()](const std::stop_token& stop) {
+    pending->result = write(pending->live.content, pending->best_step, stop);
+    pending->done = true;
+  });
+  return ok_status();
+}
+
+Status Saver::collect(bool wait) {
+  if (pending_ == nullptr || (!wait && !pending_->done)) return ok_status();
+  pending_->thread.join();
+  const std::unique_ptr<Pending> pending = std::move(pending_);
+  const Written written = TRY(std::move(*pending->result));
+  tell_written(written, pending->about);
+  return ok_status();
+}
+
+void Saver::tell_written(const Written& written, CheckpointCommitted about) {
+  newest_step_ = about.step;
+  about.path = written.saved.name;
+  about.bytes = written.saved.bytes;
+  about.manifest_hash = written.saved.manifest_hash;
+  report_.line(to_report(about));
+  for (const RemovedCheckpoint& removed : written.removed) {
     tell_removed(removed.name, removed.corrupt);
   }
-  return ok_status();
 }
 
 void Saver::tell_removed(const std::string& name, bool corrupt) {

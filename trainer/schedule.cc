@@ -46,6 +46,10 @@ double learning_rate(const JobSpec& spec, const Position& p) {
   double left = 1;  // of the way from the final rate to the full one
   if (spec.lr_scheduler == "cosine") left = 0.5 * (1 + std::cos(std::numbers::pi * done));
   if (spec.lr_scheduler == "linear") left = 1 - done;
+  if (spec.lr_scheduler == "wsd" && spec.decay_ratio > 0) {  // a share of the whole run
+    const double all = p.steps > 0 ? step / steps : p.elapsed;
+    left = share(1 - all, spec.decay_ratio);
+  }
   return spec.learning_rate * (spec.min_lr_ratio + (1 - spec.min_lr_ratio) * left);
 }
 

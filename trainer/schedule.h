@@ -15,7 +15,9 @@ struct Position {
   int64_t steps = 0;   // planned_steps
   double elapsed = 0;  // share of max_duration that has passed; read only when steps is 0
 };
-// Warmup from 0 (the first step has 1/warmup), then cosine or linear to min_lr_ratio, or constant.
+// Warmup from 0 (the first step has 1/warmup), then cosine or linear to min_lr_ratio, or constant;
+// wsd (warmup, stable, decay; Hu et al., arXiv 2404.06395): constant, and linear over the last
+// decay_ratio of the run.
 double learning_rate(const JobSpec& spec, const Position& position);
 
 }  // namespace llmctl

@@ -4,9 +4,12 @@
 #include <cstring>
 
 #include "core/json_reader.h"
+#include "trainer/device_memory.h"
 
 namespace llmctl {
 namespace {
+
+constexpr int64_t kAlignment = 4;  // bytes: the widest number of a checkpoint
 
 DType dtype_of(const at::Tensor& tensor) {
   if (tensor.scalar_type() == at::kBFloat16) return DType::bf16;
@@ -47,6 +50,15 @@ nlohmann::json finite_or_null(double value) {
   return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(nullptr);
 }
 
+// Into the next bytes of `copy`; a view of them.
+at::Tensor copied(const at::Tensor& tensor, const at::Tensor& copy, int64_t& offset) {
+  const auto bytes = static_cast<int64_t>(tensor.nbytes());
+  at::Tensor to = copy.narrow(0, offset, bytes).view(tensor.scalar_type()).view(tensor.sizes());
+  to.copy_(tensor);
+  offset += (bytes + kAlignment - 1) / kAlignment * kAlignment;
+  return to;
+}
+
 Status check_same(const Checkpoint& checkpoint, const char* what, bool same) {
   if (same) return ok_status();
   return Error{Code::failed_precondition,
@@ -60,7 +72,8 @@ LiveContent live_content(int64_t epoch,
                          const TrainState& state,
                          const RunIdentity& identity,
                          Model& model,
-                         Optimizer& optimizer) {
+                         Optimizer& optimizer,
+                         const at::Tensor& copy) {
   LiveContent live;
   CheckpointContent& content = live.content;
   content.epoch = epoch;
@@ -73,16 +86,36 @@ LiveContent live_content(int64_t epoch,
                    {"elapsed_ms", state.elapsed_ms},
                    {"loss", finite_or_null(state.loss)},
                    {"eval_loss", finite_or_null(state.eval_loss)},
+                   {"best_eval_loss", finite_or_null(state.best_eval_loss)},
+                   {"best_step", state.best_step},
+                   {"evaluations_since_best", state.evaluations_since_best},
+                   {"loss_steps", state.trend.steps},
+                   {"loss_mean", state.trend.mean},
+                   {"loss_deviation", state.trend.deviation},
+                   {"loss_spikes", state.trend.spikes},
                    {"data_hash", identity.data_hash},
                    {"spec", to_json(identity.spec)}};
   CheckpointShard shard = {"rank-0", {}};
+  int64_t offset = 0;  // into the copy
   for (const auto& [name, tensor] : contents(model, optimizer)) {
-    const at::Tensor& host = live.owned.emplace_back(tensor.cpu());
+    const at::Tensor& host =
+        live.owned.emplace_back(copy.defined() ? copied(tensor, copy, offset) : tensor.cpu());
     const auto* bytes = static_cast<const std::byte*>(host.const_data_ptr());
     shard.tensors.push_back({name, dtype_of(host), host.sizes().vec(), {bytes, host.nbytes()}});
   }
   content.shards.push_back(std::move(shard));
   return live;
+}
+
+at::Tensor allocate_copy(Model& model, Optimizer& optimizer) {
+  int64_t bytes = 0;
+  for (const NamedTensor& one : contents(model, optimizer)) {
+    const auto size = static_cast<int64_t>(one.tensor.nbytes());
+    bytes += (size + kAlignment - 1) / kAlignment * kAlignment;
+  }
+  const CauseScope cause(Cause::workspace);
+  const bool pinned = !model.weights().is_cpu();  // so that the device copies at full speed
+  return at::empty({bytes}, at::dtype(at::kByte).pinned_memory(pinned));
 }
 
 Status restore_weights(const Checkpoint& checkpoint, Model& model) {
@@ -108,6 +141,13 @@ Result<TrainState> restore(const Checkpoint& checkpoint,
   reader.read("elapsed_ms", state.elapsed_ms);
   reader.read_or_nan("loss", state.loss);
   reader.read_or_nan("eval_loss", state.eval_loss);
+  reader.read_or_nan("best_eval_loss", state.best_eval_loss);
+  reader.read("best_step", state.best_step, -1);
+  reader.read("evaluations_since_best", state.evaluations_since_best);
+  reader.read("loss_steps", state.trend.steps);
+  reader.read("loss_mean", state.trend.mean);
+  reader.read("loss_deviation", state.trend.deviation);
+  reader.read("loss_spikes", state.trend.spikes);
   reader.read("data_hash", data_hash);
   TRY(reader.status());
   JsonReader spec(checkpoint.state["spec"], "state.json: spec");

@@ -4,8 +4,11 @@
 // refused.
 #pragma once
 
+#include <limits>
+
 #include "core/job_spec.h"
 #include "trainer/checkpoint.h"
+#include "trainer/loss_trend.h"
 #include "trainer/model.h"
 #include "trainer/optimizer.h"
 
@@ -18,6 +21,10 @@ struct TrainState {
   int64_t nonfinite_steps_in_row = 0;  // up to this step
   Millis elapsed_ms = 0;               // spent in steps, all attempts
   double loss = 0, eval_loss = 0;      // NaN: none yet
+  double best_eval_loss = std::numeric_limits<double>::quiet_NaN();
+  int64_t best_step = -1;  // at which it was
+  int64_t evaluations_since_best = 0;
+  LossTrend trend;
 };
 
 struct RunIdentity {  // must be the same when a run goes on
@@ -29,12 +36,15 @@ struct LiveContent {
   CheckpointContent content;      // views of these, in host memory: the live buffers
   std::vector<at::Tensor> owned;  // on the CPU, else copies
 };
-// Save before the next step.
+// Save before the next step; with a `copy`, before the copy is used again.
 LiveContent live_content(int64_t epoch,
                          const TrainState& state,
                          const RunIdentity& identity,
                          Model& model,
-                         Optimizer& optimizer);
+                         Optimizer& optimizer,
+                         const at::Tensor& copy = {});
+// Host memory for such a copy, as core's checkpoint_copy_bytes counts it.
+at::Tensor allocate_copy(Model& model, Optimizer& optimizer);
 // Fills model, optimizer and state. failed_precondition names what differs.
 Result<TrainState> restore(const Checkpoint& checkpoint,
                            const RunIdentity& identity,

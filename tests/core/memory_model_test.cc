@@ -79,6 +79,22 @@ TEST(MemoryModel, LargestShapesDoNotOverflow) {
   EXPECT_GT(predict_memory(q).total(), 0);
 }
 
+TEST(MemoryModel, CopiesForCheckpointsOnlyWhereTheyFit) {
+  JobSpec spec = spec_of("llama-1m", 8, 1);
+  const Plan without = candidate_plans(spec, 0).front();
+  EXPECT_EQ(checkpoint_copy_bytes(spec), 0) << "nothing is saved on the way";
+  spec.save_steps = 10;
+  const Bytes copy = checkpoint_copy_bytes(spec);
+  EXPECT_EQ(copy, 12 * parameter_count(spec.model.config));
+  EXPECT_EQ(candidate_plans(spec, 0).front().predicted.workspace,
+            without.predicted.workspace + copy);
+  const Bytes whole = without.predicted.total() + copy;
+  EXPECT_TRUE(copies_checkpoints(spec, without, whole));
+  EXPECT_FALSE(copies_checkpoints(spec, without, whole - 1));
+  spec.async_checkpoints = false;
+  EXPECT_EQ(checkpoint_copy_bytes(spec), 0);
+}
+
 TEST(Candidates, DivideTheBatchAndKeepIt) {
   for (int64_t ranks : {1, 2, 3}) {
     const JobSpec spec = spec_of("llama-1m", 24 * ranks, ranks);

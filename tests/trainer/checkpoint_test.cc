@@ -208,6 +208,22 @@ TEST(Retention, KeepsTheNewestThatVerifyAndDeletesTheRest) {
   EXPECT_TRUE(fs::exists(scratch.path() / "e7-s60.tmp"));  // a newer attempt's: not ours
 }
 
+TEST(Retention, KeepsTheBestAndWhatIsPinned) {
+  const Scratch scratch;
+  for (const int64_t step : {1, 2, 3, 4, 5, 6}) {
+    ASSERT_TRUE(save_checkpoint(scratch.path(), SampleCheckpoint(1, step).content(), {}).ok());
+  }
+  write_file(scratch.path() / "e1-s1" / "pinned", "");
+  CheckpointRetention retention(scratch.path(), 2);
+  ASSERT_TRUE(retention.prune(1, /*best_step=*/3).ok());
+  std::vector<std::string> names;
+  for (const fs::path& path : list_checkpoints(scratch.path())) {
+    names.push_back(path.filename().string());
+    EXPECT_TRUE(load_checkpoint(path).ok()) << path;
+  }
+  EXPECT_EQ(names, (std::vector<std::string>{"e1-s6", "e1-s5", "e1-s3", "e1-s1"}));
+}
+
 TEST(Retention, DeletesNothingWhenNothingVerifies) {
   const Scratch scratch;
   ASSERT_TRUE(save_checkpoint(scratch.path(), SampleCheckpoint(1, 10).content(), {}).ok());

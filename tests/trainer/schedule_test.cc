@@ -53,6 +53,19 @@ TEST(LearningRate, FollowsTheNamedSchedule) {
   EXPECT_DOUBLE_EQ(learning_rate(spec, {99, 100}), 1.0);
 }
 
+TEST(LearningRate, StaysAndFallsOverTheLastShareOfARun) {
+  JobSpec spec = job();
+  spec.lr_scheduler = "wsd";
+  spec.warmup_steps = 10;
+  spec.decay_ratio = 0.25;
+  EXPECT_DOUBLE_EQ(learning_rate(spec, {4, 100}), 0.5);
+  EXPECT_DOUBLE_EQ(learning_rate(spec, {10, 100}), 1.0);
+  EXPECT_DOUBLE_EQ(learning_rate(spec, {75, 100}), 1.0);
+  EXPECT_NEAR(learning_rate(spec, {80, 100}), 0.1 + 0.9 * 0.8, 1e-12);
+  EXPECT_NEAR(learning_rate(spec, {100, 100}), 0.1, 1e-12);
+  EXPECT_NEAR(learning_rate(spec, {5000, 0, 0.875}), 0.1 + 0.9 * 0.5, 1e-12);
+}
+
 TEST(LearningRate, FollowsTimeWhenNothingElseEndsTheRun) {
   JobSpec spec = job();
   EXPECT_NEAR(learning_rate(spec, {5000, 0, 0.5}), 0.55, 1e-12);

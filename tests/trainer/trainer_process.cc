@@ -97,13 +97,4 @@ ProgramOutput run_program(const std::string& command_line) {
   return result;
 }
 
-std::string python_with(const std::string& module) {
-  const char* given = std::getenv("LLMCTL_PYTHON");
-  for (const std::string& python : {std::string(given == nullptr ? "python3" : given),
-                                    std::string(LLMCTL_SOURCE_DIR "/.venv/bin/python")}) {
-    if (run_program(python + " -c 'import " + module + "' 2>/dev/null").code == 0) return python;
-  }
-  return "";
-}
-
 }  // namespace llmctl

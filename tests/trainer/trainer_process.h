@@ -42,7 +42,5 @@ struct ProgramOutput {
   std::string out;  // standard output
 };
 ProgramOutput run_program(const std::string& command_line);
-// A Python that can import the module: $LLMCTL_PYTHON, else that of .venv; empty: none.
-std::string python_with(const std::string& module);
 
 }  // namespace llmctl

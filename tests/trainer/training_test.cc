@@ -204,6 +204,72 @@ TEST_F(Training, ResumesBitForBitWithEveryOptimizer) {
   }
 }
 
+TEST_F(Training, SavesTheSameWhetherItWaitsOrNot) {
+  RunConfig waits = config("waits", 20);
+  waits.spec.save_steps = 3;
+  waits.spec.async_checkpoints = false;
+  RunConfig goes_on = config("goes_on", 20);
+  goes_on.spec.save_steps = 3;
+  EXPECT_TRUE(weights_after(waits) == weights_after(goes_on));
+  const auto want = checkpoints(waits), got = checkpoints(goes_on);
+  ASSERT_EQ(got.size(), 2u);
+  EXPECT_EQ(got[1].step, 18);
+  EXPECT_EQ(read_file(got[1].path / "rank-0.safetensors"),
+            read_file(want[1].path / "rank-0.safetensors"))
+      << "the copy changed while it was written";
+}
+
+TEST_F(Training, GoesOnUnderAnotherPlanWithTheSameBatches) {
+  RunConfig run = config("job", 12);
+  run.spec.lr_scheduler = "constant";
+  RunConfig calm = run;
+  calm.job_dir = scratch_.path() / "calm";
+  calm.spec.max_steps = 20;
+  TrainerProcess undisturbed(calm, run_directory());
+  ASSERT_EQ(undisturbed.wait_exit(), 0);
+  weights_after(run);
+  run.spec.max_steps = 20;
+  run.plan.micro_batch_size = 2;
+  run.plan.gradient_accumulation_steps = 4;
+  run.plan.gradient_checkpointing = true;
+  TrainerProcess process(run, run_directory());
+  ASSERT_EQ(process.wait_exit(), 0);
+  const auto got = process.lines("step").back(), want = undisturbed.lines("step").back();
+  EXPECT_EQ(got["tokens"], want["tokens"]);
+  EXPECT_NEAR(got["loss"].get<double>(), want["loss"].get<double>(), 1e-4);
+}
+
+TEST_F(Training, StopsEarlyAndKeepsTheBestCheckpoint) {
+  RunConfig run = config("job", 500);
+  run.spec.datasets.clear();
+  for (int i = 0; i < 20; ++i) {
+    const fs::path file = scratch_.path() / ("part" + std::to_string(i) + ".txt");
+    write_file(file, some_text());
+    run.spec.datasets.push_back({file});
+  }
+  run.spec.val_set_size = 0.1;
+  run.spec.eval_steps = 4;
+  run.spec.save_steps = 1;
+  run.spec.save_best = true;
+  run.spec.early_stopping_patience = 3;
+  run.spec.lr_scheduler = "constant";
+  run.spec.learning_rate = 1e-12;  // evaluations differ in their last bits at most
+  TrainerProcess process(run, run_directory());
+  ASSERT_EQ(process.wait_exit(), 0);
+  const auto kept = checkpoints(run);
+  ASSERT_EQ(kept.size(), 3u);  // save_total_limit is 2
+  const int64_t best = kept.back().step, last = kept.front().step;
+  EXPECT_EQ(last, best + 3 * 4) << "it ends with the third evaluation that is no better";
+  EXPECT_EQ(kept.front().state["best_step"], best);
+  double lowest = 100;
+  int64_t lowest_step = 0;
+  for (const auto& line : process.lines("eval")) {
+    if (line["loss"] < lowest) lowest_step = line["step"];
+    lowest = std::min(lowest, line["loss"].get<double>());
+  }
+  EXPECT_EQ(best, lowest_step);
+}
+
 TEST_F(Training, AskedToLeaveSavesAndGoesOnLaterBitForBit) {
   const std::string undisturbed = weights_after(config("calm", 400));
   const RunConfig run = config("left", 400);
