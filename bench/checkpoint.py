@@ -28,7 +28,7 @@ def run(args, scratch, in_background):
         "plan": {"micro_batch_size": 8, "gradient_accumulation_steps": 1},
         "spec": {
             "name": "bench", "datasets": [{"path": str(data)}], "tokenizer": "bytes",
-            "model": {"preset": "llama-20m"}, "sequence_len": 256, "global_batch_size": 8,
+            "model": {"preset": "llama-20m"}, "sequence_len": 64, "global_batch_size": 8,
             "micro_batch_size": 8, "max_steps": steps + 1, "save_steps": 4,
             "async_checkpoints": in_background,
         },
