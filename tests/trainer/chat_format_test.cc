@@ -173,7 +173,8 @@ TEST(ChatFormat, ReadsTheTemplateBesideTheTokenizer) {
   JobSpec spec;
   spec.tokenizer = {TokenizerSpec::Kind::file, scratch.path() / "tokenizer.json", 257};
   EXPECT_EQ(ChatFormat::open(spec)->format(kTwoTurns, {})->text, "<B>Hi<E>Yes?<E>Why<E>So.<E>");
-  write_file(scratch.path() / "chat_template.jinja", "{% for m in messages %}{{ m.content }}!{% endfor %}");
+  write_file(scratch.path() / "chat_template.jinja",
+             "{% for m in messages %}{{ m.content }}!{% endfor %}");
   EXPECT_EQ(ChatFormat::open(spec)->format(kSystem, {})->text, "Be kind.!Hi!Yes?!");
 }
 

@@ -6,11 +6,11 @@
 #include "tests/trainer/sample_model.h"
 #include "tests/trainer/scratch.h"
 #include "trainer/adamw.h"
-#include "trainer/gradient_norm.h"
 #include "trainer/device.h"
 #include "trainer/device_memory.h"
 #include "trainer/embedding.h"
 #include "trainer/generate.h"
+#include "trainer/gradient_norm.h"
 #include "trainer/loss.h"
 #include "trainer/rms_norm.h"
 #include "trainer/swiglu.h"
@@ -153,7 +153,9 @@ TEST_F(Gpu, CheckpointsResumeOnTheCpuWithEveryBit) {
   RunIdentity identity;
   identity.spec.sequence_len = kSampleLength;
   identity.data_hash = "text";
-  const LiveContent live = live_content(1, {.step = 1}, identity, gpu.model, gpu.optimizer);
+  TrainState first;
+  first.step = 1;
+  const LiveContent live = live_content(1, first, identity, gpu.model, gpu.optimizer);
   const auto saved = save_checkpoint(scratch.path(), live.content, {});
   ASSERT_TRUE(saved.ok()) << saved.error().message;
   const auto loaded = load_checkpoint(scratch.path() / saved->name);
