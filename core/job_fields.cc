@@ -63,8 +63,7 @@ static FieldTable batch_fields(JobDraft& d) {
        automatic(boolean()),
        "Keep only each block's input and recompute the rest: less memory, about a third more "
        "time. auto: when nothing else fits."},
-      {"precision", "", &s.precision, choice("fp32 bf16"),
-       "Precision of the matrix products; weights and optimizer state stay fp32."},
+      {"precision", "", &s.precision, choice("fp32"), "Precision of the matrix products."},
       {"attention", "attn_implementation", &s.attention, choice("sdpa manual"),
        "sdpa: fused; manual: plain matrix products, for comparison."},
   };

@@ -214,8 +214,8 @@ static void read_strings(const Node& node,
 // Fields of other tools that say with another value what llmctl says with another field.
 static void explain_foreign_fields(BlockReader& top, Reading& r) {
   constexpr std::pair<const char*, const char*> kForeign[] = {
-      {"bf16", "write precision: bf16"},
-      {"fp16", "not supported; write precision: bf16 or fp32"},
+      {"bf16", "not supported yet; training is in fp32"},
+      {"fp16", "not supported yet; training is in fp32"},
       {"gpus", "write resources: {ranks: N}"},
       {"num_gpus", "write resources: {ranks: N}"},
       {"sweep", "sweeps are not supported yet; submit one file per value"},

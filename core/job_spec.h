@@ -81,7 +81,7 @@ struct JobSpec {
   std::optional<int64_t> micro_batch_size;     // sequences per rank and pass; none = auto
   int64_t global_batch_size = 32;              // sequences per optimizer step, all ranks
   std::optional<bool> gradient_checkpointing;  // none = auto
-  std::string precision = "fp32";              // fp32 | bf16 (bf16 compute on CUDA)
+  std::string precision = "fp32";              // of the matrix products
   std::string attention = "sdpa";              // sdpa | manual
 
   // How long: the first one reached ends the run. At least one is set.
