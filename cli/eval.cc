@@ -40,7 +40,7 @@ static Run setup_eval(CLI::App& app) {
                  "Tokens the model sees at once (default: its own, at most 2048)")
       ->check(CLI::PositiveNumber);
   app.add_option("--stride", arguments->stride,
-                 "Tokens from one window to the next; smaller: more context (default: no overlap)")
+                 "Tokens from one window to the next (default: no overlap)")
       ->check(CLI::PositiveNumber);
   app.add_option("--step", arguments->step, "Checkpoint of this step (default: the newest)")
       ->check(CLI::NonNegativeNumber);

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -68,7 +69,9 @@ void DataDir::retract() const {
 bool DiskReserve::hold() {
   const int file = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
   if (file < 0) return false;
-  const bool held = ::posix_fallocate(file, 0, kBytes) == 0;
+  struct statvfs disk = {};
+  const bool held = ::posix_fallocate(file, 0, kBytes) == 0 && ::fstatvfs(file, &disk) == 0 &&
+                    static_cast<Bytes>(disk.f_bavail * disk.f_frsize) >= kBeside;
   ::close(file);
   if (!held) release();
   return held;
