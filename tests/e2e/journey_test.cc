@@ -271,7 +271,11 @@ TEST_F(Journey, AnExportedModelIsContinuedFromItsEvalLoss) {
   const int64_t first = cluster_->submit(job("first", "max_steps: 40\nval_set_size: 0.1\n"));
   ASSERT_EQ(cluster_->llmctl({"wait", std::to_string(first)}).code, 0);
   const std::string model = (cluster_->home() / "exported").string();
-  const auto written = cluster_->json({"export", std::to_string(first), model});
+  const auto figures = [&](std::vector<std::string> arguments) {  // the trainer's own document
+    arguments.insert(arguments.end(), {"-o", "json"});
+    return nlohmann::json::parse(cluster_->llmctl(arguments).out);
+  };
+  const auto written = figures({"export", std::to_string(first), model});
   EXPECT_EQ(written["path"], model);
   EXPECT_EQ(written["source"], "checkpoint");
   for (const char* file : {"config.json", "model.safetensors", "tokenizer.json", "README.md"}) {
@@ -280,8 +284,8 @@ TEST_F(Journey, AnExportedModelIsContinuedFromItsEvalLoss) {
   EXPECT_NE(cluster_->llmctl({"export", std::to_string(first), model}).code, 0);
 
   const std::string text = (cluster_->home() / "text.txt").string();
-  const auto of_job = cluster_->json({"eval", std::to_string(first), "--text", text});
-  EXPECT_EQ(cluster_->json({"eval", model, "--text", text}), of_job);
+  const auto of_job = figures({"eval", std::to_string(first), "--text", text});
+  EXPECT_EQ(figures({"eval", model, "--text", text}), of_job);
   EXPECT_GT(of_job["tokens"], 1000);
 
   // A learning rate that changes nothing: what it ends with is what it began with.
