@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "core/clock.h"
+#include "core/memory_model.h"
 #include "trainer/batches_dataset.h"
 #include "trainer/batches_mixture.h"
 #include "trainer/batches_order.h"
@@ -202,7 +203,7 @@ std::string content_of(const JobSpec& spec,
   std::ostringstream key;
   key << sources.hash << tokenizer.fingerprint();
   if (format != nullptr) key << format->fingerprint();
-  if (packs(spec)) key << "packed" << spec.sample_packing.value_or(true);
+  if (packs_documents(spec)) key << "packed" << spec.sample_packing.value_or(true);
   for (const double weight : sources.weights) key << ' ' << std::hexfloat << weight;
   return content_hash(key.str());
 }

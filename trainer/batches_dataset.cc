@@ -2,11 +2,9 @@
 
 #include <algorithm>
 
-namespace llmctl {
+#include "core/memory_model.h"
 
-bool packs(const JobSpec& spec) {
-  return spec.method == "sft" || spec.sample_packing.value_or(false);
-}
+namespace llmctl {
 
 Result<PreparedDataset> PreparedDataset::open(const JobSpec& spec,
                                               const std::vector<SourceFile>& sources,
@@ -20,7 +18,7 @@ Result<PreparedDataset> PreparedDataset::open(const JobSpec& spec,
                                                      cache_dir, threads, phase)),
                        spec.sequence_len);
   const TokenCache& cache = made.cache_;
-  if (!packs(spec)) {
+  if (!packs_documents(spec)) {
     DataSplit split = split_tokens(cache, spec.val_set_size, spec.sequence_len);
     made.train_.stream = std::move(split.train);
     made.validation_.stream = std::move(split.validation);

@@ -45,6 +45,4 @@ class PreparedDataset {
   Side train_, validation_;
 };
 
-bool packs(const JobSpec& spec);  // whether its documents are packed
-
 }  // namespace llmctl

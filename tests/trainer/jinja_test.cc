@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
+#include "tests/trainer/python.h"
 #include "tests/trainer/scratch.h"
 #include "trainer/chat_record.h"
 #include "trainer/jinja_template.h"
@@ -56,20 +57,14 @@ TEST(Jinja, HostileTemplatesEndWithAnError) {
               std::string::npos);
 }
 
-std::string python() {
-  const char* named = std::getenv("LLMCTL_PYTHON");
-  return named == nullptr ? "python3" : named;
-}
-
 TEST(Jinja, RendersAsPyPiJinja2) {
-  if (std::system((python() + " -c 'import jinja2' 2>/dev/null").c_str()) != 0) {
-    GTEST_SKIP() << "PyPI jinja2 is not installed for " << python();
-  }
+  const std::string python = python_with("jinja2");
+  if (python.empty()) GTEST_SKIP() << "no Python with jinja2: set LLMCTL_PYTHON";
   const Scratch scratch;
   const std::string out = scratch.path() / "cases.jsonl";
   ASSERT_EQ(
-      std::system((python() + " " LLMCTL_SOURCE_DIR "/tests/trainer/reference_templates.py " + out)
-                      .c_str()),
+      std::system(
+          (python + " " LLMCTL_SOURCE_DIR "/tests/trainer/reference_templates.py " + out).c_str()),
       0);
   std::ifstream lines(out);
   int compared = 0, refused = 0;

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
+#include "tests/trainer/python.h"
 #include "tests/trainer/scratch.h"
 #include "trainer/tokenizer.h"
 
@@ -11,11 +12,6 @@ namespace llmctl {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string python() {
-  const char* named = std::getenv("LLMCTL_PYTHON");
-  return named == nullptr ? "python3" : named;
-}
 
 int count_of(const char* variable, int otherwise) {
   const char* value = std::getenv(variable);
@@ -45,11 +41,12 @@ void compare(const fs::path& directory, const std::string& kind) {
 
 // LLMCTL_TOKENIZER_STRINGS=100000 makes it the long run.
 TEST(ReferenceTokenizer, AgreesOnRandomUnicodeForEveryFamily) {
-  if (std::system((python() + " -c 'import tokenizers' 2>/dev/null").c_str()) != 0) {
-    GTEST_SKIP() << "PyPI tokenizers is not installed for " << python();
+  const std::string python = python_with("tokenizers");
+  if (python.empty()) {
+    GTEST_SKIP() << "no Python with tokenizers: set LLMCTL_PYTHON";
   }
   const Scratch scratch;
-  std::string command = python() + " " LLMCTL_SOURCE_DIR "/tests/trainer/reference_tokenizers.py " +
+  std::string command = python + " " LLMCTL_SOURCE_DIR "/tests/trainer/reference_tokenizers.py " +
                         scratch.path().string() + " " +
                         std::to_string(count_of("LLMCTL_TOKENIZER_STRINGS", 3000));
   const fs::path data = fs::path(LLMCTL_SOURCE_DIR) / "../shared/data";

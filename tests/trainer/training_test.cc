@@ -122,6 +122,20 @@ class Training : public ::testing::Test {
     }
   }
 
+  // Half of the accumulation on each; only rank 0 makes checkpoints.
+  void run_as_two_ranks(RunConfig first) {
+    first.spec.resources.ranks = 2;
+    first.plan.gradient_accumulation_steps = 1;
+    first.world_size = 2;
+    first.master_port = free_port();
+    RunConfig second = first;
+    second.rank = 1;
+    TrainerProcess process0(first, run_directory()), process1(second, run_directory());
+    ASSERT_EQ(process0.wait_exit(), 0);
+    ASSERT_EQ(process1.wait_exit(), 0);
+    EXPECT_TRUE(process1.lines("checkpoint").empty());
+  }
+
   Scratch scratch_;
   int runs_ = 0;
 };
@@ -299,18 +313,9 @@ TEST_F(Training, SavesWhenAskedAndTrainsOn) {
 TEST_F(Training, TwoRanksGiveTheWeightsOfOneWithAccumulation) {
   const RunConfig alone = config("alone", 10);
   weights_after(alone);
-  RunConfig first = config("gang", 10);
-  first.spec.resources.ranks = 2;
-  first.plan.gradient_accumulation_steps = 1;
-  first.world_size = 2;
-  first.master_port = free_port();
-  RunConfig second = first;
-  second.rank = 1;
-  TrainerProcess process0(first, run_directory()), process1(second, run_directory());
-  ASSERT_EQ(process0.wait_exit(), 0);
-  ASSERT_EQ(process1.wait_exit(), 0);
-  EXPECT_TRUE(process1.lines("checkpoint").empty());
-  expect_close_weights(alone, first);
+  const RunConfig gang = config("gang", 10);
+  run_as_two_ranks(gang);
+  expect_close_weights(alone, gang);
 }
 
 TEST_F(Training, FineTuningCountsOnlyAnswersAndResumesBitForBit) {
@@ -344,17 +349,9 @@ TEST_F(Training, AnswersCountTheSameHoweverTheBatchIsCut) {
   weights_after(passes);
   expect_close_weights(whole, passes);
 
-  RunConfig first = chats("gang", 10);
-  first.spec.resources.ranks = 2;
-  first.plan.gradient_accumulation_steps = 1;
-  first.world_size = 2;
-  first.master_port = free_port();
-  RunConfig second = first;
-  second.rank = 1;
-  TrainerProcess process0(first, run_directory()), process1(second, run_directory());
-  ASSERT_EQ(process0.wait_exit(), 0);
-  ASSERT_EQ(process1.wait_exit(), 0);
-  expect_close_weights(whole, first);
+  const RunConfig gang = chats("gang", 10);
+  run_as_two_ranks(gang);
+  expect_close_weights(whole, gang);
 }
 
 TEST_F(Training, WaitsWhileItsLeaseHasPassed) {
