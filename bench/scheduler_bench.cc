@@ -112,6 +112,7 @@ double submissions_per_second(const std::string& address, int clients) {
   const int64_t begin = boot_ns();
   {
     std::vector<std::jthread> threads;
+    threads.reserve(static_cast<size_t>(clients));
     for (int i = 0; i < clients; ++i) {
       threads.emplace_back([&] {
         Client client(address);
@@ -128,8 +129,10 @@ double submissions_per_second(const std::string& address, int clients) {
 void fill(const std::string& address, int64_t jobs) {
   const int64_t missing = jobs - Client(address).info().jobs_live();
   std::atomic<int64_t> left = missing;
+  constexpr int kThreads = 32;
   std::vector<std::jthread> threads;
-  for (int i = 0; i < 32; ++i) {
+  threads.reserve(kThreads);
+  for (int i = 0; i < kThreads; ++i) {
     threads.emplace_back([&] {
       Client client(address);
       while (left-- > 0) client.submit();

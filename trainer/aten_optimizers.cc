@@ -6,8 +6,11 @@ namespace llmctl::aten {
 namespace {
 
 // The step of AdamW from moments in fp32, which it updates; clears the gradient.
-void step_with(
-    at::Tensor w, at::Tensor g, at::Tensor& first, at::Tensor& second, const AdamWFactors& f) {
+void step_with(const at::Tensor& w,
+               const at::Tensor& g,
+               at::Tensor& first,
+               at::Tensor& second,
+               const AdamWFactors& f) {
   g.mul_(f.clip);
   first.mul_(f.beta1).add_(g, 1.0f - f.beta1);
   second.mul_(f.beta2).addcmul_(g, g, 1.0f - f.beta2);

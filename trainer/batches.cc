@@ -38,7 +38,7 @@ Result<double> entropy_of(const std::vector<PreparedDataset>& datasets,
   std::ostringstream key;
   key << content << ' ' << std::hexfloat << spec.val_set_size << ' ' << spec.sequence_len;
   const fs::path file = cache_dir / ("facts-" + content_hash(key.str()) + ".json");
-  const auto known = remembered_entropy(file);
+  auto known = remembered_entropy(file);
   if (known.ok()) return known;
   std::vector<int64_t> counts;
   for (const PreparedDataset& dataset : datasets) {

@@ -121,7 +121,8 @@ void Block::attention_backward(at::Tensor& dy,
         llmctl::attention_backward(dout, saved.qkv, saved.attention, shape, rule_);
     rotate_back(grad, shape, rotary, saved.qkv);
   }
-  if (qk_norm_.there()) qk_norm_.backward(saved.qkv, shape, std::move(saved.qk));
+  if (qk_norm_.there()) qk_norm_.backward(saved.qkv, shape, saved.qk);
+  saved.qk = {};
   const at::Tensor dqkv = std::move(saved.qkv);
   at::Tensor h = attention_norm_.again(saved.x, saved.attention_statistics);
   qkv_.add_gradients(dqkv, h);

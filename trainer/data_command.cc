@@ -186,7 +186,7 @@ Status run(const std::vector<std::string>& args, std::ostream& out) {
       if (--left == 0) return Error{Code::canceled, "enough", ""};
       return ok_status();
     };
-    const Status walked = walk(source, format, tokenizer, preview.json, shown, out);
+    Status walked = walk(source, format, tokenizer, preview.json, shown, out);
     if (left == 0) return ok_status();
     if (!walked.ok()) return walked;
   }

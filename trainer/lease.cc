@@ -11,7 +11,7 @@ namespace llmctl {
 
 static constexpr auto kPoll = std::chrono::milliseconds(20);
 
-Lease::Lease(std::filesystem::path run_directory, const Clock& clock)
+Lease::Lease(const std::filesystem::path& run_directory, const Clock& clock)
     : file_(run_directory / "lease"), clock_(clock) {}
 
 bool Lease::valid() const {

@@ -12,7 +12,7 @@ namespace llmctl {
 
 class Lease {
  public:
-  Lease(std::filesystem::path run_directory, const Clock& clock);
+  Lease(const std::filesystem::path& run_directory, const Clock& clock);
   bool valid() const;
   // Returns true as soon as the lease is valid, false when `give_up` says so first.
   bool wait(const std::function<bool()>& give_up) const;

@@ -124,7 +124,7 @@ OuterTensors outer_tensors(const ParameterLayout& layout, const at::Tensor& flat
   return t;
 }
 
-void fill_from_host(at::Tensor view, const std::function<void(float*)>& write) {
+void fill_from_host(const at::Tensor& view, const std::function<void(float*)>& write) {
   if (view.is_cpu()) return write(view.mutable_data_ptr<float>());
   at::Tensor host = at::empty(view.sizes(), at::kFloat);
   write(host.mutable_data_ptr<float>());

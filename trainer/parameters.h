@@ -63,7 +63,7 @@ OuterTensors outer_tensors(const ParameterLayout& layout, const at::Tensor& flat
 
 // Fills a contiguous fp32 view by writing to host memory: its own, or for a view on another device
 // a buffer that is copied there.
-void fill_from_host(at::Tensor view, const std::function<void(float*)>& write);
+void fill_from_host(const at::Tensor& view, const std::function<void(float*)>& write);
 
 // Normal(0, initializer_range) for matrices, ones or zeros for vectors. A pure function of seed,
 // name and element, the same on every device and for every number of threads.

@@ -27,7 +27,7 @@ void QkNorm::forward(at::Tensor& qkv, const AttentionShape& shape, Saved& saved)
   saved.k_statistics = normalize(k_, shape.heads, shape.kv_heads, saved.k);
 }
 
-void QkNorm::backward(at::Tensor& dqkv, const AttentionShape& shape, Saved saved) {
+void QkNorm::backward(at::Tensor& dqkv, const AttentionShape& shape, const Saved& saved) {
   const auto through = [&](Norm& norm, int64_t first, int64_t count, const at::Tensor& kept,
                            const at::Tensor& statistics) {
     const at::Tensor heads = heads_of(dqkv, shape, first, count);

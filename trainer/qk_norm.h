@@ -20,8 +20,8 @@ class QkNorm {
   QkNorm(const BlockTensors& weights, const BlockTensors& gradients, const ModelConfig& config);
   bool there() const { return q_.there(); }
   void forward(at::Tensor& qkv, const AttentionShape& shape, Saved& saved) const;
-  // dqkv [T, row]: its q and k heads become the gradient of what came in. Spends `saved`.
-  void backward(at::Tensor& dqkv, const AttentionShape& shape, Saved saved);
+  // dqkv [T, row]: its q and k heads become the gradient of what came in.
+  void backward(at::Tensor& dqkv, const AttentionShape& shape, const Saved& saved);
 
  private:
   Norm q_, k_;

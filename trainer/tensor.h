@@ -3,8 +3,19 @@
 // the micro-batch (batch x sequence), H = hidden, D = head size, V = vocabulary.
 #pragma once
 
+#pragma push_macro("CHECK")  // ours, if core/result.h came first; c10 has one, too
+#undef CHECK
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
-
-#undef CHECK  // c10's; ours is in core/result.h, which therefore comes after
+#undef CHECK
+#pragma pop_macro("CHECK")
 #include "core/result.h"
+
+namespace llmctl {
+
+// Whether the fused loops of this folder take it; all else is for trainer/aten.h.
+inline bool fits_cpu_kernels(const at::Tensor& t) {
+  return t.is_cpu() && t.scalar_type() == at::kFloat;
+}
+
+}  // namespace llmctl

@@ -78,7 +78,7 @@ Status TokenPipeline::encode_record(std::string_view json,
                                     const Part& part,
                                     Encoder& encoder,
                                     Batch& batch) const {
-  const Status encoded =
+  Status encoded =
       format_->encode(json, *part.source->chat, tokenizer_, encoder, batch.ids, batch.learned);
   if (encoded.ok()) return encoded;
   const Error& error = encoded.error();

@@ -29,7 +29,7 @@ class Probe : public ::testing::Test {
     device_memory::release_kept_blocks();
     device_memory::set_cap(cap == 0 ? 0 : device_memory::live_bytes() + cap);
     int pulses = 0, told = 0;
-    const auto results = probe(
+    auto results = probe(
         config, at::kCPU, [&] { ++pulses; }, [&](const ProbeResult&) { ++told; });
     device_memory::set_cap(0);
     EXPECT_GT(pulses, 0);
