@@ -2,15 +2,12 @@
 // manifest parsers as it is; an odd one splits it at zero bytes into manifest, state and shard and
 // fixes the checksums up, so that loading gets past them. Properties: nothing faults, every tensor
 // lies inside its file, and a manifest that parses has exactly one spelling.
-#include <unistd.h>
-
 #include <cstdint>
 #include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <string>
 #include <string_view>
 
+#include "tests/fuzz/fuzz_directory.h"
 #include "trainer/checkpoint.h"
 #include "trainer/content_hash.h"
 #include "trainer/crc32c.h"
@@ -18,24 +15,7 @@
 
 namespace {
 
-namespace fs = std::filesystem;
 using namespace llmctl;
-
-const fs::path& directory() {
-  static const fs::path path = [] {
-    const fs::path root = fs::exists("/dev/shm") ? "/dev/shm" : fs::temp_directory_path();
-    const fs::path made = root / ("checkpoint-fuzz-" + std::to_string(::getpid()));
-    fs::create_directories(made);
-    std::atexit([] { fs::remove_all(directory()); });
-    return made;
-  }();
-  return path;
-}
-
-void put(const char* name, std::string_view content) {
-  std::ofstream out(directory() / name, std::ios::binary | std::ios::trunc);
-  out.write(content.data(), static_cast<std::streamsize>(content.size()));
-}
 
 void touch_tensors(const SafetensorsFile& file) {
   uint32_t crc = 0;
@@ -43,13 +23,6 @@ void touch_tensors(const SafetensorsFile& file) {
     crc = crc32c(tensor.bytes, crc);
     if (file.find(tensor.name) != &tensor) std::abort();
   }
-}
-
-std::string_view next_part(std::string_view& input) {
-  const size_t cut = input.find('\0');
-  const std::string_view part = input.substr(0, cut);
-  input.remove_prefix(cut == input.npos ? input.size() : cut + 1);
-  return part;
 }
 
 ManifestFile listed(std::string name, std::string_view content) {
@@ -64,7 +37,7 @@ void load_with_right_checksums(std::string_view input) {
   put("state.json", state);
   put("a.safetensors", input);
   put("manifest.json", to_text(manifest));
-  const auto loaded = load_checkpoint(directory());
+  const auto loaded = load_checkpoint(fuzz_directory());
   if (!loaded.ok()) return;
   for (const auto& [name, shard] : loaded->shards) touch_tensors(shard);
 }
@@ -73,10 +46,10 @@ void load_as_it_is(std::string_view input) {
   const auto manifest = parse_manifest(input, "input");
   if (manifest.ok() && to_text(*manifest) != input) std::abort();
   put("a.safetensors", input);
-  const auto file = SafetensorsFile::open(directory() / "a.safetensors");
+  const auto file = SafetensorsFile::open(fuzz_directory() / "a.safetensors");
   if (file.ok()) touch_tensors(*file);
   put("manifest.json", input);
-  const auto loaded = load_checkpoint(directory());
+  const auto loaded = load_checkpoint(fuzz_directory());
   if (loaded.ok() && !manifest.ok()) std::abort();
 }
 
