@@ -7,6 +7,7 @@
 
 #include "cli/terminal.h"
 #include "cli/view.h"
+#include "core/job_spec.h"
 
 namespace llmctl {
 
@@ -31,8 +32,7 @@ std::string render_job(const JobScreen& screen, const RenderAt& at);
 
 struct PlanScreen {
   PlanView plan;
-  ModelConfig model;
-  std::string optimizer;
+  JobSpec spec;
   std::vector<std::vector<std::string>> settings;  // field, value, origin
   std::vector<std::string> warnings;
 };

@@ -7,7 +7,7 @@
 #include "cli/documents.h"
 #include "cli/render.h"
 #include "cli/table.h"
-#include "core/optimizer_facts.h"
+#include "core/switches.h"
 
 namespace llmctl {
 
@@ -60,17 +60,14 @@ static std::string render_memory(const Plan& plan, const Terminal& terminal) {
   return table.text(terminal);
 }
 
-// Every choice there is, the job's own marked.
-static std::string optimizers_text(const PlanScreen& screen, const Terminal& terminal) {
-  Table table({{"  OPTIMIZER"}, {"STATE", Align::right}, {"SAVES"}, {"COSTS", Align::left, 1}});
-  for (const OptimizerFacts& facts : optimizers()) {
-    const bool chosen = screen.optimizer == facts.name;
-    const Bytes state = optimizer_memory(facts.name, screen.model).state;
-    table.add(
-        {{(chosen ? "* " : "  ") + std::string(facts.name), chosen ? Tone::strong : Tone::plain},
-         format_bytes(state),
-         facts.saves,
-         facts.costs});
+// Every value of every switch, the job's own marked.
+static std::string switches_text(const PlanScreen& screen, const Terminal& terminal) {
+  Table table({{"  SWITCH"}, {"PEAK", Align::right}, {"COSTS", Align::left, 1}});
+  for (const Switch& one : switches(screen.spec, screen.plan.chosen)) {
+    table.add({{(one.chosen ? "* " : "  ") + one.field + ": " + one.value,
+                one.chosen ? Tone::strong : Tone::plain},
+               format_bytes(one.peak_bytes),
+               one.about});
   }
   return table.text(terminal);
 }
@@ -267,9 +264,10 @@ std::string render_plan(const PlanScreen& screen, const RenderAt& at) {
   const Plan& chosen = plan.chosen;
   const auto ranks = std::max<int64_t>(1, static_cast<int64_t>(plan.placement.size()));
   std::string out = settings_text(screen, at.terminal) + "\n";
-  out += label("model", at.terminal) + shape_text(screen.model) + "\n";
-  out += label("", at.terminal) + "vocabulary " + std::to_string(screen.model.vocab_size) +
-         (screen.model.tie_word_embeddings ? ", tied; " : "; ") +
+  out += label("model", at.terminal) + shape_text(screen.spec.model.config) + "\n";
+  out += label("", at.terminal) + "vocabulary " +
+         std::to_string(screen.spec.model.config.vocab_size) +
+         (screen.spec.model.config.tie_word_embeddings ? ", tied; " : "; ") +
          format_count(static_cast<double>(plan.parameters)) + " parameters, " +
          format_count(plan.flops_per_token) + " FLOP per token\n";
   out += label("plan", at.terminal) + plan_line(chosen, ranks) + "\n";
@@ -283,7 +281,7 @@ std::string render_plan(const PlanScreen& screen, const RenderAt& at) {
     out += label("speed", at.terminal) + format_rate(chosen.tokens_per_second) + " tok/s\n";
   }
   out += render_memory(chosen, at.terminal);
-  out += optimizers_text(screen, at.terminal);
+  out += switches_text(screen, at.terminal);
   for (const Grant& rank : plan.placement) {
     out += label(rank.rank == 0 ? "would run" : "", at.terminal) + "rank " +
            std::to_string(rank.rank) + " on " + clean(place_of(rank)) + ", " +

@@ -82,7 +82,7 @@ static Result<int> show_plan(Context& context, const LoadedJob& job) {
     context.print(document);
     return kExitOk;
   }
-  PlanScreen screen{plan, job.spec.model.config, job.spec.optimizer, settings_of(job), {}};
+  PlanScreen screen{plan, job.spec, settings_of(job), {}};
   for (const Diagnostic& warning : job.diagnostics) {
     screen.warnings.push_back(to_string(warning, job.file));
   }

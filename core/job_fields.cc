@@ -2,6 +2,7 @@
 
 #include "core/limits.h"
 #include "core/optimizer_facts.h"
+#include "core/precision.h"
 
 namespace llmctl {
 
@@ -63,9 +64,15 @@ static FieldTable batch_fields(JobDraft& d) {
        automatic(boolean()),
        "Keep only each block's input and recompute the rest: less memory, about a third more "
        "time. auto: when nothing else fits."},
-      {"precision", "", &s.precision, choice("fp32"), "Precision of the matrix products."},
-      {"attention", "attn_implementation", &s.attention, choice("sdpa manual"),
-       "sdpa: fused; manual: plain matrix products, for comparison."},
+      {"precision", "", &s.precision, choice(kPrecisionNames),
+       "Type of activations and matrix products: fp32; tf32: fp32 kept, products in tf32 (CUDA "
+       "only); bf16 and fp16: half the bytes, from a copy of the fp32 weights, fp16 with a loss "
+       "scale that finds itself. A CPU without instructions for them widens products to fp32: less "
+       "memory there, but more time."},
+      {"attention", "attn_implementation", &s.attention, choice("sdpa flash manual"),
+       "sdpa: fused; flash: the same, but on CUDA in bf16 and fp16 FlashAttention-2, which also "
+       "takes windows and packed documents at once; manual: plain matrix products, for "
+       "comparison."},
   };
 }
 
@@ -97,6 +104,9 @@ static FieldTable optimizer_fields(JobSpec& s) {
        "Second beta of adamw and lion."},
       {"adam_epsilon", "eps", &s.adam_epsilon, number_above(0, 1), "AdamW's epsilon."},
       {"muon_momentum", "", &s.muon_momentum, number(0, 0.9999999), "muon: momentum of matrices."},
+      {"ema_decay", "", &s.ema_decay, number(0, 0.9999999),
+       "Also keep an exponential moving average of the weights with this decay (0.999, say), which "
+       "evaluations, samples, generate and export use; 0: none. Costs 4 bytes per weight."},
       {"max_grad_norm", "gradient_clipping max_norm", &s.max_grad_norm, number(0, 1e6),
        "Gradients are scaled down to this norm; 0: never."},
       {"lr_scheduler", "lr_scheduler_type", &s.lr_scheduler, choice("cosine linear constant wsd"),

@@ -107,6 +107,7 @@ struct JobSpec {
   double val_set_size = 0.0;  // < 1: share of documents; >= 1: number of documents
   int64_t eval_steps = 0;     // 0: only at the end (when there is a validation set)
   int64_t eval_max_batches = 50;
+  double ema_decay = 0;                 // of an average of the weights; 0: none is made
   int64_t early_stopping_patience = 0;  // evaluations without a better loss; 0: never stop early
   int64_t save_steps = 0;               // 0: only at the end and on SIGTERM
   int64_t save_total_limit = 2;

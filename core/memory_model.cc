@@ -5,6 +5,7 @@
 
 #include "core/limits.h"
 #include "core/optimizer_facts.h"
+#include "core/precision.h"
 
 namespace llmctl {
 
@@ -16,19 +17,23 @@ static Bytes bytes(double value) {
   return static_cast<Bytes>(std::min(std::ceil(value), kMost));
 }
 
-// Widths of a block in floats per token. What the model has not is 0.
+// Widths of a block in bytes per token: activations in the precision's type, statistics and what
+// is by head in fp32. What the model has not is 0.
 struct Widths {
+  double number;  // bytes of one activation
   double hidden, query, key_value, heads, mlp, up, statistics, post_norm, qk_norm;
-  explicit Widths(const ModelConfig& c)
-      : hidden(static_cast<double>(c.hidden_size)),
-        query(static_cast<double>(c.num_attention_heads * c.head_dim)),
-        key_value(static_cast<double>(c.num_key_value_heads * c.head_dim)),
-        heads(static_cast<double>(c.num_attention_heads)),
-        mlp(static_cast<double>(c.intermediate_size)),
+  Widths(const ModelConfig& c, const std::string& precision)
+      : number(static_cast<double>(activation_bytes(precision))),
+        hidden(number * static_cast<double>(c.hidden_size)),
+        query(number * static_cast<double>(c.num_attention_heads * c.head_dim)),
+        key_value(number * static_cast<double>(c.num_key_value_heads * c.head_dim)),
+        heads(kFloat * static_cast<double>(c.num_attention_heads)),
+        mlp(number * static_cast<double>(c.intermediate_size)),
         up(c.gated_mlp ? 2 * mlp : mlp),
-        statistics(c.norm == "layer" ? 2 : 1),
+        statistics(kFloat * (c.norm == "layer" ? 2 : 1)),
         post_norm(c.post_norms ? hidden : 0),
-        qk_norm(c.qk_norm ? query + key_value + heads + key_value / static_cast<double>(c.head_dim)
+        qk_norm(c.qk_norm ? query + key_value + heads +
+                                kFloat * static_cast<double>(c.num_key_value_heads)
                           : 0) {}
 };
 
@@ -47,23 +52,27 @@ static bool is_manual(const FitQuestion& q) {
 // What trainer/block.h keeps of one block for its backward: the residual stream before and in the
 // middle, the fused q/k/v row, attention's output and statistics, the fused gate/up row; heads
 // before their norm, and both branches before theirs.
-static double saved_floats(const Widths& w, const FitQuestion& q) {
+static double saved_bytes(const Widths& w, const FitQuestion& q) {
   const double scores = is_manual(q) ? w.heads * static_cast<double>(q.sequence_len) : w.heads;
   const double norms = q.model.post_norms ? 4 : 2;
   return 2 * w.hidden + (w.query + 2 * w.key_value) + w.qk_norm + w.query + scores + w.up +
          2 * w.post_norm + norms * w.statistics;
 }
 
-// The moments of a step at which memory can be highest, in floats per token.
+// The moments of a step at which memory can be highest, in bytes per token.
 struct Moment {
   double activations = 0, workspace = 0;
-  bool logits = false, attention = false;
+  bool logits = false, attention = false, product = false;
   Bytes update = 0;  // what the optimizer's pass needs beside its state
 };
 
+static bool widens(const FitQuestion& q) {
+  return q.on_cpu && has_weight_copy(q.precision);
+}
+
 static std::vector<Moment> moments(const Widths& w, const FitQuestion& q) {
   const auto layers = static_cast<double>(q.model.num_hidden_layers);
-  const double block = saved_floats(w, q);
+  const double block = saved_bytes(w, q);
   const bool again = q.gradient_checkpointing;
   const double all = again ? (layers - 1) * w.hidden + block : layers * block;
   const double inputs = again ? layers * w.hidden : layers * block;  // once forward is through
@@ -71,20 +80,28 @@ static std::vector<Moment> moments(const Widths& w, const FitQuestion& q) {
   // The gradients of attention's output, q, k and v; the plain formula repeats k and v for each
   // query head and has whole score matrices.
   const double scores = w.heads * static_cast<double>(q.sequence_len);
-  const double attention = is_manual(q) ? 6 * w.query + 4 * scores : 2 * w.query + 2 * w.key_value;
+  // Bytes of the fp32 form of an operand, or of a result that is not yet rounded.
+  const auto wide = [&](double size) { return widens(q) ? size * kFloat / w.number : 0; };
+  const double attention =
+      is_manual(q) ? 6 * std::max(w.query, wide(w.query)) + 4 * scores
+                   : 2 * w.query + 2 * w.key_value + wide(3 * w.query + 2 * w.key_value);
+  const double mlp_input = w.hidden + wide(w.hidden);
   const double before_mlp = all + gradient - w.up - w.hidden - w.post_norm;
   return {
       // The last block's forward: its MLP's product and its output. With checkpointing the same
       // block runs again beside the gradient that waits for it. A norm after the MLP keeps that
       // output, so that it is in `all` already.
-      {.activations = all + std::max(w.mlp - w.post_norm, 0.0) + w.hidden + (again ? gradient : 0)},
+      {.activations = all + mlp_input + (again ? gradient : 0) +
+                      std::max(std::max(w.mlp - w.post_norm, 0.0) + wide(w.mlp), wide(w.up)),
+       .product = true},
       // The loss: the last residual stream and its norm, and one chunk of logits.
       {.activations = inputs + 2 * w.hidden + w.statistics, .logits = true},
       // The last block's backward: first its MLP, then, with the MLP's part gone, its attention.
       // What reaches a branch through its norm lies beside it.
       {.activations = all + gradient, .workspace = w.post_norm},
       {.activations = all + gradient - w.post_norm,
-       .workspace = std::max(w.post_norm + w.mlp, w.hidden)},
+       .workspace = std::max(w.post_norm + w.mlp, mlp_input + wide(w.up)),
+       .product = true},
       {.activations = before_mlp, .workspace = w.post_norm},
       {.activations = before_mlp - w.post_norm, .workspace = attention, .attention = true},
       {.update = optimizer_memory(q.optimizer, q.model).workspace},
@@ -99,11 +116,19 @@ static double attention_constant(const Widths& w, const FitQuestion& q) {
   const ModelConfig& m = q.model;
   const bool slides = m.sliding_window > 0 && m.sliding_window < q.sequence_len;
   const double masks = slides && !is_manual(q) ? kFloat * length * length : 0;
-  const double document = q.packed ? kFloat * length * (w.query + 2 * w.key_value) : 0;
+  const double document = q.packed ? length * (w.query + 2 * w.key_value) : 0;
   return masks + document;
 }
 
-static MemoryByCause at_moment(const FitQuestion& q, const Moment& moment) {
+// The fp32 form of the largest weight of a block, up's.
+static double widened_weight(const FitQuestion& q) {
+  if (!widens(q)) return 0;
+  const auto hidden = static_cast<double>(q.model.hidden_size);
+  return kFloat * hidden * static_cast<double>(q.model.intermediate_size) *
+         (q.model.gated_mlp ? 2 : 1);
+}
+
+static MemoryByCause at_moment(const FitQuestion& q, const Widths& w, const Moment& moment) {
   const int64_t tokens = q.micro_batch_size * q.sequence_len;
   const auto count = static_cast<double>(tokens);
   const auto parameters = static_cast<double>(parameter_count(q.model));
@@ -116,25 +141,29 @@ static MemoryByCause at_moment(const FitQuestion& q, const Moment& moment) {
   // One input and one label, and the position where it is needed.
   const double ids = q.packed || q.model.learned_positions ? 3 * 4 : 2 * 4;
   MemoryByCause memory;
-  memory.parameters = bytes(kFloat * parameters);
+  const bool copied = has_weight_copy(q.precision);
+  memory.parameters = bytes((kFloat + (copied ? w.number : 0)) * parameters);
   memory.gradients = bytes(kFloat * parameters);
-  memory.optimizer = optimizer_memory(q.optimizer, q.model).state;
-  memory.activations = bytes(count * kFloat * moment.activations);
-  memory.workspace = bytes(count * (kFloat * moment.workspace + ids) + kFloat * rotary +
-                           (moment.attention ? attention_constant(Widths(q.model), q) : 0));
+  memory.optimizer = optimizer_memory(q.optimizer, q.model, q.averaged).state;
+  memory.activations = bytes(count * moment.activations);
+  memory.workspace = bytes(count * (moment.workspace + ids) + kFloat * rotary +
+                           (moment.attention ? attention_constant(w, q) : 0) +
+                           (moment.product ? widened_weight(q) : 0));
   memory.workspace += moment.update;
   if (moment.logits) {
     const auto rows = static_cast<double>(loss_chunk_tokens(q.model.vocab_size, tokens));
     const double buffers = q.model.final_logit_softcapping > 0 ? 2 : 1;
-    memory.logits = bytes(buffers * kFloat * rows * vocab);
+    const double head = widens(q) ? kFloat * vocab * static_cast<double>(q.model.hidden_size) : 0;
+    memory.logits = bytes(buffers * kFloat * rows * vocab + head);
   }
   return memory;
 }
 
 MemoryByCause predict_memory(const FitQuestion& q) {
   MemoryByCause most;
-  for (const Moment& moment : moments(Widths(q.model), q)) {
-    const MemoryByCause memory = at_moment(q, moment);
+  const Widths w(q.model, q.precision);
+  for (const Moment& moment : moments(w, q)) {
+    const MemoryByCause memory = at_moment(q, w, moment);
     if (memory.total() > most.total()) most = memory;
   }
   return most;
@@ -145,21 +174,29 @@ bool packs_documents(const JobSpec& spec) {
 }
 
 static FitQuestion question_of(const JobSpec& spec, const Plan& plan) {
-  return {spec.model.config, spec.sequence_len, plan.micro_batch_size, plan.gradient_checkpointing,
-          plan.precision,    plan.attention,    spec.optimizer,        packs_documents(spec)};
+  return {spec.model.config,     spec.sequence_len,
+          plan.micro_batch_size, plan.gradient_checkpointing,
+          plan.precision,        plan.attention,
+          spec.optimizer,        packs_documents(spec),
+          spec.ema_decay > 0,    spec.resources.device != "cuda"};
+}
+
+MemoryByCause predict_memory(const JobSpec& spec, const Plan& plan) {
+  return predict_memory(question_of(spec, plan));
 }
 
 Bytes checkpoint_copy_bytes(const JobSpec& spec) {
   const bool often = spec.save_steps > 0 || (spec.save_best && spec.eval_steps > 0);
   if (!spec.async_checkpoints || !often) return 0;
   const ModelConfig& model = spec.model.config;
-  return bytes(kFloat * static_cast<double>(parameter_count(model)) +
-               static_cast<double>(optimizer_memory(spec.optimizer, model).state));
+  return bytes(
+      kFloat * static_cast<double>(parameter_count(model)) +
+      static_cast<double>(optimizer_memory(spec.optimizer, model, spec.ema_decay > 0).state));
 }
 
 bool copies_checkpoints(const JobSpec& spec, const Plan& plan, Bytes cap_bytes) {
   const Bytes copy = checkpoint_copy_bytes(spec);
-  const Bytes rest = predict_memory(question_of(spec, plan)).total();
+  const Bytes rest = predict_memory(spec, plan).total();
   return copy > 0 && (cap_bytes <= 0 || rest + copy <= cap_bytes);
 }
 
@@ -180,7 +217,7 @@ static Plan plan_of(const JobSpec& spec,
   plan.attention = spec.attention;
   plan.micro_batch_origin = spec.micro_batch_size ? Origin::given : Origin::predicted;
   plan.checkpointing_origin = spec.gradient_checkpointing ? Origin::given : Origin::predicted;
-  plan.predicted = predict_memory(question_of(spec, plan));
+  plan.predicted = predict_memory(spec, plan);
   if (spec.resources.device != "cuda" && copies_checkpoints(spec, plan, cap_bytes)) {
     plan.predicted.workspace += checkpoint_copy_bytes(spec);
   }
@@ -276,6 +313,7 @@ std::string profile_key(const JobSpec& spec, std::string_view device_type) {
   add("batch", rank_batch(spec));
   add("packed", packs_documents(spec) ? 1 : 0);
   add("micro", spec.micro_batch_size.value_or(0));
+  add("averaged", spec.ema_decay > 0 ? 1 : 0);
   add("copies", checkpoint_copy_bytes(spec) > 0 ? 1 : 0);
   add("checkpointing", spec.gradient_checkpointing ? (*spec.gradient_checkpointing ? 1 : 0) : -1);
   return key + " " + spec.precision + " " + spec.attention + " " + spec.optimizer + " on " +

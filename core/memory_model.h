@@ -20,9 +20,13 @@ struct FitQuestion {
   std::string precision = "fp32";
   std::string attention = "sdpa";
   std::string optimizer = "adamw";
-  bool packed = false;  // documents that do not see each other share sequences
+  bool packed = false;    // documents that do not see each other share sequences
+  bool averaged = false;  // the optimizer also keeps an average of the weights
+  bool on_cpu = true;     // where 16-bit operands of a product are widened first
 };
 MemoryByCause predict_memory(const FitQuestion& question);
+// Of the job under that plan, without the copy for checkpoints.
+MemoryByCause predict_memory(const JobSpec& spec, const Plan& plan);
 // Whether the job's sequences hold documents that do not see each other.
 bool packs_documents(const JobSpec& spec);
 

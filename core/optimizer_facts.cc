@@ -6,12 +6,12 @@ namespace llmctl {
 
 const std::vector<OptimizerFacts>& optimizers() {
   static const std::vector<OptimizerFacts> kAll = {
-      {"adamw", "-", "two fp32 numbers per weight"},
-      {"adamw_bf16", "half the state", "wants adam_beta2 at most 0.99"},
-      {"adamw_8bit", "3/4 of the state", "slower update, slightly noisy"},
-      {"adafactor", "nearly all state", "no momentum: more steps to a loss"},
-      {"lion", "half the state", "wants 1/3 to 1/10 the learning_rate"},
-      {"muon", "steps, and state", "matrix products in each update"},
+      {"adamw", "-"},
+      {"adamw_bf16", "wants adam_beta2 at most 0.99"},
+      {"adamw_8bit", "slower update, slightly noisy"},
+      {"adafactor", "no momentum: more steps to a loss"},
+      {"lion", "wants 1/3 to 1/10 the learning_rate"},
+      {"muon", "fewer steps; matrix products in each update"},
   };
   return kAll;
 }
@@ -93,10 +93,13 @@ static void add(Sum& sum, std::string_view optimizer, const ParameterShape& shap
   sum.state += count * state;
 }
 
-OptimizerMemory optimizer_memory(std::string_view optimizer, const ModelConfig& config) {
+OptimizerMemory optimizer_memory(std::string_view optimizer,
+                                 const ModelConfig& config,
+                                 bool averaged) {
   constexpr double kMost = 1e18;
   Sum sum;
   for (const ParameterShape& shape : parameter_shapes(config)) add(sum, optimizer, shape);
+  if (averaged) sum.state += kFloat * static_cast<double>(parameter_count(config));
   return {static_cast<Bytes>(std::min(sum.state, kMost)),
           static_cast<Bytes>(std::min(sum.workspace, kMost))};
 }

@@ -1,6 +1,6 @@
-// What each optimizer is: its name in a job file, what it saves and costs beside adamw, and its
-// exact bytes. Pure; the trainer's optimizers (trainer/optimizer.h) allocate what is counted here,
-// and a test holds the two together. Bytes are of one rank that holds the whole model.
+// What each optimizer is: its name in a job file, what it costs beside adamw, and its exact bytes.
+// Pure; the trainer's optimizers (trainer/optimizer.h) allocate what is counted here, and a test
+// holds the two together. Bytes are of one rank that holds the whole model.
 #pragma once
 
 #include <string_view>
@@ -13,8 +13,7 @@ namespace llmctl {
 
 struct OptimizerFacts {
   const char* name;
-  const char* saves;  // beside adamw, in a few words
-  const char* costs;
+  const char* costs;  // beside adamw, in a few words
 };
 const std::vector<OptimizerFacts>& optimizers();  // adamw first
 const char* optimizer_names();                    // separated by spaces
@@ -27,11 +26,16 @@ struct ParameterShape {
 };
 std::vector<ParameterShape> parameter_shapes(const ModelConfig& config);
 
+// Of the average of the weights in an optimizer's state (ema_decay), before a parameter's name.
+inline constexpr const char* kAveragePrefix = "average.";
+
 struct OptimizerMemory {
   Bytes state = 0;
   Bytes workspace = 0;  // of the update, given back after it
 };
-OptimizerMemory optimizer_memory(std::string_view optimizer, const ModelConfig& config);
+OptimizerMemory optimizer_memory(std::string_view optimizer,
+                                 const ModelConfig& config,
+                                 bool averaged = false);
 
 // bitsandbytes' block-wise format, as adamw_8bit keeps it.
 inline constexpr int64_t kQuantizedBlock = 256;            // elements with one scale

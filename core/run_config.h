@@ -44,6 +44,8 @@ Result<RunConfig> parse_run_config(std::string_view text);
 //   {"type":"step", …fields of Progressed…}                 at most ten a second, and the last one
 //   {"type":"eval","step":…,"loss":…}
 //   {"type":"spike","step":…,"loss":…,"expected":…}        a loss far above the ones before
+//   {"type":"loss_scale","step":…,"value":…}              fp16: gradients overflowed, the step was
+//   skipped
 //   {"type":"checkpoint", …fields of CheckpointCommitted…}
 //   {"type":"checkpoint_removed","path":…,"corrupt":bool}
 //   {"type":"probe", …fields of ProbeResult…}               one per candidate

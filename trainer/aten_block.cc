@@ -3,13 +3,27 @@
 
 namespace llmctl::aten {
 
+// Sums and products of 16-bit rows are made in fp32 and rounded once; fp32 itself is not copied.
+static at::Tensor wide(const at::Tensor& t) {
+  return t.to(at::kFloat);
+}
+
+// LibTorch's fused norms are for CUDA, and for rows and weights of one type.
+static bool has_fused_norm(const at::Tensor& x, const at::Tensor& w) {
+  return x.is_cuda() && x.scalar_type() == w.scalar_type();
+}
+
 Normed rms_norm(const at::Tensor& x, const at::Tensor& w, double eps) {
-  const auto [y, statistics] = at::_fused_rms_norm(x, w.sizes(), w, eps);
-  return {y, statistics.view(-1)};
+  if (has_fused_norm(x, w)) {
+    const auto [y, statistics] = at::_fused_rms_norm(x, w.sizes(), w, eps);
+    return {y, statistics.view(-1)};
+  }
+  const at::Tensor r = wide(x).square().mean(1).add_(eps).rsqrt_();
+  return {rms_norm_again(x, r, w), r};
 }
 
 at::Tensor rms_norm_again(const at::Tensor& x, const at::Tensor& statistics, const at::Tensor& w) {
-  return at::mul(x, statistics.unsqueeze(1)).mul_(w);
+  return at::mul(x, statistics.unsqueeze(1)).mul_(w).to(x.scalar_type());
 }
 
 void rms_norm_backward(const at::Tensor& dy,
@@ -19,7 +33,7 @@ void rms_norm_backward(const at::Tensor& dy,
                        at::Tensor& dx,
                        at::Tensor& dw) {
   const at::Tensor r = statistics.unsqueeze(1);
-  if (x.is_cuda()) {  // the only device for which LibTorch has this as one kernel
+  if (has_fused_norm(x, w)) {
     const auto [x_part, w_part] =
         at::_fused_rms_norm_backward(dy, x, w.sizes(), r, w, {true, true});
     dx.add_(x_part);
@@ -28,7 +42,7 @@ void rms_norm_backward(const at::Tensor& dy,
   }
   const at::Tensor unit = at::mul(x, r);
   dw.add_(at::mul(dy, unit).sum(0));
-  at::Tensor dunit = at::mul(dy, w);
+  at::Tensor dunit = at::mul(wide(dy), w);
   const at::Tensor mean = at::mul(dunit, unit).mean(1, /*keepdim=*/true);
   dx.add_(dunit.addcmul_(unit, mean, -1).mul_(r));
 }
@@ -44,15 +58,15 @@ static Unit unit_rows(const at::Tensor& x, const at::Tensor& statistics) {
 at::Tensor layer_norm_again(const at::Tensor& x,
                             const at::Tensor& statistics,
                             const NormTensors& w) {
-  return unit_rows(x, statistics).rows.mul_(w.weight).add_(w.bias);
+  return unit_rows(x, statistics).rows.mul_(w.weight).add_(w.bias).to(x.scalar_type());
 }
 
 Normed layer_norm(const at::Tensor& x, const NormTensors& w, double eps) {
-  if (x.is_cuda()) {
+  if (has_fused_norm(x, w.weight)) {
     const auto [y, mean, r] = at::native_layer_norm(x, w.weight.sizes(), w.weight, w.bias, eps);
     return {y, at::cat({mean, r}, 1)};
   }
-  const at::Tensor mean = x.mean(1, /*keepdim=*/true);
+  const at::Tensor mean = x.mean(1, /*keepdim=*/true, at::kFloat);
   const at::Tensor variance = at::sub(x, mean).square_().mean(1, /*keepdim=*/true);
   const at::Tensor statistics = at::cat({mean, variance.add_(eps).rsqrt_()}, 1);
   return {layer_norm_again(x, statistics, w), statistics};
@@ -66,8 +80,8 @@ void layer_norm_backward(const at::Tensor& dy,
                          NormTensors& dw) {
   const auto [unit, r] = unit_rows(x, statistics);
   dw.weight.add_(at::mul(dy, unit).sum(0));
-  dw.bias.add_(dy.sum(0));
-  at::Tensor dunit = at::mul(dy, weight);
+  dw.bias.add_(dy.sum(0, /*keepdim=*/false, at::kFloat));
+  at::Tensor dunit = at::mul(wide(dy), weight);
   const at::Tensor along = at::mul(dunit, unit).mean(1, /*keepdim=*/true);
   const at::Tensor mean = dunit.mean(1, /*keepdim=*/true);
   dx.add_(dunit.sub_(mean).addcmul_(unit, along, -1).mul_(r));

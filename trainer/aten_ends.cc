@@ -8,7 +8,7 @@ at::Tensor embed(const at::Tensor& ids, const at::Tensor& table) {
 }
 
 void embed_backward(const at::Tensor& ids, const at::Tensor& dx, at::Tensor& dtable) {
-  dtable.index_add_(0, ids, dx);
+  dtable.index_add_(0, ids, dx.to(dtable.scalar_type()));
 }
 
 void cross_entropy(at::Tensor& logits,

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "core/result.h"
+#include "trainer/attention_flash.h"
 
 namespace llmctl {
 namespace {
@@ -118,20 +119,31 @@ AttentionGradient cuda_backward(const at::Tensor& dout,
   return {dq, sum_groups(dk, s), sum_groups(dv, s)};
 }
 
+// LibTorch's 16-bit attention is slower on a CPU than its fp32 one.
+bool needs_widening(const at::Tensor& qkv) {
+  return qkv.is_cpu() && qkv.scalar_type() != at::kFloat;
+}
+
 enum class Operator { manual, cpu, cuda };
 Operator operator_for(const at::Tensor& qkv,
                       const AttentionShape& shape,
                       const AttentionRule& rule) {
   if (rule.kind == AttentionKind::manual || rule.soft_cap > 0) return Operator::manual;
   if (qkv.is_cpu()) return Operator::cpu;
-  // Its fp32 kernels load four numbers at a time.
-  const bool fits = qkv.is_cuda() && shape.head_dim % 4 == 0 && !has_window(shape, rule);
+  constexpr int64_t kLoad = 16;  // bytes: its kernels take so many at a time
+  const bool aligned = shape.head_dim * qkv.element_size() % kLoad == 0;
+  const bool fits = qkv.is_cuda() && aligned && !has_window(shape, rule);
   return fits ? Operator::cuda : Operator::manual;
 }
 
 AttentionSaved forward_of_sequences(const at::Tensor& qkv,
                                     const AttentionShape& shape,
                                     const AttentionRule& rule) {
+  if (needs_widening(qkv)) {
+    AttentionSaved saved = forward_of_sequences(qkv.to(at::kFloat), shape, rule);
+    saved.out = saved.out.to(qkv.scalar_type());
+    return saved;
+  }
   const Heads h = split(qkv, shape);
   const Operator chosen = operator_for(qkv, shape, rule);
   if (chosen == Operator::manual) return manual_forward(h, shape, rule);
@@ -147,6 +159,10 @@ AttentionGradient backward_of_sequences(const at::Tensor& dout,
                                         const AttentionSaved& saved,
                                         const AttentionShape& shape,
                                         const AttentionRule& rule) {
+  if (needs_widening(qkv)) {
+    const AttentionSaved wide = {saved.out.to(at::kFloat), saved.weights};
+    return backward_of_sequences(dout.to(at::kFloat), qkv.to(at::kFloat), wide, shape, rule);
+  }
   const Heads h = split(qkv, shape);
   const at::Tensor grad = as_heads(dout, shape);
   const Operator chosen = operator_for(qkv, shape, rule);
@@ -175,6 +191,7 @@ Document document(const AttentionShape& s, size_t index) {
 }  // namespace
 
 AttentionKind attention_kind(std::string_view name) {
+  if (name == "flash") return AttentionKind::flash;
   CHECK(name == "sdpa" || name == "manual");
   return name == "sdpa" ? AttentionKind::sdpa : AttentionKind::manual;
 }
@@ -189,6 +206,7 @@ AttentionRule attention_rule(const ModelConfig& config, int64_t layer, Attention
 AttentionSaved attention(const at::Tensor& qkv,
                          const AttentionShape& shape,
                          const AttentionRule& rule) {
+  if (flash_takes(qkv, shape, rule)) return flash_forward(qkv, shape, rule);
   if (shape.document_starts.empty()) return forward_of_sequences(qkv, shape, rule);
   AttentionSaved all = {at::empty({qkv.size(0), shape.heads * shape.head_dim}, qkv.options()), {}};
   for (size_t i = 0; i < shape.document_starts.size(); ++i) {
@@ -205,6 +223,7 @@ AttentionGradient attention_backward(const at::Tensor& dout,
                                      const AttentionSaved& saved,
                                      const AttentionShape& shape,
                                      const AttentionRule& rule) {
+  if (flash_takes(qkv, shape, rule)) return flash_backward(dout, qkv, saved, shape, rule);
   if (shape.document_starts.empty()) return backward_of_sequences(dout, qkv, saved, shape, rule);
   const auto empty = [&](int64_t heads) {
     return at::empty({1, heads, shape.sequence, shape.head_dim}, qkv.options());

@@ -1,9 +1,10 @@
 // Causal attention with grouped queries over the fused projection [T, (heads + 2 kv_heads) * D]:
 // rows hold q heads, then k heads, then v heads. `sdpa` never has the scores as a whole and saves
 // their log sum exp: LibTorch's flash attention on the CPU, its memory-efficient attention on CUDA
-// (the one that takes fp32). `manual` is the plain formula with the whole score matrix, the oracle
-// of the others, and what sdpa means where neither of them can be had: soft caps, and windows on
-// CUDA. Packed documents do not see each other: each is a sequence of its own.
+// (the one that takes fp32). `flash` is sdpa, but on CUDA in bf16 and fp16 FlashAttention-2
+// (attention_flash.h). `manual` is the plain formula with the whole score matrix, the oracle of the
+// others, and what they mean where neither can be had: soft caps, and windows of sdpa on CUDA.
+// Packed documents do not see each other: each is a sequence of its own.
 #pragma once
 
 #include <span>
@@ -23,7 +24,7 @@ struct AttentionShape {
   int64_t row() const { return (heads + 2 * kv_heads) * head_dim; }
 };
 
-enum class AttentionKind { sdpa, manual };
+enum class AttentionKind { sdpa, flash, manual };
 AttentionKind attention_kind(std::string_view name);  // of Plan::attention, which was checked
 
 struct AttentionRule {  // of one layer
@@ -37,7 +38,7 @@ AttentionRule attention_rule(const ModelConfig& config, int64_t layer, Attention
 struct AttentionSaved {
   at::Tensor out;  // [T, heads * D]
   // One for all sequences, or one for each document. sdpa: log sum exp [B, heads, S or more];
-  // manual: probabilities [B, heads, S, S].
+  // manual: probabilities [B, heads, S, S]. flash: what attention_flash.cc needs.
   std::vector<at::Tensor> weights;
 };
 AttentionSaved attention(const at::Tensor& qkv,

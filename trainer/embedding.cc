@@ -17,7 +17,7 @@ SIMD_CLONES void add(float* to, const float* from, int64_t width) {
 }  // namespace
 
 at::Tensor embed(const at::Tensor& ids, const at::Tensor& table) {
-  if (!ids.is_cpu()) return aten::embed(ids, table);
+  if (!fits_cpu_kernels(table)) return aten::embed(ids, table);
   const int64_t tokens = ids.size(0), width = table.size(1);
   at::Tensor out = at::empty({tokens, width}, table.options());
   const auto* id = ids.const_data_ptr<int32_t>();
@@ -31,7 +31,7 @@ at::Tensor embed(const at::Tensor& ids, const at::Tensor& table) {
 }
 
 void embed_backward(const at::Tensor& ids, const at::Tensor& dx, at::Tensor& dtable) {
-  if (!ids.is_cpu()) return aten::embed_backward(ids, dx, dtable);
+  if (!fits_cpu_kernels(dx)) return aten::embed_backward(ids, dx, dtable);
   const int64_t tokens = ids.size(0), width = dtable.size(1);
   const auto* id = ids.const_data_ptr<int32_t>();
   const auto* from = dx.const_data_ptr<float>();

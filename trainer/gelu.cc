@@ -46,7 +46,7 @@ int64_t row_grain(int64_t width) {
 }  // namespace
 
 at::Tensor gelu(const at::Tensor& up) {
-  if (!up.is_cpu()) return aten::gelu(up);
+  if (!fits_cpu_kernels(up)) return aten::gelu(up);
   const int64_t rows = up.size(0), width = up.size(1);
   at::Tensor out = at::empty_like(up);
   const auto* in = up.const_data_ptr<float>();
@@ -58,7 +58,7 @@ at::Tensor gelu(const at::Tensor& up) {
 }
 
 void gelu_backward(at::Tensor& up, const at::Tensor& da) {
-  if (!up.is_cpu()) return aten::gelu_backward(up, da);
+  if (!fits_cpu_kernels(up)) return aten::gelu_backward(up, da);
   const int64_t rows = up.size(0), width = up.size(1);
   float* in = up.mutable_data_ptr<float>();
   const auto* grad = da.const_data_ptr<float>();
@@ -70,7 +70,7 @@ void gelu_backward(at::Tensor& up, const at::Tensor& da) {
 }
 
 at::Tensor geglu(const at::Tensor& gate_up) {
-  if (!gate_up.is_cpu()) return aten::geglu(gate_up);
+  if (!fits_cpu_kernels(gate_up)) return aten::geglu(gate_up);
   const int64_t rows = gate_up.size(0), width = gate_up.size(1) / 2;
   at::Tensor out = at::empty({rows, width}, gate_up.options());
   const auto* in = gate_up.const_data_ptr<float>();
@@ -85,7 +85,7 @@ at::Tensor geglu(const at::Tensor& gate_up) {
 }
 
 void geglu_backward(at::Tensor& gate_up, const at::Tensor& da) {
-  if (!gate_up.is_cpu()) return aten::geglu_backward(gate_up, da);
+  if (!fits_cpu_kernels(gate_up)) return aten::geglu_backward(gate_up, da);
   const int64_t rows = gate_up.size(0), width = gate_up.size(1) / 2;
   float* in = gate_up.mutable_data_ptr<float>();
   const auto* grad = da.const_data_ptr<float>();

@@ -70,7 +70,7 @@ at::Tensor Decoder::feed(std::span<const int32_t> ids) {
   for (size_t i = 0; i < caches_.size(); ++i) x = run_block(i, x, caches_[i]);
   length_ += n;
   const Normed normed = model_.final_norm(x.narrow(0, n - 1, 1).contiguous());
-  at::Tensor logits = linear_forward(normed.y, model_.outer().head).squeeze(0);
+  at::Tensor logits = product(normed.y, model_.outer().head.t()).squeeze(0);
   const double cap = model_.config().final_logit_softcapping;
   return cap > 0 ? logits.div_(cap).tanh_().mul_(cap) : logits;
 }

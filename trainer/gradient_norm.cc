@@ -54,6 +54,7 @@ std::vector<double> squares_by_slot(const ParameterLayout& layout, const at::Ten
     return sums(gradients, parts, slots.size());
   }
   std::vector<at::Tensor> views;
+  views.reserve(slots.size());
   for (const ParameterSlot& slot : slots) {
     views.push_back(gradients.narrow(0, slot.offset, slot.elements));
   }
@@ -80,15 +81,17 @@ ParameterGroup group_of(const ParameterSlot& slot) {
   return ParameterGroup::embedding;
 }
 
-GradientNorms gradient_norms(const ParameterLayout& layout, const at::Tensor& gradients) {
+GradientNorms gradient_norms(const ParameterLayout& layout,
+                             const at::Tensor& gradients,
+                             double scale) {
   GradientNorms norms;
   const std::vector<double> squares = squares_by_slot(layout, gradients);
   for (size_t i = 0; i < squares.size(); ++i) {
     norms.all += squares[i];
     norms.of_group[static_cast<size_t>(group_of(layout.slots()[i]))] += squares[i];
   }
-  norms.all = std::sqrt(norms.all);
-  for (double& norm : norms.of_group) norm = std::sqrt(norm);
+  norms.all = scale * std::sqrt(norms.all);
+  for (double& norm : norms.of_group) norm = scale * std::sqrt(norm);
   return norms;
 }
 

@@ -18,7 +18,10 @@ struct GradientNorms {
   double all = 0;                                      // infinite or NaN when any element is
   std::array<double, kParameterGroups> of_group = {};  // by ParameterGroup
 };
-GradientNorms gradient_norms(const ParameterLayout& layout, const at::Tensor& gradients);
+// Of gradients * scale.
+GradientNorms gradient_norms(const ParameterLayout& layout,
+                             const at::Tensor& gradients,
+                             double scale = 1);
 
 // Of a buffer without a layout.
 double gradient_norm(const at::Tensor& gradients);

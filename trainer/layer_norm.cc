@@ -93,19 +93,19 @@ Normed normalize(
 }  // namespace
 
 Normed layer_norm(const at::Tensor& x, const NormTensors& w, double eps) {
-  if (!x.is_cpu()) return aten::layer_norm(x, w, eps);
+  if (!fits_cpu_kernels(x)) return aten::layer_norm(x, w, eps);
   return normalize(const_cast<float*>(x.const_data_ptr<float>()), nullptr, x, w, eps);
 }
 
 Normed add_layer_norm(at::Tensor& x, const at::Tensor& delta, const NormTensors& w, double eps) {
-  if (!x.is_cpu()) return aten::layer_norm(x.add_(delta), w, eps);
+  if (!fits_cpu_kernels(x)) return aten::layer_norm(x.add_(delta), w, eps);
   return normalize(x.mutable_data_ptr<float>(), delta.const_data_ptr<float>(), x, w, eps);
 }
 
 at::Tensor layer_norm_again(const at::Tensor& x,
                             const at::Tensor& statistics,
                             const NormTensors& w) {
-  if (!x.is_cpu()) return aten::layer_norm_again(x, statistics, w);
+  if (!fits_cpu_kernels(x)) return aten::layer_norm_again(x, statistics, w);
   const int64_t rows = x.size(0), width = x.size(1);
   at::Tensor out = at::empty_like(x);
   const auto *from = x.const_data_ptr<float>(), *stats = statistics.const_data_ptr<float>(),
@@ -126,7 +126,7 @@ void layer_norm_backward(const at::Tensor& dy,
                          const at::Tensor& weight,
                          at::Tensor& dx,
                          NormTensors& dw) {
-  if (!x.is_cpu()) return aten::layer_norm_backward(dy, x, statistics, weight, dx, dw);
+  if (!fits_cpu_kernels(x)) return aten::layer_norm_backward(dy, x, statistics, weight, dx, dw);
   const int64_t rows = x.size(0), width = x.size(1);
   const int64_t part_rows = (rows + kParts - 1) / kParts;
   const at::Tensor parts = at::zeros({kParts, 2, width}, x.options());

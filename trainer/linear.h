@@ -1,5 +1,6 @@
-// The three matrix products of a linear layer y = x W^T + b. LibTorch runs each at the speed of a
-// square one; nothing here copies.
+// The matrix products of the engine, in fp32, bf16 or fp16: operands of one type, or one of them
+// fp32; sums are fp32. LibTorch runs each layout at the speed of a square one; nothing here copies,
+// but where a CPU has no instructions for a 16-bit type, its operands are widened to fp32 first.
 #pragma once
 
 #include "trainer/parameters.h"
@@ -7,32 +8,26 @@
 
 namespace llmctl {
 
-inline at::Tensor linear_forward(const at::Tensor& x, const at::Tensor& w) {
-  return at::mm(x, w.t());
-}
+at::Tensor product(const at::Tensor& a, const at::Tensor& b);  // of the type of `a`
+void product_into(at::Tensor& out, const at::Tensor& a, const at::Tensor& b);
+void add_product(at::Tensor& sum, const at::Tensor& a, const at::Tensor& b);  // sum is fp32
 
-// dW += dy^T x.
-inline void add_weight_gradient(at::Tensor& dw, const at::Tensor& dy, const at::Tensor& x) {
-  at::addmm_out(dw, dw, dy.t(), x);
-}
-
-// Views of weights and gradients, with or without a bias.
+// y = x W^T + b. Views of weights and of fp32 gradients, with or without a bias.
 class Linear {
  public:
   Linear(LinearTensors weights, LinearTensors gradients)
       : w_(std::move(weights)), g_(std::move(gradients)) {}
 
-  at::Tensor forward(const at::Tensor& x) const {
-    return w_.bias.defined() ? at::addmm(w_.bias, x, w_.weight.t()) : linear_forward(x, w_.weight);
-  }
+  at::Tensor forward(const at::Tensor& x) const;
   void add_gradients(const at::Tensor& dy, const at::Tensor& x) {
-    add_weight_gradient(g_.weight, dy, x);
-    if (w_.bias.defined()) g_.bias.add_(dy.sum(0));
+    add_product(g_.weight, dy.t(), x);
+    if (w_.bias.defined()) g_.bias.add_(dy.sum(0, /*keepdim=*/false, at::kFloat));
   }
-  at::Tensor input_gradient(const at::Tensor& dy) const { return at::mm(dy, w_.weight); }
+  at::Tensor input_gradient(const at::Tensor& dy) const { return product(dy, w_.weight); }
   // Into the memory of `x`, which is no longer needed.
   at::Tensor& input_gradient(const at::Tensor& dy, at::Tensor& x) const {
-    return at::mm_out(x, dy, w_.weight);
+    product_into(x, dy, w_.weight);
+    return x;
   }
 
  private:

@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "core/memory_model.h"
+#include "trainer/averaged.h"
 #include "trainer/batches.h"
 #include "trainer/collective.h"
 #include "trainer/data_feed.h"
@@ -88,6 +89,7 @@ class TrainingRun {
   Result<double> accumulate_gradients(int64_t tokens);
   void update(double loss_sum, int64_t tokens);
   Wishes agree(double& loss_sum, Millis step_ms);
+  void tell_loss_scale();
   void watch_loss();
   Status evaluate();
   CheckpointCommitted about_state() const;
@@ -155,8 +157,9 @@ Status TrainingRun::prepare() {
   model_ = std::make_unique<Model>(
       spec_.model.config,
       ModelOptions{spec_.sequence_len, attention_kind(config_.plan.attention),
-                   config_.plan.gradient_checkpointing, [this] { report_.pulse(); }, device_});
-  optimizer_ = make_optimizer(spec_.optimizer, model_->layout(), device_);
+                   config_.plan.gradient_checkpointing, [this] { report_.pulse(); }, device_,
+                   activation_type(spec_.precision)});
+  optimizer_ = make_optimizer(spec_.optimizer, model_->layout(), device_, spec_.ema_decay);
   if (ranks_->rank() == 0 && copies_checkpoints(spec_, config_.plan, config_.memory_cap_bytes)) {
     copy_ = allocate_copy(*model_, *optimizer_);
   }
@@ -204,6 +207,7 @@ Status TrainingRun::begin() {
 
 Status TrainingRun::resume() {
   state_.loss = state_.eval_loss = kNan;
+  state_.loss_scale = LossScale(spec_.precision);
   const std::optional<Checkpoint> from = TRY(saver_.newest());
   if (from) {
     state_ = TRY(restore(*from, identity_, *model_, *optimizer_));
@@ -262,11 +266,12 @@ void TrainingRun::watch_loss() {
 // by the same number.
 Result<double> TrainingRun::accumulate_gradients(int64_t tokens) {
   at::Tensor loss_sum = at::zeros({}, at::device(device_).dtype(at::kDouble));
+  const double scale = state_.loss_scale.value / static_cast<double>(tokens);
   for (int64_t pass = 0; pass < feed_->passes(); ++pass) {
     phases_.enter(TrainPhase::data);
     const MicroBatch batch = TRY(feed_->batch(state_.step, pass));
     phases_.enter(TrainPhase::compute);
-    loss_sum += model_->forward_backward(batch, 1 / static_cast<double>(tokens));
+    loss_sum += model_->forward_backward(batch, scale);
   }
   return loss_sum.item<double>();  // waits for the device
 }
@@ -287,11 +292,13 @@ TrainingRun::Wishes TrainingRun::agree(double& loss_sum, Millis step_ms) {
 }
 
 void TrainingRun::update(double loss_sum, int64_t tokens) {
-  gradient_norms_ = gradient_norms(model_->layout(), model_->gradients());
+  gradient_norms_ =
+      gradient_norms(model_->layout(), model_->gradients(), 1 / state_.loss_scale.value);
   learning_rate_ = learning_rate(spec_, {state_.step, steps_, elapsed_share()});
   state_.loss = loss_sum / static_cast<double>(tokens);
   if (!std::isfinite(gradient_norms_.all) || !std::isfinite(loss_sum)) {
     model_->gradients().zero_();
+    if (state_.loss_scale.step_was_not_finite()) return tell_loss_scale();
     ++state_.nonfinite_steps;
     ++state_.nonfinite_steps_in_row;
     return;
@@ -299,13 +306,20 @@ void TrainingRun::update(double loss_sum, int64_t tokens) {
   state_.nonfinite_steps_in_row = 0;
   const double clip = clip_scale(gradient_norms_.all, spec_.max_grad_norm);
   optimizer_->update(model_->weights(), model_->gradients(),
-                     optimizer_step(spec_, learning_rate_, clip));
+                     optimizer_step(spec_, learning_rate_, clip / state_.loss_scale.value));
+  state_.loss_scale.step_was_good();
+}
+
+void TrainingRun::tell_loss_scale() {
+  if (ranks_->rank() != 0) return;
+  report_.line({{"type", "loss_scale"}, {"step", state_.step}, {"value", state_.loss_scale.value}});
 }
 
 Status TrainingRun::evaluate() {
   if (feed_->validation_sequences() == 0) return ok_status();
   progress("eval");
   phases_.enter(TrainPhase::eval);
+  const UseAverage average(*model_, *optimizer_);
   double loss_sum = 0;
   for (int64_t pass = 0; pass < feed_->validation_passes(); ++pass) {
     const MicroBatch batch = TRY(feed_->validation_batch(pass));
@@ -384,6 +398,7 @@ Status TrainingRun::tolerated(const Status& saved) {
 void TrainingRun::sample() {
   if (spec_.sample_prompt.empty() || ranks_->rank() != 0) return;
   report_.phase("sample");
+  const UseAverage average(*model_, *optimizer_);
   std::string text;
   const Status made =
       generate(*model_, batches_->tokenizer(), {.prompt = spec_.sample_prompt, .seed = spec_.seed},

@@ -70,12 +70,14 @@ struct Chunks {
   Chunks(const at::Tensor& hidden, const at::Tensor& weight, double soft_cap)
       : tokens(hidden.size(0)), rows(loss_chunk_tokens(weight.size(0), tokens)), cap(soft_cap) {
     const CauseScope cause(Cause::logits);
-    buffer = at::empty({rows, weight.size(0)}, hidden.options());
+    buffer = at::empty({rows, weight.size(0)}, hidden.options().dtype(at::kFloat));
+    head = hidden.is_cpu() ? weight.to(at::kFloat) : weight;  // a CPU would widen it every chunk
     if (cap > 0) tanh = at::empty_like(buffer);
   }
   int64_t tokens, rows;
   double cap;
-  at::Tensor buffer;  // [rows, V], one chunk after the other
+  at::Tensor buffer;  // [rows, V] fp32, one chunk after the other
+  at::Tensor head;    // `weight` as the products want it
   at::Tensor tanh;    // with a soft cap: of logit / cap
 
   void soften(at::Tensor& logits) {
@@ -103,7 +105,7 @@ at::Tensor loss_sum(const at::Tensor& hidden,
   for (int64_t first = 0; first < chunks.tokens; first += chunks.rows) {
     const int64_t rows = std::min(chunks.rows, chunks.tokens - first);
     at::Tensor logits = chunks.buffer.narrow(0, 0, rows);
-    at::mm_out(logits, hidden.narrow(0, first, rows), weight.t());
+    product_into(logits, hidden.narrow(0, first, rows), chunks.head.t());
     chunks.soften(logits);
     cross_entropy(logits, labels.narrow(0, first, rows), {}, total);
   }
@@ -121,12 +123,13 @@ at::Tensor loss_sum_and_gradient(at::Tensor& hidden,
     const int64_t rows = std::min(chunks.rows, chunks.tokens - first);
     at::Tensor logits = chunks.buffer.narrow(0, 0, rows);
     at::Tensor part = hidden.narrow(0, first, rows);
-    at::mm_out(logits, part, weight.t());
+    product_into(logits, part, chunks.head.t());
     chunks.soften(logits);
     cross_entropy(logits, labels.narrow(0, first, rows), options.scale, total);
     chunks.soften_backward(logits);
-    add_weight_gradient(weight_grad, logits, part);
-    at::mm_out(part, logits, weight);
+    const at::Tensor dlogits = logits.to(chunks.head.scalar_type());
+    add_product(weight_grad, dlogits.t(), part);
+    product_into(part, dlogits, chunks.head);
   }
   return total;
 }

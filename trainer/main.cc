@@ -81,6 +81,7 @@ Ending run(const std::string& verb,
     return {Outcome::bad_input,
             error.hint.empty() ? error.message : error.message + " (" + error.hint + ")"};
   }
+  if (config->spec.precision == "tf32") at::globalContext().setAllowTF32CuBLAS(true);
   device_memory::use(*device);
   device_memory::set_cap(config->memory_cap_bytes);
   try {

@@ -9,9 +9,21 @@
 
 namespace llmctl {
 
+at::ScalarType activation_type(std::string_view precision) {
+  if (precision == "bf16") return at::kBFloat16;
+  if (precision == "fp16") return at::kHalf;
+  CHECK(precision == "fp32" || precision == "tf32");
+  return at::kFloat;
+}
+
 static at::Tensor zeros_for(Cause cause, int64_t elements, at::Device device) {
   const CauseScope scope(cause);
   return at::zeros({elements}, at::device(device).dtype(at::kFloat));
+}
+
+static at::Tensor copy_for(const at::Tensor& weights, at::ScalarType number) {
+  const CauseScope scope(Cause::parameters);
+  return weights.to(number);
 }
 
 // Through pinned memory, so that the host need not wait for the device.
@@ -35,14 +47,15 @@ Model::Model(const ModelConfig& config, ModelOptions options)
       rotary_(rotary_table(options_.sequence_len, config, false, options_.device)),
       weights_(zeros_for(Cause::parameters, layout_.size(), options_.device)),
       gradients_(zeros_for(Cause::gradients, layout_.size(), options_.device)),
-      outer_(outer_tensors(layout_, weights_)),
+      copy_(copy_for(weights_, options_.number)),
+      outer_(outer_tensors(layout_, copy_)),
       outer_gradients_(outer_tensors(layout_, gradients_)),
       final_norm_(outer_.norm, outer_gradients_.norm, config) {
   if (config.rope_local_theta > 0) {
     local_rotary_ = rotary_table(options_.sequence_len, config, true, options_.device);
   }
   for (int64_t i = 0; i < config.num_hidden_layers; ++i) {
-    blocks_.emplace_back(block_tensors(layout_, weights_, i), block_tensors(layout_, gradients_, i),
+    blocks_.emplace_back(block_tensors(layout_, copy_, i), block_tensors(layout_, gradients_, i),
                          config, attention_rule(config, i, options_.attention));
   }
 }
@@ -97,6 +110,8 @@ Model::Pass Model::pass_over(const MicroBatch& host_batch) const {
 }
 
 at::Tensor Model::embedded(const at::Tensor& ids, const at::Tensor& positions) const {
+  if (copy_is_old_ && !copy_.is_same(weights_)) copy_.copy_(weights_);
+  copy_is_old_ = false;
   at::Tensor x = embed(ids, outer_.embedding);
   if (config_.scale_embedding) x.mul_(std::sqrt(static_cast<double>(config_.hidden_size)));
   if (config_.learned_positions) x.add_(embed(positions, outer_.positions));

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <functional>
+#include <string_view>
 #include <vector>
 
 #include "trainer/block.h"
@@ -17,7 +18,11 @@ struct ModelOptions {
   bool checkpointing = false;
   std::function<void()> pulse = [] {};  // called after each block's pass: somebody is alive
   at::Device device = at::kCPU;         // from open_device()
+  at::ScalarType number = at::kFloat;   // of activations and products: activation_type()
 };
+
+// Of core/precision.h's names. Requires: it is one.
+at::ScalarType activation_type(std::string_view precision);
 
 struct MicroBatch {        // B sequences, flattened: T = B * sequence_len; in host memory, or
                            // already on the model's device
@@ -41,7 +46,11 @@ class Model {
   const ModelConfig& config() const { return config_; }
   const ModelOptions& options() const { return options_; }
   const ParameterLayout& layout() const { return layout_; }
-  at::Tensor& weights() { return weights_; }
+  // The fp32 ones; whoever asks may write to them before the next pass.
+  at::Tensor& weights() {
+    copy_is_old_ = true;
+    return weights_;
+  }
   at::Tensor& gradients() { return gradients_; }
   const std::vector<Block>& blocks() const { return blocks_; }
   const OuterTensors& outer() const { return outer_; }
@@ -71,6 +80,8 @@ class Model {
   ParameterLayout layout_;
   RotaryTable rotary_, local_rotary_;  // the second of layers that slide, if they have their own
   at::Tensor weights_, gradients_;
+  at::Tensor copy_;  // of the weights in options_.number; fp32: the weights themselves
+  mutable bool copy_is_old_ = false;
   OuterTensors outer_, outer_gradients_;
   Norm final_norm_;
   std::vector<Block> blocks_;

@@ -6,6 +6,8 @@
 #include "trainer/adamw.h"
 #include "trainer/adamw_8bit.h"
 #include "trainer/adamw_bf16.h"
+#include "trainer/averaged.h"
+#include "trainer/device_memory.h"
 #include "trainer/lion.h"
 #include "trainer/muon.h"
 
@@ -16,9 +18,9 @@ OptimizerStep optimizer_step(const JobSpec& spec, double learning_rate, double g
           spec.weight_decay, gradient_scale,  spec.muon_momentum};
 }
 
-std::unique_ptr<Optimizer> make_optimizer(const std::string& name,
-                                          const ParameterLayout& layout,
-                                          at::Device device) {
+static std::unique_ptr<Optimizer> plain_optimizer(const std::string& name,
+                                                  const ParameterLayout& layout,
+                                                  at::Device device) {
   const int64_t elements = layout.size(), decay_end = layout.matrices_end();
   if (name == "adamw") return std::make_unique<AdamW>(elements, decay_end, device);
   if (name == "adamw_bf16") return std::make_unique<AdamWBf16>(elements, decay_end, device);
@@ -27,6 +29,17 @@ std::unique_ptr<Optimizer> make_optimizer(const std::string& name,
   if (name == "lion") return std::make_unique<Lion>(elements, decay_end, device);
   CHECK(name == "muon");
   return std::make_unique<Muon>(layout, device);
+}
+
+std::unique_ptr<Optimizer> make_optimizer(const std::string& name,
+                                          const ParameterLayout& layout,
+                                          at::Device device,
+                                          double ema_decay) {
+  auto optimizer = plain_optimizer(name, layout, device);
+  if (ema_decay <= 0) return optimizer;
+  const CauseScope cause(Cause::optimizer);
+  at::Tensor average = at::zeros({layout.size()}, at::device(device).dtype(at::kFloat));
+  return std::make_unique<Averaged>(std::move(optimizer), ema_decay, std::move(average));
 }
 
 void append_slots(std::vector<NamedTensor>& out,

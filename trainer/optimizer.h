@@ -38,6 +38,8 @@ class Optimizer {
   }
   // The state, by the slots of the layout it was made for.
   virtual std::vector<NamedTensor> state(const ParameterLayout& layout) = 0;
+  // Of the weights over time, flat; undefined: this one makes none.
+  virtual at::Tensor average() const { return {}; }
 
   int64_t updates() const { return updates_; }
   void set_updates(int64_t updates) { updates_ = updates; }  // on resume
@@ -47,10 +49,11 @@ class Optimizer {
   int64_t updates_ = 0;
 };
 
-// Requires: `name` is one of optimizers().
+// Requires: `name` is one of optimizers(). With an ema_decay above 0 it also averages the weights.
 std::unique_ptr<Optimizer> make_optimizer(const std::string& name,
                                           const ParameterLayout& layout,
-                                          at::Device device);
+                                          at::Device device,
+                                          double ema_decay = 0);
 
 // Views of a flat buffer that has the layout, as "<prefix><slot's name>".
 void append_slots(std::vector<NamedTensor>& out,

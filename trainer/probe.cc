@@ -42,9 +42,10 @@ void run_steps(const RunConfig& config,
                const std::function<void()>& pulse,
                ProbeResult& result) {
   const JobSpec& spec = config.spec;
-  Model model(spec.model.config, {spec.sequence_len, attention_kind(plan.attention),
-                                  plan.gradient_checkpointing, pulse, device});
-  const auto optimizer = make_optimizer(spec.optimizer, model.layout(), device);
+  Model model(spec.model.config,
+              {spec.sequence_len, attention_kind(plan.attention), plan.gradient_checkpointing,
+               pulse, device, activation_type(spec.precision)});
+  const auto optimizer = make_optimizer(spec.optimizer, model.layout(), device, spec.ema_decay);
   at::Tensor copy;
   if (model.weights().is_cpu() && copies_checkpoints(spec, plan, config.memory_cap_bytes)) {
     copy = allocate_copy(model, *optimizer);

@@ -3,6 +3,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "core/optimizer_facts.h"
 #include "trainer/checkpoint.h"
 #include "trainer/content_hash.h"
 #include "trainer/gguf_model.h"
@@ -50,13 +51,17 @@ Result<StoredModel> open_checkpoint(const fs::path& path) {
   model.state = checkpoint->state;
   model.spec = TRY(parse_spec_json(checkpoint->state["spec"].dump()));
   model.config = model.spec->model.config;
+  const std::string prefix =
+      model.spec->ema_decay > 0 ? std::string("optimizer.") + kAveragePrefix : "";
   for (const ParameterSlot& slot : parameter_slots(model.config).slots) {
-    const TensorView* view = checkpoint->find(slot.name);
+    const std::string name = prefix + slot.name;
+    const TensorView* view = checkpoint->find(name);
     if (view == nullptr || view->shape != slot.shape) {
-      return wrong(path, "tensor \"" + slot.name +
+      return wrong(path, "tensor \"" + name +
                              "\": " + (view == nullptr ? "is missing" : "has another shape"));
     }
     model.slots.push_back(TRY(stored_tensor(*view, checkpoint, path.string())));
+    model.slots.back().name = slot.name;
   }
   model.tokenizer = [spec = *model.spec, path] { return checkpoint_tokenizer(spec, path); };
   const Result<Tokenizer> tokenizer = model.tokenizer();

@@ -26,7 +26,7 @@ SIMD_CLONES void row_backward(float* gate, float* up, const float* da, int64_t w
 }  // namespace
 
 at::Tensor swiglu(const at::Tensor& gate_up) {
-  if (!gate_up.is_cpu()) return aten::swiglu(gate_up);
+  if (!fits_cpu_kernels(gate_up)) return aten::swiglu(gate_up);
   const int64_t rows = gate_up.size(0), width = gate_up.size(1) / 2;
   at::Tensor out = at::empty({rows, width}, gate_up.options());
   const auto* in = gate_up.const_data_ptr<float>();
@@ -41,7 +41,7 @@ at::Tensor swiglu(const at::Tensor& gate_up) {
 }
 
 void swiglu_backward(at::Tensor& gate_up, const at::Tensor& da) {
-  if (!gate_up.is_cpu()) return aten::swiglu_backward(gate_up, da);
+  if (!fits_cpu_kernels(gate_up)) return aten::swiglu_backward(gate_up, da);
   const int64_t rows = gate_up.size(0), width = gate_up.size(1) / 2;
   float* in = gate_up.mutable_data_ptr<float>();
   const auto* grad = da.const_data_ptr<float>();

@@ -59,6 +59,15 @@ at::Tensor copied(const at::Tensor& tensor, const at::Tensor& copy, int64_t& off
   return to;
 }
 
+// A run that went on in another precision begins with a scale of its own.
+void read_loss_scale(JsonReader& reader, LossScale& scale) {
+  double value = 0;
+  reader.read("loss_scale", value);
+  if (!scale.moves || !(value >= LossScale::kLeast && value <= LossScale::kMost)) return;
+  scale.value = value;
+  reader.read("loss_scale_good_steps", scale.good_steps);
+}
+
 Status check_same(const Checkpoint& checkpoint, const char* what, bool same) {
   if (same) return ok_status();
   return Error{Code::failed_precondition,
@@ -93,6 +102,8 @@ LiveContent live_content(int64_t epoch,
                    {"loss_mean", state.trend.mean},
                    {"loss_deviation", state.trend.deviation},
                    {"loss_spikes", state.trend.spikes},
+                   {"loss_scale", state.loss_scale.moves ? state.loss_scale.value : 0},
+                   {"loss_scale_good_steps", state.loss_scale.good_steps},
                    {"data_hash", identity.data_hash},
                    {"spec", to_json(identity.spec)}};
   CheckpointShard shard = {"rank-0", {}};
@@ -118,17 +129,12 @@ at::Tensor allocate_copy(Model& model, Optimizer& optimizer) {
   return at::empty({bytes}, at::dtype(at::kByte).pinned_memory(pinned));
 }
 
-Status restore_weights(const Checkpoint& checkpoint, Model& model) {
-  std::vector<NamedTensor> weights;
-  append_slots(weights, "", model.layout(), model.weights());
-  return read_tensors(checkpoint, weights);
-}
-
 Result<TrainState> restore(const Checkpoint& checkpoint,
                            const RunIdentity& identity,
                            Model& model,
                            Optimizer& optimizer) {
   TrainState state;
+  state.loss_scale = LossScale(identity.spec.precision);
   int64_t updates = 0, sequence_len = 0, global_batch_size = 0;
   std::string data_hash, optimizer_name;
   JsonReader reader(checkpoint.state, "state.json");
@@ -148,6 +154,7 @@ Result<TrainState> restore(const Checkpoint& checkpoint,
   reader.read("loss_mean", state.trend.mean);
   reader.read("loss_deviation", state.trend.deviation);
   reader.read("loss_spikes", state.trend.spikes);
+  read_loss_scale(reader, state.loss_scale);
   reader.read("data_hash", data_hash);
   TRY(reader.status());
   JsonReader spec(checkpoint.state["spec"], "state.json: spec");

@@ -8,6 +8,7 @@
 
 #include "core/job_spec.h"
 #include "trainer/checkpoint.h"
+#include "trainer/loss_scale.h"
 #include "trainer/loss_trend.h"
 #include "trainer/model.h"
 #include "trainer/optimizer.h"
@@ -25,6 +26,7 @@ struct TrainState {
   int64_t best_step = -1;  // at which it was
   int64_t evaluations_since_best = 0;
   LossTrend trend;
+  LossScale loss_scale;
 };
 
 struct RunIdentity {  // must be the same when a run goes on
@@ -50,7 +52,5 @@ Result<TrainState> restore(const Checkpoint& checkpoint,
                            const RunIdentity& identity,
                            Model& model,
                            Optimizer& optimizer);
-// Weights only, for generating.
-Status restore_weights(const Checkpoint& checkpoint, Model& model);
 
 }  // namespace llmctl

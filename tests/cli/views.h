@@ -149,9 +149,10 @@ inline PlanScreen sample_plan_screen(bool placed) {
   screen.plan.chosen = sample_plan();
   screen.plan.chosen.peak_bytes_measured = 0;
   screen.plan.parameters = 11'000'000;
-  screen.model = resolved(presets().front().config, 2'048, 256);
+  screen.spec.model.config = resolved(presets().front().config, 2'048, 256);
   screen.plan.flops_per_token = 7.1e7;
-  screen.optimizer = "adamw";
+  screen.spec.sequence_len = 256;
+  screen.spec.resources.device = "cpu";
   if (placed) screen.plan.placement = {{0, WorkerId{1}, 0, "cpu", 620'000'000, "w1"}};
   screen.plan.explanation = {
       placed ? "would start now" : "waiting for memory: needs 5.1 GiB, 2.0 GiB is free on w1",

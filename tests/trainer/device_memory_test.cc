@@ -83,6 +83,7 @@ struct Shape {
   const char* optimizer = "adamw";
   const char* family = "llama";
   bool packed = false;
+  const char* precision = "fp32";
 };
 void PrintTo(const Shape& s, std::ostream* out) {
   *out << s.name;
@@ -92,8 +93,8 @@ class Prediction : public ::testing::TestWithParam<Shape> {};
 MemoryByCause measured(const FitQuestion& q) {
   device_memory::release_kept_blocks();
   device_memory::reset_peak();
-  Model model(q.model,
-              {q.sequence_len, attention_kind(q.attention), q.gradient_checkpointing, [] {}});
+  Model model(q.model, {q.sequence_len, attention_kind(q.attention), q.gradient_checkpointing,
+                        [] {}, at::kCPU, activation_type(q.precision)});
   const auto optimizer = make_optimizer(q.optimizer, model.layout(), at::kCPU);
   initialize(model.layout(), 0.02, 1, model.weights());
   MicroBatch batch = {at::zeros({q.micro_batch_size * q.sequence_len}, at::kInt),
@@ -121,6 +122,7 @@ TEST_P(Prediction, IsWithinATenthOfWhatIsMeasured) {
   q.attention = s.attention;
   q.optimizer = s.optimizer;
   q.packed = s.packed;
+  q.precision = s.precision;
   set_family(q.model, s.family);
   if (q.model.sliding_window > 0) q.model.sliding_window = s.sequence / 4;
   q.model = resolved(q.model, 0, s.sequence);
@@ -141,18 +143,20 @@ TEST(OptimizerMemory, IsWhatEachOptimizerAllocates) {
   config.num_attention_heads = 4;
   config = resolved(config, 0, 32);
   const ParameterLayout layout(config);
-  for (const OptimizerFacts& facts : optimizers()) {
+  const auto expect_counted = [&](const char* name, bool averaged) {
     device_memory::release_kept_blocks();
     const Bytes before = device_memory::live_bytes();
-    const auto made = make_optimizer(facts.name, layout, at::kCPU);
+    const auto made = make_optimizer(name, layout, at::kCPU, averaged ? 0.99 : 0);
     const Bytes got = device_memory::live_bytes() - before;
     // Flat buffers have up to a cache line between two tensors.
     const auto slack = static_cast<Bytes>(2 * 64 * layout.slots().size());
     EXPECT_NEAR(static_cast<double>(got),
-                static_cast<double>(optimizer_memory(facts.name, config).state),
+                static_cast<double>(optimizer_memory(name, config, averaged).state),
                 static_cast<double>(slack))
-        << facts.name;
-  }
+        << name;
+  };
+  for (const OptimizerFacts& facts : optimizers()) expect_counted(facts.name, false);
+  expect_counted("lion", true);
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -182,8 +186,17 @@ INSTANTIATE_TEST_SUITE_P(
         Shape{"gemma2_wide_vocabulary", 16'384, 64, 2, 4, 2, 64, 4, false, true, 0, "sdpa", "adamw",
               "gemma2"},
         Shape{"gemma3", 257, 128, 3, 4, 2, 256, 4, true, true, 0, "sdpa", "adamw", "gemma3_text"},
-        Shape{"packed", 257, 128, 3, 4, 2, 256, 4, false, true, 64, "sdpa", "adamw", "llama",
-              true}),
+        Shape{"packed", 257, 128, 3, 4, 2, 256, 4, false, true, 64, "sdpa", "adamw", "llama", true},
+        Shape{"bf16", 257, 128, 4, 4, 2, 512, 4, false, true, 0, "sdpa", "adamw", "llama", false,
+              "bf16"},
+        Shape{"bf16_checkpointed", 257, 128, 8, 4, 4, 512, 4, true, true, 0, "sdpa", "adamw",
+              "llama", false, "bf16"},
+        Shape{"bf16_gpt2", 257, 128, 4, 4, 4, 256, 8, false, true, 0, "sdpa", "adamw", "gpt2",
+              false, "bf16"},
+        Shape{"bf16_wide_vocabulary", 16'384, 128, 2, 4, 2, 128, 4, false, true, 0, "sdpa", "adamw",
+              "llama", false, "bf16"},
+        Shape{"fp16_untied", 8'192, 256, 3, 8, 4, 128, 4, false, false, 0, "sdpa", "adamw", "llama",
+              false, "fp16"}),
     [](const auto& c) { return std::string(c.param.name); });
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include "core/optimizer_facts.h"
 #include "tests/trainer/close.h"
 #include "tests/trainer/python.h"
+#include "tests/trainer/sample_model.h"
 #include "tests/trainer/scratch.h"
 #include "trainer/adamw.h"
 #include "trainer/adamw_8bit.h"
@@ -128,6 +129,23 @@ at::Tensor weights_after(const std::string& optimizer,
     EXPECT_EQ(gradient.count_nonzero().item<int64_t>(), 0);
   }
   return weights;
+}
+
+TEST(Averaged, FollowsTheWeightsAndLeavesThemAlone) {
+  ModelConfig config = sample_config();
+  const ParameterLayout layout(config);
+  const auto made = make_optimizer("adamw", layout, at::kCPU, 0.9);
+  at::Tensor weights = numbers({layout.size()}, 1);
+  const at::Tensor plain = weights_after("adamw", layout, weights.clone());
+  at::Tensor want;
+  for (int step = 0; step < kSteps; ++step) {
+    at::Tensor gradient = gradient_of(layout, step);
+    made->update(weights, gradient, kStep);
+    const double decay = std::min(0.9, step / (step + 9.0));
+    want = step == 0 ? weights.clone() : want * decay + weights * (1 - decay);
+  }
+  EXPECT_TRUE(at::equal(weights, plain));
+  EXPECT_TRUE(at::allclose(made->average(), want, 1e-5, 1e-6));
 }
 
 struct Case {

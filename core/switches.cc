@@ -1,0 +1,54 @@
+#include "core/switches.h"
+
+#include <functional>
+
+#include "core/memory_model.h"
+#include "core/optimizer_facts.h"
+
+namespace llmctl {
+
+// The peak of `plan` when `change` is made to it and to the job.
+static Bytes peak_with(JobSpec spec,
+                       Plan plan,
+                       const std::function<void(JobSpec&, Plan&)>& change) {
+  const Bytes now = predict_memory(spec, plan).total();
+  change(spec, plan);
+  return plan.peak_bytes_predicted + predict_memory(spec, plan).total() - now;
+}
+
+std::vector<Switch> switches(const JobSpec& spec, const Plan& plan) {
+  std::vector<Switch> all;
+  const auto add = [&](const char* field, const std::string& value, bool chosen, const char* about,
+                       const std::function<void(JobSpec&, Plan&)>& change) {
+    all.push_back({field, value, chosen, peak_with(spec, plan, change), about});
+  };
+  const bool cuda = spec.resources.device == "cuda";
+  const auto precision = [&](const std::string& name, const char* about) {
+    add("precision", name, plan.precision == name, about,
+        [&](JobSpec&, Plan& p) { p.precision = name; });
+  };
+  precision("fp32", "-");
+  precision("tf32", cuda ? "faster; products of 10-bit mantissas" : "as fp32 on a CPU");
+  precision("bf16", cuda ? "faster; 7-bit mantissas" : "7-bit mantissas; slower on most CPUs");
+  precision("fp16",
+            cuda ? "faster; steps that overflow are skipped" : "slower on a CPU; 10-bit mantissas");
+  for (const bool on : {false, true}) {
+    add("gradient_checkpointing", on ? "true" : "false", plan.gradient_checkpointing == on,
+        on ? "about a third more time" : "-",
+        [&](JobSpec&, Plan& p) { p.gradient_checkpointing = on; });
+  }
+  const auto attention = [&](const std::string& kind, const char* about) {
+    add("attention", kind, plan.attention == kind, about,
+        [&](JobSpec&, Plan& p) { p.attention = kind; });
+  };
+  attention("sdpa", "-");
+  attention("flash", "CUDA in bf16 and fp16 only, else as sdpa");
+  attention("manual", "slower; whole score matrices");
+  for (const OptimizerFacts& facts : optimizers()) {
+    add("optimizer", facts.name, spec.optimizer == facts.name, facts.costs,
+        [&](JobSpec& s, Plan&) { s.optimizer = facts.name; });
+  }
+  return all;
+}
+
+}  // namespace llmctl

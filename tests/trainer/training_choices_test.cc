@@ -1,0 +1,75 @@
+// What a job may choose: optimizer, average, precision. Each resumes to the bit.
+#include "core/optimizer_facts.h"
+#include "tests/trainer/training_fixture.h"
+
+namespace llmctl {
+namespace {
+
+TEST_F(Training, ResumesBitForBitWithEveryOptimizer) {
+  for (const OptimizerFacts& optimizer : optimizers()) {
+    SCOPED_TRACE(optimizer.name);
+    RunConfig run = config(std::string("killed-") + optimizer.name, 20);
+    run.spec.optimizer = optimizer.name;
+    expect_same_bits_after_a_kill(run);
+  }
+}
+
+TEST_F(Training, EvaluatesWithTheAverageOfTheWeightsAndResumesIt) {
+  RunConfig run = config("killed-average", 20);
+  run.spec.ema_decay = 0.9;
+  expect_same_bits_after_a_kill(run);
+
+  std::map<std::string, nlohmann::json> last, eval;
+  for (const std::string name : {"plain", "averaged"}) {
+    RunConfig evaluated = config(name, 20);
+    evaluated.spec.val_set_size = 0.2;
+    evaluated.spec.ema_decay = name == "plain" ? 0 : 0.9;
+    TrainerProcess process(evaluated, run_directory());
+    ASSERT_EQ(process.wait_exit(), 0);
+    last[name] = process.lines("step").back()["loss"];
+    eval[name] = process.lines("eval").back()["loss"];
+  }
+  EXPECT_EQ(last["plain"], last["averaged"]) << "training itself does not change";
+  EXPECT_NE(eval["plain"], eval["averaged"]);
+}
+
+TEST_F(Training, ResumesBitForBitInEveryPrecision) {
+  for (const std::string precision : {"tf32", "bf16", "fp16"}) {
+    SCOPED_TRACE(precision);
+    RunConfig run = config("killed-" + precision, 20);
+    run.spec.precision = precision;
+    expect_same_bits_after_a_kill(run);
+  }
+}
+
+TEST_F(Training, LearnsAsMuchInSixteenBits) {
+  std::map<std::string, double> loss;
+  for (const std::string precision : {"fp32", "bf16", "fp16"}) {
+    RunConfig run = config(precision, 40);
+    run.spec.precision = precision;
+    TrainerProcess process(run, run_directory());
+    ASSERT_EQ(process.wait_exit(), 0);
+    loss[precision] = process.lines("step").back()["loss"];
+  }
+  EXPECT_NEAR(loss["bf16"], loss["fp32"], 0.02 * loss["fp32"]);
+  EXPECT_NEAR(loss["fp16"], loss["fp32"], 0.02 * loss["fp32"]);
+  EXPECT_NE(loss["bf16"], loss["fp16"]);
+}
+
+// Gradients that overflow are no reason to give up, nor to count a step as lost.
+TEST_F(Training, ShrinksTheLossScaleUntilGradientsFit) {
+  RunConfig run = config("job", 30);
+  run.spec.precision = "fp16";
+  run.spec.model.config.initializer_range = 1;  // gradients far above 1
+  run.spec.nonfinite_limit = 1;
+  TrainerProcess process(run, run_directory());
+  ASSERT_EQ(process.wait_exit(), 0);
+  const auto shrunk = process.lines("loss_scale");
+  ASSERT_FALSE(shrunk.empty());
+  EXPECT_EQ(shrunk.front()["value"], 32'768);
+  EXPECT_EQ(process.lines("step").back()["nonfinite_steps"], 0);
+  EXPECT_EQ(process.lines("step").back()["step"], 30);
+}
+
+}  // namespace
+}  // namespace llmctl
