@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "core/result.h"
+#include "trainer/attention_cpu.h"
 #include "trainer/attention_flash.h"
 
 namespace llmctl {
@@ -207,6 +208,7 @@ AttentionSaved attention(const at::Tensor& qkv,
                          const AttentionShape& shape,
                          const AttentionRule& rule) {
   if (flash_takes(qkv, shape, rule)) return flash_forward(qkv, shape, rule);
+  if (cpu_kernel_takes(qkv, shape, rule)) return cpu_forward(qkv, shape, rule);
   if (shape.document_starts.empty()) return forward_of_sequences(qkv, shape, rule);
   AttentionSaved all = {at::empty({qkv.size(0), shape.heads * shape.head_dim}, qkv.options()), {}};
   for (size_t i = 0; i < shape.document_starts.size(); ++i) {
@@ -224,6 +226,7 @@ AttentionGradient attention_backward(const at::Tensor& dout,
                                      const AttentionShape& shape,
                                      const AttentionRule& rule) {
   if (flash_takes(qkv, shape, rule)) return flash_backward(dout, qkv, saved, shape, rule);
+  if (cpu_kernel_takes(qkv, shape, rule)) return cpu_backward(dout, qkv, saved, shape, rule);
   if (shape.document_starts.empty()) return backward_of_sequences(dout, qkv, saved, shape, rule);
   const auto empty = [&](int64_t heads) {
     return at::empty({1, heads, shape.sequence, shape.head_dim}, qkv.options());
