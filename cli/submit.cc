@@ -47,23 +47,30 @@ static std::string value_text(const json& value) {
   return value.is_string() ? value.get<std::string>() : value.dump();
 }
 
-// Every field with its value and where it came from, a block by its own fields. What the job file
-// gave comes first.
+// The value of "model.hidden_size" in a job's JSON; null: such a field is only for people.
+static json value_of(const json& spec, const std::string& field) {
+  json value = spec;
+  size_t begin = 0;
+  while (begin <= field.size() && value.is_object()) {
+    const size_t end = std::min(field.find('.', begin), field.size());
+    const auto child = value.find(field.substr(begin, end - begin));
+    if (child == value.end()) return nullptr;
+    value = json(*child);
+    begin = end + 1;
+  }
+  return value;
+}
+
+// Every field with its value and where it came from, a block by its own fields; what a preset says
+// is the model's own line. What the job file gave comes first.
 static std::vector<std::vector<std::string>> settings_of(const LoadedJob& job) {
   const json spec = to_json(job.spec);
   std::vector<std::vector<std::string>> given, others;
   for (const auto& [field, origin] : job.origin) {
     const auto inner = job.origin.lower_bound(field + ".");
     if (inner != job.origin.end() && inner->first.starts_with(field + ".")) continue;
-    json value = spec;
-    size_t begin = 0;
-    while (begin <= field.size() && value.is_object()) {
-      const size_t end = std::min(field.find('.', begin), field.size());
-      const auto child = value.find(field.substr(begin, end - begin));
-      if (child == value.end()) break;
-      value = json(*child);
-      begin = end + 1;
-    }
+    if (origin == "preset") continue;
+    const json value = value_of(spec, field);
     const std::string text = value_text(value);
     if (value.is_null() || text.empty()) continue;
     (origin == "given" ? given : others).push_back({field, text, origin});
