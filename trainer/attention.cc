@@ -120,7 +120,7 @@ AttentionGradient cuda_backward(const at::Tensor& dout,
   return {dq, sum_groups(dk, s), sum_groups(dv, s)};
 }
 
-// LibTorch's 16-bit attention is slower on a CPU than its fp32 one.
+// On a CPU attention is made in fp32, whatever comes in.
 bool needs_widening(const at::Tensor& qkv) {
   return qkv.is_cpu() && qkv.scalar_type() != at::kFloat;
 }
@@ -140,11 +140,6 @@ Operator operator_for(const at::Tensor& qkv,
 AttentionSaved forward_of_sequences(const at::Tensor& qkv,
                                     const AttentionShape& shape,
                                     const AttentionRule& rule) {
-  if (needs_widening(qkv)) {
-    AttentionSaved saved = forward_of_sequences(qkv.to(at::kFloat), shape, rule);
-    saved.out = saved.out.to(qkv.scalar_type());
-    return saved;
-  }
   const Heads h = split(qkv, shape);
   const Operator chosen = operator_for(qkv, shape, rule);
   if (chosen == Operator::manual) return manual_forward(h, shape, rule);
@@ -160,10 +155,6 @@ AttentionGradient backward_of_sequences(const at::Tensor& dout,
                                         const AttentionSaved& saved,
                                         const AttentionShape& shape,
                                         const AttentionRule& rule) {
-  if (needs_widening(qkv)) {
-    const AttentionSaved wide = {saved.out.to(at::kFloat), saved.weights};
-    return backward_of_sequences(dout.to(at::kFloat), qkv.to(at::kFloat), wide, shape, rule);
-  }
   const Heads h = split(qkv, shape);
   const at::Tensor grad = as_heads(dout, shape);
   const Operator chosen = operator_for(qkv, shape, rule);
@@ -207,6 +198,11 @@ AttentionRule attention_rule(const ModelConfig& config, int64_t layer, Attention
 AttentionSaved attention(const at::Tensor& qkv,
                          const AttentionShape& shape,
                          const AttentionRule& rule) {
+  if (needs_widening(qkv)) {
+    AttentionSaved saved = attention(qkv.to(at::kFloat), shape, rule);
+    saved.out = saved.out.to(qkv.scalar_type());
+    return saved;
+  }
   if (flash_takes(qkv, shape, rule)) return flash_forward(qkv, shape, rule);
   if (cpu_kernel_takes(qkv, shape, rule)) return cpu_forward(qkv, shape, rule);
   if (shape.document_starts.empty()) return forward_of_sequences(qkv, shape, rule);
@@ -225,6 +221,10 @@ AttentionGradient attention_backward(const at::Tensor& dout,
                                      const AttentionSaved& saved,
                                      const AttentionShape& shape,
                                      const AttentionRule& rule) {
+  if (needs_widening(qkv)) {
+    const AttentionSaved wide = {saved.out.to(at::kFloat), saved.weights};
+    return attention_backward(dout.to(at::kFloat), qkv.to(at::kFloat), wide, shape, rule);
+  }
   if (flash_takes(qkv, shape, rule)) return flash_backward(dout, qkv, saved, shape, rule);
   if (cpu_kernel_takes(qkv, shape, rule)) return cpu_backward(dout, qkv, saved, shape, rule);
   if (shape.document_starts.empty()) return backward_of_sequences(dout, qkv, saved, shape, rule);
