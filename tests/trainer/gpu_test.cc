@@ -85,6 +85,50 @@ TEST_F(Gpu, AttentionAndItsGradientEqualTheCpusForEveryHeadShape) {
   }
 }
 
+// Whole sequences, a window, packed documents, grouped heads: FlashAttention-2 in bf16 beside the
+// plain formula in fp32 on the same rounded numbers.
+TEST_F(Gpu, FlashAttentionIsNearThePlainFormula) {
+  constexpr double kBf16 = 2e-2;
+  const std::vector<int32_t> documents = {0, 5, 70, 71};
+  for (const int64_t window : {0, 9}) {
+    for (const bool packed : {false, true}) {
+      AttentionShape s = {70, 6, 2, 64};
+      if (packed) s = {140, 6, 2, 64, documents};
+      const at::Tensor qkv = there(numbers({140, s.row()}, 1)).to(at::kBFloat16);
+      const at::Tensor dout = there(numbers({140, s.heads * s.head_dim}, 2)).to(at::kBFloat16);
+      const AttentionRule flash = {.kind = AttentionKind::flash, .window = window};
+      const AttentionRule plain = {.kind = AttentionKind::manual, .window = window};
+      const at::Tensor wide = qkv.to(at::kFloat);
+      const AttentionSaved got = attention(qkv, s, flash), want = attention(wide, s, plain);
+      EXPECT_TRUE(llmctl::close(got.out, want.out, kBf16));
+      const AttentionGradient a = attention_backward(dout, qkv, got, s, flash);
+      const AttentionGradient b = attention_backward(dout.to(at::kFloat), wide, want, s, plain);
+      EXPECT_TRUE(llmctl::close(a.q.contiguous(), b.q.contiguous(), kBf16));
+      EXPECT_TRUE(llmctl::close(a.k.contiguous(), b.k.contiguous(), kBf16));
+      EXPECT_TRUE(llmctl::close(a.v.contiguous(), b.v.contiguous(), kBf16));
+    }
+  }
+}
+
+TEST_F(Gpu, SixteenBitPassesAreNearTheCpusInFp32) {
+  for (const at::ScalarType number : {at::kBFloat16, at::kHalf}) {
+    ModelConfig config = sample_config();
+    config.hidden_size = 64;  // heads of 16
+    config.head_dim = 0;
+    config = resolved(config, 0, kSampleLength);
+    for (const AttentionKind kind : {AttentionKind::sdpa, AttentionKind::flash}) {
+      Model here(config, {kSampleLength, kind, false, [] {}});
+      Model gpu(config, {kSampleLength, kind, false, [] {}, device_, number});
+      initialize(here.layout(), 0.1, 1, here.weights());
+      initialize(gpu.layout(), 0.1, 1, gpu.weights());
+      const MicroBatch batch = sample_batch(4, 1);
+      const double want = here.forward_backward(batch, 1).item<double>();
+      EXPECT_NEAR(gpu.forward_backward(batch, 1).item<double>(), want, 1e-2 * want);
+      EXPECT_TRUE(llmctl::close(gpu.gradients(), here.gradients(), 5e-2));
+    }
+  }
+}
+
 TEST_F(Gpu, EmbeddingAndLossEqualTheCpus) {
   const MicroBatch batch = sample_batch(30, 2);
   const int64_t tokens = batch.ids.size(0);
