@@ -7,21 +7,10 @@
 #include "core/result.h"
 #include "trainer/attention_cpu.h"
 #include "trainer/attention_flash.h"
+#include "trainer/attention_parts.h"
 
 namespace llmctl {
 namespace {
-
-struct Heads {
-  at::Tensor q, k, v;  // [B, heads or kv_heads, S, D], views of qkv
-};
-
-Heads split(const at::Tensor& qkv, const AttentionShape& s) {
-  const at::Tensor all = qkv.view({-1, s.sequence, s.heads + 2 * s.kv_heads, s.head_dim});
-  const auto part = [&](int64_t begin, int64_t heads) {
-    return all.narrow(2, begin, heads).transpose(1, 2);
-  };
-  return {part(0, s.heads), part(s.heads, s.kv_heads), part(s.heads + s.kv_heads, s.kv_heads)};
-}
 
 // [T, heads * D] <-> [B, heads, S, D], without a copy.
 at::Tensor as_heads(const at::Tensor& rows, const AttentionShape& s) {
@@ -36,10 +25,6 @@ at::Tensor repeat_heads(const at::Tensor& kv, const AttentionShape& s) {
 }
 at::Tensor sum_groups(const at::Tensor& grad, const AttentionShape& s) {
   return grad.view({-1, s.kv_heads, s.heads / s.kv_heads, s.sequence, s.head_dim}).sum(2);
-}
-
-double scale_of(const AttentionShape& s, const AttentionRule& rule) {
-  return rule.scale != 0 ? rule.scale : 1 / std::sqrt(static_cast<double>(s.head_dim));
 }
 
 bool has_window(const AttentionShape& s, const AttentionRule& rule) {
@@ -90,10 +75,6 @@ std::optional<at::Tensor> added_mask(const at::Tensor& qkv,
       .masked_fill_(hidden_from(s, rule, qkv.device()), -std::numeric_limits<double>::infinity());
 }
 
-std::optional<double> given_scale(const AttentionRule& rule) {
-  return rule.scale != 0 ? std::optional(rule.scale) : std::nullopt;
-}
-
 // LibTorch's memory-efficient attention: every head needs its own keys and values.
 AttentionSaved cuda_forward(const Heads& h, const AttentionShape& s, const AttentionRule& rule) {
   const bool grouped = s.kv_heads != s.heads;
@@ -140,7 +121,7 @@ Operator operator_for(const at::Tensor& qkv,
 AttentionSaved forward_of_sequences(const at::Tensor& qkv,
                                     const AttentionShape& shape,
                                     const AttentionRule& rule) {
-  const Heads h = split(qkv, shape);
+  const Heads h = heads_of(qkv, shape);
   const Operator chosen = operator_for(qkv, shape, rule);
   if (chosen == Operator::manual) return manual_forward(h, shape, rule);
   if (chosen == Operator::cuda) return cuda_forward(h, shape, rule);
@@ -155,7 +136,7 @@ AttentionGradient backward_of_sequences(const at::Tensor& dout,
                                         const AttentionSaved& saved,
                                         const AttentionShape& shape,
                                         const AttentionRule& rule) {
-  const Heads h = split(qkv, shape);
+  const Heads h = heads_of(qkv, shape);
   const at::Tensor grad = as_heads(dout, shape);
   const Operator chosen = operator_for(qkv, shape, rule);
   if (chosen == Operator::manual) return manual_backward(grad, h, saved.weights[0], shape, rule);
@@ -167,17 +148,8 @@ AttentionGradient backward_of_sequences(const at::Tensor& dout,
   return {dq, dk, dv};
 }
 
-// One document of packed rows.
-struct Document {
-  int64_t first, length;
-  AttentionShape shape;
-  at::Tensor of(const at::Tensor& rows) const { return rows.narrow(0, first, length); }
-};
-Document document(const AttentionShape& s, size_t index) {
-  const int64_t first = s.document_starts[index];
-  const bool last = index + 1 == s.document_starts.size();
-  const int64_t length = (last ? s.sequence : s.document_starts[index + 1]) - first;
-  return {first, length, {length, s.heads, s.kv_heads, s.head_dim}};
+AttentionShape shape_of(const Document& d, const AttentionShape& s) {
+  return {d.length, s.heads, s.kv_heads, s.head_dim};
 }
 
 }  // namespace
@@ -207,9 +179,8 @@ AttentionSaved attention(const at::Tensor& qkv,
   if (cpu_kernel_takes(qkv, shape, rule)) return cpu_forward(qkv, shape, rule);
   if (shape.document_starts.empty()) return forward_of_sequences(qkv, shape, rule);
   AttentionSaved all = {at::empty({qkv.size(0), shape.heads * shape.head_dim}, qkv.options()), {}};
-  for (size_t i = 0; i < shape.document_starts.size(); ++i) {
-    const Document d = document(shape, i);
-    const AttentionSaved one = forward_of_sequences(d.of(qkv), d.shape, rule);
+  for (const Document& d : documents_of(shape, qkv.size(0))) {
+    const AttentionSaved one = forward_of_sequences(d.of(qkv), shape_of(d, shape), rule);
     d.of(all.out).copy_(one.out);
     all.weights.push_back(one.weights[0]);
   }
@@ -232,10 +203,11 @@ AttentionGradient attention_backward(const at::Tensor& dout,
     return at::empty({1, heads, shape.sequence, shape.head_dim}, qkv.options());
   };
   AttentionGradient all = {empty(shape.heads), empty(shape.kv_heads), empty(shape.kv_heads)};
-  for (size_t i = 0; i < shape.document_starts.size(); ++i) {
-    const Document d = document(shape, i);
+  const std::vector<Document> documents = documents_of(shape, qkv.size(0));
+  for (size_t i = 0; i < documents.size(); ++i) {
+    const Document& d = documents[i];
     const AttentionGradient one = backward_of_sequences(
-        d.of(dout), d.of(qkv), {d.of(saved.out), {saved.weights[i]}}, d.shape, rule);
+        d.of(dout), d.of(qkv), {d.of(saved.out), {saved.weights[i]}}, shape_of(d, shape), rule);
     all.q.narrow(2, d.first, d.length).copy_(one.q);
     all.k.narrow(2, d.first, d.length).copy_(one.k);
     all.v.narrow(2, d.first, d.length).copy_(one.v);

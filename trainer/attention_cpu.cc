@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "trainer/attention_parts.h"
 #include "trainer/simd.h"
 #include "trainer/small_product.h"
 
@@ -15,27 +16,9 @@ int64_t padded(int64_t length) {
   return (length + kLanes - 1) / kLanes * kLanes;
 }
 
-struct Span {
-  int64_t first = 0, length = 0;  // rows
-};
-
-std::vector<Span> documents_of(const AttentionShape& s, int64_t rows) {
-  std::vector<Span> all;
-  if (s.document_starts.empty()) {
-    for (int64_t row = 0; row < rows; row += s.sequence) all.push_back({row, s.sequence});
-    return all;
-  }
-  for (size_t i = 0; i < s.document_starts.size(); ++i) {
-    const bool last = i + 1 == s.document_starts.size();
-    const int64_t first = s.document_starts[i];
-    all.push_back({first, (last ? rows : s.document_starts[i + 1]) - first});
-  }
-  return all;
-}
-
 // Panels of kLanes rows, each transposed: [length / kLanes][dim][kLanes], zero beyond `length`.
 SIMD_CLONES void pack_transposed(
-    const float* rows, int64_t stride, Span s, int64_t dim, float* to) {
+    const float* rows, int64_t stride, Document s, int64_t dim, float* to) {
   for (int64_t i = 0; i < padded(s.length); ++i) {
     float* lane = to + i / kLanes * dim * kLanes + i % kLanes;
     const float* from = rows + i * stride;
@@ -101,10 +84,9 @@ class Kernel {
       : shape_(shape),
         documents_(documents_of(shape, qkv.size(0))),
         window_(rule.window),
-        scale_(static_cast<float>(
-            rule.scale != 0 ? rule.scale : 1 / std::sqrt(static_cast<double>(shape.head_dim)))),
+        scale_(static_cast<float>(scale_of(shape, rule))),
         qkv_(qkv.const_data_ptr<float>()) {
-    for (const Span& d : documents_) longest_ = std::max(longest_, padded(d.length));
+    for (const Document& d : documents_) longest_ = std::max(longest_, padded(d.length));
   }
 
   void forward(float* out, float* log_sum_exp);
@@ -125,7 +107,7 @@ class Kernel {
     });
   }
   template <typename Body>
-  void for_blocks(const Span& document, int64_t kv_head, const Body& body) const {
+  void for_blocks(const Document& document, int64_t kv_head, const Body& body) const {
     const int64_t group = shape_.heads / shape_.kv_heads;
     for (int64_t head = kv_head * group; head < (kv_head + 1) * group; ++head) {
       for (int64_t q = 0; q < document.length; q += kQueries) {
@@ -161,7 +143,7 @@ class Kernel {
   }
 
   AttentionShape shape_;
-  std::vector<Span> documents_;
+  std::vector<Document> documents_;
   int64_t window_, longest_ = 0;
   float scale_;
   const float* qkv_;
@@ -169,7 +151,7 @@ class Kernel {
 
 void Kernel::forward(float* out, float* log_sum_exp) {
   const int64_t dim = shape_.head_dim, row = shape_.row();
-  for_tasks((dim + kQueries) * longest_, [&](const Span& d, int64_t kv, float* scratch) {
+  for_tasks((dim + kQueries) * longest_, [&](const Document& d, int64_t kv, float* scratch) {
     float *keys = scratch, *scores = scratch + dim * longest_;
     pack_transposed(at(qkv_, d.first, key_head(kv)), row, d, dim, keys);
     for_blocks(d, kv, [&](const QueryBlock& b) {
@@ -192,7 +174,7 @@ void Kernel::forward(float* out, float* log_sum_exp) {
 
 void Kernel::backward(const float* dout, const float* out, const float* log_sum_exp, float* dqkv) {
   const int64_t dim = shape_.head_dim, row = shape_.row();
-  for_tasks(2 * (dim + kQueries) * longest_, [&](const Span& d, int64_t kv, float* scratch) {
+  for_tasks(2 * (dim + kQueries) * longest_, [&](const Document& d, int64_t kv, float* scratch) {
     float *keys = scratch, *values = keys + dim * longest_;
     float *scores = values + dim * longest_, *dscores = scores + kQueries * longest_;
     pack_transposed(at(qkv_, d.first, key_head(kv)), row, d, dim, keys);
@@ -254,13 +236,8 @@ AttentionGradient cpu_backward(const at::Tensor& dout,
   Kernel(qkv, shape, rule)
       .backward(dout.const_data_ptr<float>(), saved.out.const_data_ptr<float>(),
                 saved.weights[0].const_data_ptr<float>(), dqkv.mutable_data_ptr<float>());
-  const at::Tensor all =
-      dqkv.view({-1, shape.sequence, shape.heads + 2 * shape.kv_heads, shape.head_dim});
-  const auto part = [&](int64_t begin, int64_t heads) {
-    return all.narrow(2, begin, heads).transpose(1, 2);
-  };
-  return {part(0, shape.heads), part(shape.heads, shape.kv_heads),
-          part(shape.heads + shape.kv_heads, shape.kv_heads)};
+  const Heads heads = heads_of(dqkv, shape);
+  return {heads.q, heads.k, heads.v};
 }
 
 }  // namespace llmctl

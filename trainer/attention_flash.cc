@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <optional>
 
+#include "trainer/attention_parts.h"
+
 namespace llmctl {
 namespace {
 
@@ -16,10 +18,6 @@ Rows split(const at::Tensor& qkv, const AttentionShape& s) {
           all.narrow(1, s.heads + s.kv_heads, s.kv_heads)};
 }
 
-std::optional<double> given_scale(const AttentionRule& rule) {
-  return rule.scale != 0 ? std::optional(rule.scale) : std::nullopt;
-}
-
 // LibTorch counts the tokens before the own one.
 std::optional<int64_t> window_before(const AttentionRule& rule) {
   return rule.window > 0 ? std::optional(rule.window - 1) : std::nullopt;
@@ -31,15 +29,13 @@ std::optional<int64_t> window_behind(const AttentionRule& rule) {
 }  // namespace
 
 Boundaries boundaries_of(const AttentionShape& shape, int64_t rows, at::Device device) {
-  std::vector<int32_t> starts(shape.document_starts.begin(), shape.document_starts.end());
-  for (int64_t row = 0; shape.document_starts.empty() && row < rows; row += shape.sequence) {
-    starts.push_back(static_cast<int32_t>(row));
+  std::vector<int32_t> starts;
+  Boundaries all;
+  for (const Document& d : documents_of(shape, rows)) {
+    starts.push_back(static_cast<int32_t>(d.first));
+    all.longest = std::max(all.longest, d.length);
   }
   starts.push_back(static_cast<int32_t>(rows));
-  Boundaries all;
-  for (size_t i = 1; i < starts.size(); ++i) {
-    all.longest = std::max<int64_t>(all.longest, starts[i] - starts[i - 1]);
-  }
   all.rows = at::tensor(starts, at::kInt).to(device);
   return all;
 }
