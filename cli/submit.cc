@@ -47,15 +47,15 @@ static std::string value_text(const json& value) {
   return value.is_string() ? value.get<std::string>() : value.dump();
 }
 
-// The value of "model.hidden_size" in a job's JSON; null: such a field is only for people.
-static json value_of(const json& spec, const std::string& field) {
-  json value = spec;
+// The value of "model.hidden_size" in a job's JSON; nullptr: such a field is only for people.
+static const json* value_of(const json& spec, const std::string& field) {
+  const json* value = &spec;
   size_t begin = 0;
-  while (begin <= field.size() && value.is_object()) {
+  while (begin <= field.size() && value->is_object()) {
     const size_t end = std::min(field.find('.', begin), field.size());
-    const auto child = value.find(field.substr(begin, end - begin));
-    if (child == value.end()) return nullptr;
-    value = json(*child);
+    const auto child = value->find(field.substr(begin, end - begin));
+    if (child == value->end()) return nullptr;
+    value = &*child;
     begin = end + 1;
   }
   return value;
@@ -70,9 +70,10 @@ static std::vector<std::vector<std::string>> settings_of(const LoadedJob& job) {
     const auto inner = job.origin.lower_bound(field + ".");
     if (inner != job.origin.end() && inner->first.starts_with(field + ".")) continue;
     if (origin == "preset") continue;
-    const json value = value_of(spec, field);
-    const std::string text = value_text(value);
-    if (value.is_null() || text.empty()) continue;
+    const json* value = value_of(spec, field);
+    if (value == nullptr || value->is_null()) continue;
+    const std::string text = value_text(*value);
+    if (text.empty()) continue;
     (origin == "given" ? given : others).push_back({field, text, origin});
   }
   given.insert(given.end(), others.begin(), others.end());

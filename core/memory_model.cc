@@ -112,8 +112,7 @@ static std::vector<Moment> moments(const Widths& w, const FitQuestion& q) {
 // not trainer/attention_cpu.h: its fused attention takes a window as a mask of floats, made from
 // flags; of packed documents one at a time is in work, at most a sequence long.
 static double attention_constant(const Widths& w, const FitQuestion& q) {
-  constexpr int64_t kLanes = 16;
-  if (q.on_cpu && !is_manual(q) && q.model.head_dim % kLanes == 0) return 0;
+  if (q.on_cpu && !is_manual(q) && q.model.head_dim % kAttentionLanes == 0) return 0;
   const auto length = static_cast<double>(q.sequence_len);
   const ModelConfig& m = q.model;
   const bool slides = m.sliding_window > 0 && m.sliding_window < q.sequence_len;

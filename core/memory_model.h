@@ -40,6 +40,9 @@ bool copies_checkpoints(const JobSpec& spec, const Plan& plan, Bytes cap_bytes);
 // loss is taken over `tokens` in equal chunks of at most this.
 int64_t loss_chunk_tokens(int64_t vocab_size, int64_t tokens);
 
+// The CPU's own attention (trainer/attention_cpu.h) takes heads of a multiple of this.
+inline constexpr int64_t kAttentionLanes = 16;
+
 // The plans worth trying for `spec`, best first by predicted speed: fields the user wrote are kept,
 // auto ones are searched (micro-batch: divisors of global_batch / ranks; checkpointing off before
 // on). `origin` is set; predicted bytes are filled. At most limits::kProbeCandidates; never empty

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/memory_model.h"
 #include "trainer/attention_parts.h"
 #include "trainer/simd.h"
 #include "trainer/small_product.h"
@@ -10,6 +11,7 @@
 namespace llmctl {
 namespace {
 
+static_assert(kLanes == kAttentionLanes, "the prediction of memory counts on it");
 constexpr int64_t kQueries = 32;  // rows of scores at a time: few wasted above the diagonal
 
 int64_t padded(int64_t length) {
