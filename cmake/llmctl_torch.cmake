@@ -61,7 +61,7 @@ if(LLMCTL_CUDA)
   set(CUDA_TOOLKIT_ROOT_DIR ${toolkit} CACHE PATH "CUDA toolkit" FORCE)
   set(CMAKE_CUDA_COMPILER ${toolkit}/bin/nvcc CACHE FILEPATH "nvcc")
   if(NOT DEFINED ENV{TORCH_CUDA_ARCH_LIST})
-    set(TORCH_CUDA_ARCH_LIST "8.0;9.0" CACHE STRING "what nvcc would compile for")
+    set(TORCH_CUDA_ARCH_LIST "8.0;8.6;8.9;9.0+PTX" CACHE STRING "what nvcc compiles for")
   endif()
 endif()
 

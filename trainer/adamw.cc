@@ -5,6 +5,7 @@
 
 #include "trainer/aten.h"
 #include "trainer/device_memory.h"
+#include "trainer/own_kernels.h"
 #include "trainer/simd.h"
 
 namespace llmctl {
@@ -44,11 +45,14 @@ void adamw_update(at::Tensor& weights,
                   int64_t decay_end,
                   int64_t update,
                   const OptimizerStep& step) {
+  const AdamWFactors decayed = adamw_factors(step, update, true);
+  const AdamWFactors plain = adamw_factors(step, update, false);
+  if (own::take(weights)) {
+    return own::adamw(weights, gradients, moments, {decay_end, decayed, plain});
+  }
   if (!weights.is_cpu()) {
     return aten::adamw(weights, gradients, moments, decay_end, update, step);
   }
-  const AdamWFactors decayed = adamw_factors(step, update, true);
-  const AdamWFactors plain = adamw_factors(step, update, false);
   auto *w = weights.mutable_data_ptr<float>(), *g = gradients.mutable_data_ptr<float>(),
        *m = moments.first.mutable_data_ptr<float>(), *v = moments.second.mutable_data_ptr<float>();
   at::parallel_for(0, weights.numel(), kPart, [&](int64_t begin, int64_t end) {

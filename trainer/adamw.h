@@ -4,6 +4,7 @@
 // device than the CPU go to trainer/aten.h.
 #pragma once
 
+#include "trainer/kernels/update_elements.h"
 #include "trainer/optimizer.h"
 
 namespace llmctl {
@@ -20,9 +21,6 @@ void adamw_update(at::Tensor& weights,
                   int64_t update,
                   const OptimizerStep& step);
 
-struct AdamWFactors {  // of one update, in the kernels' precision
-  float clip, beta1, beta2, keep, step_size, inverse_root_correction2, epsilon;
-};
 AdamWFactors adamw_factors(const OptimizerStep& step, int64_t update, bool decays);
 
 class AdamW final : public Optimizer {

@@ -6,6 +6,7 @@
 #include "trainer/adamw.h"
 #include "trainer/aten.h"
 #include "trainer/device_memory.h"
+#include "trainer/own_kernels.h"
 #include "trainer/simd.h"
 
 namespace llmctl {
@@ -57,11 +58,14 @@ std::vector<NamedTensor> AdamWBf16::state(const ParameterLayout& layout) {
 }
 
 void AdamWBf16::apply(at::Tensor& weights, at::Tensor& gradients, const OptimizerStep& step) {
+  const AdamWFactors decayed = adamw_factors(step, updates(), true);
+  const AdamWFactors plain = adamw_factors(step, updates(), false);
+  if (own::take(weights)) {
+    return own::adamw(weights, gradients, {first_, second_}, {decay_end_, decayed, plain});
+  }
   if (!weights.is_cpu()) {
     return aten::adamw_bf16(weights, gradients, {first_, second_}, decay_end_, updates(), step);
   }
-  const AdamWFactors decayed = adamw_factors(step, updates(), true);
-  const AdamWFactors plain = adamw_factors(step, updates(), false);
   auto *w = weights.mutable_data_ptr<float>(), *g = gradients.mutable_data_ptr<float>();
   auto *m = words(first_), *v = words(second_);
   at::parallel_for(0, weights.numel(), kPart, [&](int64_t begin, int64_t end) {

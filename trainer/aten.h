@@ -1,7 +1,8 @@
 // The engine's kernels once more, in ATen operators alone, for tensors on any device. The fused
-// loops of rms_norm.cc, swiglu.cc and so on are for the CPU and hand other tensors over to these;
-// the contracts are those of their headers. Work is only enqueued: nothing but gradient_norm waits
-// for the device. LibTorch's fused operators are used where it has them.
+// loops of rms_norm.cc, swiglu.cc and so on are for the CPU and hand other tensors over to these,
+// or on CUDA to own_kernels.h where that takes them; the contracts are those of their headers. Work
+// is only enqueued: nothing but gradient_norm waits for the device. LibTorch's fused operators are
+// used where it has them.
 #pragma once
 
 #include <optional>

@@ -8,16 +8,7 @@ static at::Tensor wide(const at::Tensor& t) {
   return t.to(at::kFloat);
 }
 
-// LibTorch's fused norms are for CUDA, and for rows and weights of one type.
-static bool has_fused_norm(const at::Tensor& x, const at::Tensor& w) {
-  return x.is_cuda() && x.scalar_type() == w.scalar_type();
-}
-
 Normed rms_norm(const at::Tensor& x, const at::Tensor& w, double eps) {
-  if (has_fused_norm(x, w)) {
-    const auto [y, statistics] = at::_fused_rms_norm(x, w.sizes(), w, eps);
-    return {y, statistics.view(-1)};
-  }
   const at::Tensor r = wide(x).square().mean(1).add_(eps).rsqrt_();
   return {rms_norm_again(x, r, w), r};
 }
@@ -33,13 +24,6 @@ void rms_norm_backward(const at::Tensor& dy,
                        at::Tensor& dx,
                        at::Tensor& dw) {
   const at::Tensor r = statistics.unsqueeze(1);
-  if (has_fused_norm(x, w)) {
-    const auto [x_part, w_part] =
-        at::_fused_rms_norm_backward(dy, x, w.sizes(), r, w, {true, true});
-    dx.add_(x_part);
-    dw.add_(w_part);
-    return;
-  }
   const at::Tensor unit = at::mul(x, r);
   dw.add_(at::mul(dy, unit).sum(0));
   at::Tensor dunit = at::mul(wide(dy), w);
@@ -62,7 +46,8 @@ at::Tensor layer_norm_again(const at::Tensor& x,
 }
 
 Normed layer_norm(const at::Tensor& x, const NormTensors& w, double eps) {
-  if (has_fused_norm(x, w.weight)) {
+  // LibTorch's fused norm is for CUDA, and for rows and weights of one type.
+  if (x.is_cuda() && x.scalar_type() == w.weight.scalar_type()) {
     const auto [y, mean, r] = at::native_layer_norm(x, w.weight.sizes(), w.weight, w.bias, eps);
     return {y, at::cat({mean, r}, 1)};
   }

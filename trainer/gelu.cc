@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "trainer/aten.h"
+#include "trainer/own_kernels.h"
 #include "trainer/simd.h"
 
 namespace llmctl {
@@ -46,6 +47,7 @@ int64_t row_grain(int64_t width) {
 }  // namespace
 
 at::Tensor gelu(const at::Tensor& up) {
+  if (own::take(up)) return own::activate(MlpActivation::gelu, up);
   if (!fits_cpu_kernels(up)) return aten::gelu(up);
   const int64_t rows = up.size(0), width = up.size(1);
   at::Tensor out = at::empty_like(up);
@@ -58,6 +60,7 @@ at::Tensor gelu(const at::Tensor& up) {
 }
 
 void gelu_backward(at::Tensor& up, const at::Tensor& da) {
+  if (own::take(up)) return own::activate_backward(MlpActivation::gelu, up, da);
   if (!fits_cpu_kernels(up)) return aten::gelu_backward(up, da);
   const int64_t rows = up.size(0), width = up.size(1);
   float* in = up.mutable_data_ptr<float>();
@@ -70,6 +73,7 @@ void gelu_backward(at::Tensor& up, const at::Tensor& da) {
 }
 
 at::Tensor geglu(const at::Tensor& gate_up) {
+  if (own::take(gate_up)) return own::activate(MlpActivation::geglu, gate_up);
   if (!fits_cpu_kernels(gate_up)) return aten::geglu(gate_up);
   const int64_t rows = gate_up.size(0), width = gate_up.size(1) / 2;
   at::Tensor out = at::empty({rows, width}, gate_up.options());
@@ -85,6 +89,7 @@ at::Tensor geglu(const at::Tensor& gate_up) {
 }
 
 void geglu_backward(at::Tensor& gate_up, const at::Tensor& da) {
+  if (own::take(gate_up)) return own::activate_backward(MlpActivation::geglu, gate_up, da);
   if (!fits_cpu_kernels(gate_up)) return aten::geglu_backward(gate_up, da);
   const int64_t rows = gate_up.size(0), width = gate_up.size(1) / 2;
   float* in = gate_up.mutable_data_ptr<float>();

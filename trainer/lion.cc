@@ -4,6 +4,7 @@
 
 #include "trainer/aten.h"
 #include "trainer/device_memory.h"
+#include "trainer/own_kernels.h"
 #include "trainer/simd.h"
 
 namespace llmctl {
@@ -11,11 +12,7 @@ namespace {
 
 constexpr int64_t kPart = 1 << 16;
 
-struct Factors {
-  float clip, beta1, beta2, keep, step_size;
-};
-
-SIMD_CLONES void update_range(float* w, float* g, float* m, int64_t n, Factors f) {
+SIMD_CLONES void update_range(float* w, float* g, float* m, int64_t n, LionFactors f) {
   for (int64_t i = 0; i < n; ++i) {
     const float grad = g[i] * f.clip;
     const float direction = f.beta1 * m[i] + (1.0f - f.beta1) * grad;
@@ -39,14 +36,19 @@ std::vector<NamedTensor> Lion::state(const ParameterLayout& layout) {
   return all;
 }
 
+LionFactors lion_factors(const OptimizerStep& step, bool decays) {
+  const double keep = decays ? 1 - step.learning_rate * step.weight_decay : 1;
+  return {static_cast<float>(step.gradient_scale), static_cast<float>(step.beta1),
+          static_cast<float>(step.beta2), static_cast<float>(keep),
+          static_cast<float>(step.learning_rate)};
+}
+
 void Lion::apply(at::Tensor& weights, at::Tensor& gradients, const OptimizerStep& step) {
+  const LionFactors decayed = lion_factors(step, true), plain = lion_factors(step, false);
+  if (own::take(weights)) {
+    return own::lion(weights, gradients, moment_, {decay_end_, decayed, plain});
+  }
   if (!weights.is_cpu()) return aten::lion(weights, gradients, moment_, decay_end_, step);
-  const Factors decayed = {static_cast<float>(step.gradient_scale), static_cast<float>(step.beta1),
-                           static_cast<float>(step.beta2),
-                           static_cast<float>(1 - step.learning_rate * step.weight_decay),
-                           static_cast<float>(step.learning_rate)};
-  Factors plain = decayed;
-  plain.keep = 1;
   auto *w = weights.mutable_data_ptr<float>(), *g = gradients.mutable_data_ptr<float>(),
        *m = moment_.mutable_data_ptr<float>();
   at::parallel_for(0, weights.numel(), kPart, [&](int64_t begin, int64_t end) {

@@ -3,9 +3,12 @@
 // for other devices.
 #pragma once
 
+#include "trainer/kernels/update_elements.h"
 #include "trainer/optimizer.h"
 
 namespace llmctl {
+
+LionFactors lion_factors(const OptimizerStep& step, bool decays);
 
 class Lion final : public Optimizer {
  public:

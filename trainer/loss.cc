@@ -10,6 +10,7 @@
 #include "trainer/aten.h"
 #include "trainer/device_memory.h"
 #include "trainer/linear.h"
+#include "trainer/own_kernels.h"
 #include "trainer/simd.h"
 
 namespace llmctl {
@@ -40,6 +41,7 @@ void cross_entropy(at::Tensor& logits,
                    const at::Tensor& label_rows,
                    std::optional<double> scale,
                    at::Tensor& total) {
+  if (own::take(logits)) return own::cross_entropy(logits, label_rows, scale, total);
   if (!logits.is_cpu()) return aten::cross_entropy(logits, label_rows, scale, total);
   const auto* labels = label_rows.const_data_ptr<int32_t>();
   const auto factor = static_cast<float>(scale.value_or(0));

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "trainer/aten.h"
+#include "trainer/own_kernels.h"
 #include "trainer/simd.h"
 
 namespace llmctl {
@@ -65,16 +66,19 @@ Normed normalize(
 }  // namespace
 
 Normed rms_norm(const at::Tensor& x, const at::Tensor& w, double eps) {
+  if (own::take(x, w)) return own::rms_norm(x, {}, w, eps);
   if (!fits_cpu_kernels(x)) return aten::rms_norm(x, w, eps);
   return normalize(const_cast<float*>(x.const_data_ptr<float>()), nullptr, x, w, eps);
 }
 
 Normed add_rms_norm(at::Tensor& x, const at::Tensor& delta, const at::Tensor& w, double eps) {
+  if (own::take(x, w)) return own::rms_norm(x, delta, w, eps);
   if (!fits_cpu_kernels(x)) return aten::rms_norm(x.add_(delta), w, eps);
   return normalize(x.mutable_data_ptr<float>(), delta.const_data_ptr<float>(), x, w, eps);
 }
 
 at::Tensor rms_norm_again(const at::Tensor& x, const at::Tensor& statistics, const at::Tensor& w) {
+  if (own::take(x, w)) return own::rms_norm_again(x, statistics, w);
   if (!fits_cpu_kernels(x)) return aten::rms_norm_again(x, statistics, w);
   const int64_t rows = x.size(0), width = x.size(1);
   at::Tensor out = at::empty_like(x);
@@ -95,6 +99,7 @@ void rms_norm_backward(const at::Tensor& dy,
                        const at::Tensor& w,
                        at::Tensor& dx,
                        at::Tensor& dw) {
+  if (own::take(x, w)) return own::rms_norm_backward(dy, x, statistics, w, dx, dw);
   if (!fits_cpu_kernels(x)) return aten::rms_norm_backward(dy, x, statistics, w, dx, dw);
   const int64_t rows = x.size(0), width = x.size(1);
   const int64_t part_rows = (rows + kParts - 1) / kParts;

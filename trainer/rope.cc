@@ -6,6 +6,7 @@
 
 #include "trainer/aten.h"
 #include "trainer/embedding.h"
+#include "trainer/own_kernels.h"
 #include "trainer/rope_scaling.h"
 #include "trainer/simd.h"
 
@@ -83,6 +84,7 @@ void rotate(at::Tensor& qkv,
             const AttentionShape& shape,
             const RotaryTable& table,
             int64_t first_position) {
+  if (own::take(qkv)) return own::rotate(qkv, shape, table, first_position);
   if (!fits_cpu_kernels(qkv)) return aten::rotate(qkv, shape, table, first_position);
   const int64_t half = shape.head_dim / 2;
   const auto *cosine = table.cosine.const_data_ptr<float>(),
@@ -102,6 +104,7 @@ void rotate_back(const AttentionGradient& grad,
                  const AttentionShape& shape,
                  const RotaryTable& table,
                  at::Tensor& dqkv) {
+  if (own::take(dqkv)) return own::rotate_back(grad, shape, table, dqkv);
   if (!fits_cpu_kernels(dqkv)) return aten::rotate_back(grad, shape, table, dqkv);
   const int64_t dim = shape.head_dim, half = dim / 2;
   const auto *cosine = table.cosine.const_data_ptr<float>(),

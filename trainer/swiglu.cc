@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "trainer/aten.h"
+#include "trainer/own_kernels.h"
 #include "trainer/simd.h"
 
 namespace llmctl {
@@ -26,6 +27,7 @@ SIMD_CLONES void row_backward(float* gate, float* up, const float* da, int64_t w
 }  // namespace
 
 at::Tensor swiglu(const at::Tensor& gate_up) {
+  if (own::take(gate_up)) return own::activate(MlpActivation::swiglu, gate_up);
   if (!fits_cpu_kernels(gate_up)) return aten::swiglu(gate_up);
   const int64_t rows = gate_up.size(0), width = gate_up.size(1) / 2;
   at::Tensor out = at::empty({rows, width}, gate_up.options());
@@ -41,6 +43,7 @@ at::Tensor swiglu(const at::Tensor& gate_up) {
 }
 
 void swiglu_backward(at::Tensor& gate_up, const at::Tensor& da) {
+  if (own::take(gate_up)) return own::activate_backward(MlpActivation::swiglu, gate_up, da);
   if (!fits_cpu_kernels(gate_up)) return aten::swiglu_backward(gate_up, da);
   const int64_t rows = gate_up.size(0), width = gate_up.size(1) / 2;
   float* in = gate_up.mutable_data_ptr<float>();

@@ -2,6 +2,7 @@
 #include <c10/util/Exception.h>
 #include <gtest/gtest.h>
 
+#include "core/optimizer_facts.h"
 #include "tests/trainer/close.h"
 #include "tests/trainer/sample_model.h"
 #include "tests/trainer/scratch.h"
@@ -12,6 +13,8 @@
 #include "trainer/generate.h"
 #include "trainer/gradient_norm.h"
 #include "trainer/loss.h"
+#include "trainer/optimizer.h"
+#include "trainer/own_kernels.h"
 #include "trainer/rms_norm.h"
 #include "trainer/swiglu.h"
 #include "trainer/train_state.h"
@@ -146,6 +149,68 @@ TEST_F(Gpu, EmbeddingAndLossEqualTheCpus) {
   EXPECT_NEAR(loss_there.item<double>(), loss.item<double>(), 1e-5 * loss.item<double>());
   EXPECT_TRUE(close(hidden_there, hidden));
   EXPECT_TRUE(close(got, want));
+}
+
+// Many lanes beside one: our kernels' own bodies on the CPU (own_kernels_test.cc).
+TEST_F(Gpu, OwnKernelsOfEveryTypeEqualTheirBodiesOnTheCpu) {
+  for (const at::ScalarType type : {at::kFloat, at::kBFloat16, at::kHalf}) {
+    const double most = type == at::kFloat ? kClose : 1e-2;
+    const auto same = [&](const at::Tensor& got, const at::Tensor& want) {
+      return llmctl::close(got, want, most);
+    };
+    const auto made = [&](at::IntArrayRef shape, double seed) {
+      return numbers(shape, seed).to(type);
+    };
+    for (const int64_t width : {40, 1'000, 20'000}) {  // each number of threads of a row
+      at::Tensor x = made({1'300, width}, 1), x_there = there(x);
+      const at::Tensor delta = made({1'300, width}, 7), w = made({width}, 2);
+      const Normed want = own::rms_norm(x, delta, w, 1e-5);
+      const Normed got = own::rms_norm(x_there, there(delta), there(w), 1e-5);
+      EXPECT_TRUE(at::equal(x_there.cpu(), x));
+      EXPECT_TRUE(same(got.y, want.y)) << width;
+      at::Tensor dx = made({1'300, width}, 4), dw = numbers({width}, 5), dx_there = there(dx),
+                 dw_there = there(dw);
+      own::rms_norm_backward(delta, x, want.statistics, w, dx, dw);
+      own::rms_norm_backward(there(delta), x_there, got.statistics, there(w), dx_there, dw_there);
+      EXPECT_TRUE(same(dx_there, dx)) << width;
+      EXPECT_TRUE(same(dw_there, dw)) << width;
+    }
+    for (const MlpActivation kind :
+         {MlpActivation::swiglu, MlpActivation::geglu, MlpActivation::gelu}) {
+      at::Tensor up = made({37, 48}, 1).mul_(6), up_there = there(up);
+      const at::Tensor da = made({37, kind == MlpActivation::gelu ? 48 : 24}, 2);
+      EXPECT_TRUE(same(own::activate(kind, up_there), own::activate(kind, up)));
+      own::activate_backward(kind, up, da);
+      own::activate_backward(kind, up_there, there(da));
+      EXPECT_TRUE(same(up_there, up));
+    }
+    const AttentionShape s = {12, 6, 2, 10};
+    const RotaryTable table = rotary_table(s.sequence, s.head_dim, 10'000, at::kCPU);
+    at::Tensor rows = made({36, s.row()}, 1), rows_there = there(rows);
+    own::rotate(rows, s, table, 0);
+    own::rotate(rows_there, s, {there(table.cosine), there(table.sine)}, 0);
+    EXPECT_TRUE(same(rows_there, rows));
+  }
+}
+
+TEST_F(Gpu, UpdatesInOnePassEqualTheCpus) {
+  for (const OptimizerFacts& facts : optimizers()) {
+    const ParameterLayout layout(sample_config());
+    const auto here = make_optimizer(facts.name, layout, at::kCPU);
+    const auto gpu = make_optimizer(facts.name, layout, device_);
+    at::Tensor want = at::zeros({layout.size()});
+    initialize(layout, 0.1, 1, want);
+    at::Tensor got = there(want);
+    for (int step = 1; step <= 5; ++step) {
+      at::Tensor g = numbers({layout.size()}, 31.0 * step), g_there = there(g);
+      const OptimizerStep options = {
+          .learning_rate = 1e-2, .weight_decay = 0.1, .gradient_scale = 0.5};
+      here->update(want, g, options);
+      gpu->update(got, g_there, options);
+      EXPECT_EQ(g_there.count_nonzero().item<int64_t>(), 0) << facts.name;
+    }
+    EXPECT_TRUE(llmctl::close(got, want, 2e-2)) << facts.name;  // muon's products are bf16
+  }
 }
 
 // A model, its optimizer and as many steps as wanted, on one device.

@@ -1,0 +1,78 @@
+// What stands between the two products of an MLP, by element, and its backward in place: SwiGLU and
+// GeGLU over rows of gate and up [rows, 2 width], GELU (by its tanh formula) over rows [rows,
+// width]. The formulas are those of swiglu.cc and gelu.cc; made in fp32, rounded once.
+#pragma once
+
+#include "trainer/kernels/lanes.h"
+
+namespace llmctl::kernels {
+
+struct Slope {  // of an activation at x
+  float value, derivative;
+};
+
+LLMCTL_DEVICE inline Slope silu_at(float x) {
+  const float sigmoid = 1.0f / (1.0f + expf(-x));
+  return {x * sigmoid, sigmoid * (1.0f + x * (1.0f - sigmoid))};
+}
+
+// (1 + tanh(z)) / 2 is the sigmoid of 2 z.
+LLMCTL_DEVICE inline Slope gelu_at(float x) {
+  constexpr float kRoot = 0.7978845608028654f, kCubic = 0.044715f;  // sqrt(2 / pi)
+  const float open = 1.0f / (1.0f + expf(-2.0f * kRoot * (x + kCubic * x * x * x)));
+  return {x * open,
+          open + x * open * (1.0f - open) * 2.0f * kRoot * (1.0f + 3.0f * kCubic * x * x)};
+}
+
+template <class Number>
+struct Glu {
+  const Number* gate_up;
+  Number* out;  // [rows, width]
+  int64_t width;
+  bool silu;  // else GELU
+
+  LLMCTL_DEVICE void operator()(int64_t i) const {
+    const Number* gate = gate_up + i / width * 2 * width + i % width;
+    const auto x = static_cast<float>(*gate);
+    const float value = silu ? silu_at(x).value : gelu_at(x).value;
+    out[i] = static_cast<Number>(value * static_cast<float>(gate[width]));
+  }
+};
+
+template <class Number>
+struct GluBackward {
+  Number* gate_up;  // becomes its gradient
+  const Number* da;
+  int64_t width;
+  bool silu;
+
+  LLMCTL_DEVICE void operator()(int64_t i) const {
+    Number* gate = gate_up + i / width * 2 * width + i % width;
+    const auto x = static_cast<float>(*gate), up = static_cast<float>(gate[width]);
+    const auto grad = static_cast<float>(da[i]);
+    const Slope at = silu ? silu_at(x) : gelu_at(x);
+    gate[width] = static_cast<Number>(grad * at.value);
+    *gate = static_cast<Number>(grad * up * at.derivative);
+  }
+};
+
+template <class Number>
+struct Gelu {
+  const Number* up;
+  Number* out;
+  LLMCTL_DEVICE void operator()(int64_t i) const {
+    out[i] = static_cast<Number>(gelu_at(static_cast<float>(up[i])).value);
+  }
+};
+
+template <class Number>
+struct GeluBackward {
+  Number* up;  // becomes its gradient
+  const Number* da;
+  LLMCTL_DEVICE void operator()(int64_t i) const {
+    const float slope = gelu_at(static_cast<float>(up[i])).derivative;
+    up[i] = static_cast<Number>(static_cast<float>(da[i]) * slope);
+  }
+};
+
+}  // namespace llmctl::kernels

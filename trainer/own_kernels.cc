@@ -1,0 +1,215 @@
+#include "trainer/own_kernels.h"
+
+#include <c10/core/impl/VirtualGuardImpl.h>
+
+#include <algorithm>
+#include <type_traits>
+
+#include "trainer/kernels/loss_rows.h"
+#include "trainer/kernels/mlp_elements.h"
+#include "trainer/kernels/norm_rows.h"
+#include "trainer/kernels/rotary_elements.h"
+#include "trainer/kernels/update_elements.h"
+#ifdef LLMCTL_CUDA
+#include "trainer/kernels/launch.h"
+#endif
+
+namespace llmctl::own {
+namespace {
+
+#ifdef LLMCTL_CUDA
+void* stream_of(const at::Tensor& t) {
+  const c10::impl::VirtualGuardImpl device(t.device().type());
+  return device.getStreamNativeHandle(device.getStream(t.device()));
+}
+#endif
+
+// Where `like` is.
+template <class Kernel>
+void run_rows(const at::Tensor& like, const Kernel& kernel, int64_t rows, int64_t width) {
+#ifdef LLMCTL_CUDA
+  if (like.is_cuda()) return kernels::launch_rows(kernel, rows, width, stream_of(like));
+#endif
+  CHECK(like.is_cpu() && width >= 0);
+  for (int64_t row = 0; row < rows; ++row) kernel(row, kernels::Lanes{});
+}
+
+template <class Kernel>
+void run_elements(const at::Tensor& like, const Kernel& kernel, int64_t elements) {
+#ifdef LLMCTL_CUDA
+  if (like.is_cuda()) return kernels::launch_elements(kernel, elements, stream_of(like));
+#endif
+  CHECK(like.is_cpu());
+  for (int64_t i = 0; i < elements; ++i) kernel(i);
+}
+
+// Calls `use` with a number of that type.
+template <class Use>
+void with_number(at::ScalarType type, const Use& use) {
+  if (type == at::kBFloat16) return use(at::BFloat16{});
+  if (type == at::kHalf) return use(at::Half{});
+  CHECK(type == at::kFloat);
+  use(float{});
+}
+
+template <class Number>
+Number* to(const at::Tensor& t) {
+  CHECK(t.is_contiguous());
+  return t.mutable_data_ptr<Number>();
+}
+
+template <class Number>
+const Number* from(const at::Tensor& t) {
+  CHECK(t.is_contiguous());
+  return t.const_data_ptr<Number>();
+}
+
+kernels::Angles angles_of(const RotaryTable& table) {
+  return {from<float>(table.cosine), from<float>(table.sine)};
+}
+
+}  // namespace
+
+Normed rms_norm(const at::Tensor& x, const at::Tensor& delta, const at::Tensor& w, double eps) {
+  const int64_t rows = x.size(0), width = x.size(1);
+  Normed out = {at::empty_like(x), at::empty({rows}, x.options().dtype(at::kFloat))};
+  with_number(x.scalar_type(), [&](auto number) {
+    using Number = decltype(number);
+    const Number* added = delta.defined() ? from<Number>(delta) : nullptr;
+    run_rows(x,
+             kernels::RmsNorm<Number>{to<Number>(x), added, from<Number>(w), to<Number>(out.y),
+                                      to<float>(out.statistics), width, static_cast<float>(eps)},
+             rows, width);
+  });
+  return out;
+}
+
+at::Tensor rms_norm_again(const at::Tensor& x, const at::Tensor& statistics, const at::Tensor& w) {
+  at::Tensor y = at::empty_like(x);
+  with_number(x.scalar_type(), [&](auto number) {
+    using Number = decltype(number);
+    run_rows(x,
+             kernels::RmsNormAgain<Number>{from<Number>(x), from<float>(statistics),
+                                           from<Number>(w), to<Number>(y), x.size(1)},
+             x.size(0), x.size(1));
+  });
+  return y;
+}
+
+void rms_norm_backward(const at::Tensor& dy,
+                       const at::Tensor& x,
+                       const at::Tensor& statistics,
+                       const at::Tensor& w,
+                       at::Tensor& dx,
+                       at::Tensor& dw) {
+  constexpr int64_t kMostParts = 512;
+  const int64_t rows = x.size(0), width = x.size(1), parts = std::min(rows, kMostParts);
+  const at::Tensor sums = at::zeros({parts, width}, x.options().dtype(at::kFloat));
+  with_number(x.scalar_type(), [&](auto number) {
+    using Number = decltype(number);
+    run_rows(x,
+             kernels::RmsNormBackward<Number>{from<Number>(dy), from<Number>(x),
+                                              from<float>(statistics), from<Number>(w),
+                                              to<Number>(dx), to<float>(sums), rows, width, parts},
+             parts, width);
+  });
+  run_elements(x, kernels::AddParts{from<float>(sums), to<float>(dw), width, parts}, width);
+}
+
+at::Tensor activate(MlpActivation kind, const at::Tensor& up) {
+  const bool gated = kind != MlpActivation::gelu;
+  const int64_t width = gated ? up.size(1) / 2 : up.size(1);
+  at::Tensor a = at::empty({up.size(0), width}, up.options());
+  with_number(up.scalar_type(), [&](auto number) {
+    using Number = decltype(number);
+    const Number* in = from<Number>(up);
+    if (!gated) return run_elements(up, kernels::Gelu<Number>{in, to<Number>(a)}, a.numel());
+    const bool silu = kind == MlpActivation::swiglu;
+    run_elements(up, kernels::Glu<Number>{in, to<Number>(a), width, silu}, a.numel());
+  });
+  return a;
+}
+
+void activate_backward(MlpActivation kind, at::Tensor& up, const at::Tensor& da) {
+  with_number(up.scalar_type(), [&](auto number) {
+    using Number = decltype(number);
+    Number* rows = to<Number>(up);
+    const Number* grad = from<Number>(da);
+    if (kind == MlpActivation::gelu) {
+      return run_elements(up, kernels::GeluBackward<Number>{rows, grad}, da.numel());
+    }
+    const bool silu = kind == MlpActivation::swiglu;
+    run_elements(up, kernels::GluBackward<Number>{rows, grad, da.size(1), silu}, da.numel());
+  });
+}
+
+void rotate(at::Tensor& qkv,
+            const AttentionShape& s,
+            const RotaryTable& table,
+            int64_t first_position) {
+  const int64_t half = s.head_dim / 2, turned = s.heads + s.kv_heads;
+  with_number(qkv.scalar_type(), [&](auto number) {
+    using Number = decltype(number);
+    run_elements(qkv,
+                 kernels::Rotate<Number>{to<Number>(qkv), angles_of(table), s.sequence,
+                                         first_position, s.row(), turned, half},
+                 qkv.size(0) * turned * half);
+  });
+}
+
+void rotate_back(const AttentionGradient& grad,
+                 const AttentionShape& s,
+                 const RotaryTable& table,
+                 at::Tensor& dqkv) {
+  const int64_t half = s.head_dim / 2;
+  const at::ScalarType type = dqkv.scalar_type();
+  const at::Tensor q = grad.q.to(type), k = grad.k.to(type), v = grad.v.to(type);
+  with_number(type, [&](auto number) {
+    using Number = decltype(number);
+    const auto heads = [](const at::Tensor& t) {
+      CHECK(t.stride(3) == 1);
+      return kernels::HeadGradient<Number>{t.const_data_ptr<Number>(), t.stride(0), t.stride(1),
+                                           t.stride(2)};
+    };
+    run_elements(
+        dqkv,
+        kernels::RotateBack<Number>{heads(q), heads(k), heads(v), to<Number>(dqkv),
+                                    angles_of(table), s.sequence, s.heads, s.kv_heads, half},
+        dqkv.size(0) * (s.heads + 2 * s.kv_heads) * half);
+  });
+}
+
+void cross_entropy(at::Tensor& logits,
+                   const at::Tensor& labels,
+                   std::optional<double> scale,
+                   at::Tensor& total) {
+  const int64_t rows = logits.size(0), width = logits.size(1);
+  const at::Tensor losses = at::empty({rows}, total.options());
+  run_rows(logits,
+           kernels::CrossEntropy{to<float>(logits), from<int32_t>(labels), to<double>(losses),
+                                 width, static_cast<float>(scale.value_or(0)), scale.has_value()},
+           rows, width);
+  total.add_(losses.sum());
+}
+
+void adamw(at::Tensor& weights, at::Tensor& gradients, Moments moments, const Decayed& f) {
+  with_number(moments.first.scalar_type(), [&](auto number) {
+    using Number = decltype(number);
+    if constexpr (!std::is_same_v<Number, at::Half>) {
+      run_elements(weights,
+                   kernels::AdamWUpdate<Number>{
+                       to<float>(weights), to<float>(gradients), to<Number>(moments.first),
+                       to<Number>(moments.second), f.end, f.before, f.behind},
+                   weights.numel());
+    }
+  });
+}
+
+void lion(at::Tensor& weights, at::Tensor& gradients, at::Tensor& moment, const LionDecayed& f) {
+  run_elements(weights,
+               kernels::LionUpdate{to<float>(weights), to<float>(gradients), to<float>(moment),
+                                   f.end, f.before, f.behind},
+               weights.numel());
+}
+
+}  // namespace llmctl::own
