@@ -1,6 +1,7 @@
 #include "core/job_fields.h"
 
 #include "core/limits.h"
+#include "core/offload.h"
 #include "core/optimizer_facts.h"
 #include "core/precision.h"
 
@@ -73,6 +74,10 @@ static FieldTable batch_fields(JobDraft& d) {
        "sdpa: fused; flash: the same, but on CUDA in bf16 and fp16 FlashAttention-2, which also "
        "takes windows and packed documents at once; manual: plain matrix products, for "
        "comparison."},
+      {"offload", "", &s.offload, choice(kOffloadNames),
+       "What waits in pinned host memory while the GPU does not need it: optimizer: its state, "
+       "taken through the GPU in pieces by each update; activations: what blocks save for "
+       "backward; all: both. Changes no bit of the result; saves nothing on a CPU."},
   };
 }
 

@@ -83,6 +83,7 @@ struct JobSpec {
   std::optional<bool> gradient_checkpointing;  // none = auto
   std::string precision = "fp32";              // of the matrix products
   std::string attention = "sdpa";              // sdpa | manual
+  std::string offload = "none";                // one of kOffloadNames in core/offload.h
 
   // How long: the first one reached ends the run. At least one is set.
   std::optional<int64_t> max_steps;

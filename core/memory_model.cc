@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/limits.h"
+#include "core/offload.h"
 #include "core/optimizer_facts.h"
 #include "core/precision.h"
 
@@ -63,7 +64,7 @@ static double saved_bytes(const Widths& w, const FitQuestion& q) {
 struct Moment {
   double activations = 0, workspace = 0;
   bool logits = false, attention = false, product = false;
-  Bytes update = 0;  // what the optimizer's pass needs beside its state
+  bool update = false;
 };
 
 static bool widens(const FitQuestion& q) {
@@ -74,8 +75,13 @@ static std::vector<Moment> moments(const Widths& w, const FitQuestion& q) {
   const auto layers = static_cast<double>(q.model.num_hidden_layers);
   const double block = saved_bytes(w, q);
   const bool again = q.gradient_checkpointing;
-  const double all = again ? (layers - 1) * w.hidden + block : layers * block;
-  const double inputs = again ? layers * w.hidden : layers * block;  // once forward is through
+  const double kept = again ? w.hidden : block;  // of a block that waits for its backward
+  // Offloaded, one waiting block is on its way there or back while another one runs; on a CPU the
+  // one on its way there is in memory twice.
+  const bool offload = offloads_activations(q.offload), away = offload && !q.on_cpu;
+  const double twice = offload && q.on_cpu ? kept : 0;
+  const double all = (away ? std::min(layers - 1, 1.0) : layers - 1) * kept + block;
+  const double inputs = (away ? 1 : layers) * kept;  // once forward is through
   const double gradient = w.hidden;
   // The gradients of attention's output, q, k and v; the plain formula repeats k and v for each
   // query head and has whole score matrices.
@@ -91,7 +97,7 @@ static std::vector<Moment> moments(const Widths& w, const FitQuestion& q) {
       // The last block's forward: its MLP's product and its output. With checkpointing the same
       // block runs again beside the gradient that waits for it. A norm after the MLP keeps that
       // output, so that it is in `all` already.
-      {.activations = all + mlp_input + (again ? gradient : 0) +
+      {.activations = all + twice + mlp_input + (again ? gradient : 0) +
                       std::max(std::max(w.mlp - w.post_norm, 0.0) + wide(w.mlp), wide(w.up)),
        .product = true},
       // The loss: the last residual stream and its norm, and one chunk of logits.
@@ -104,7 +110,7 @@ static std::vector<Moment> moments(const Widths& w, const FitQuestion& q) {
        .product = true},
       {.activations = before_mlp, .workspace = w.post_norm},
       {.activations = before_mlp - w.post_norm, .workspace = attention, .attention = true},
-      {.update = optimizer_memory(q.optimizer, q.model).workspace},
+      {.update = true},
   };
 }
 
@@ -129,6 +135,14 @@ static double widened_weight(const FitQuestion& q) {
          (q.model.gated_mlp ? 2 : 1);
 }
 
+// A CPU's host memory is its own, so there offloaded state is counted beside its pieces.
+static Bytes optimizer_bytes(const FitQuestion& q, const Moment& moment) {
+  const OptimizerMemory memory = optimizer_memory(q.optimizer, q.model, q.averaged);
+  const Bytes staged = moment.update ? memory.staged : 0;
+  if (!offloads_optimizer(q.offload)) return memory.state;
+  return q.on_cpu ? memory.state + staged : staged;
+}
+
 static MemoryByCause at_moment(const FitQuestion& q, const Widths& w, const Moment& moment) {
   const int64_t tokens = q.micro_batch_size * q.sequence_len;
   const auto count = static_cast<double>(tokens);
@@ -145,12 +159,12 @@ static MemoryByCause at_moment(const FitQuestion& q, const Widths& w, const Mome
   const bool copied = has_weight_copy(q.precision);
   memory.parameters = bytes((kFloat + (copied ? w.number : 0)) * parameters);
   memory.gradients = bytes(kFloat * parameters);
-  memory.optimizer = optimizer_memory(q.optimizer, q.model, q.averaged).state;
+  memory.optimizer = optimizer_bytes(q, moment);
   memory.activations = bytes(count * moment.activations);
   memory.workspace = bytes(count * (moment.workspace + ids) + kFloat * rotary +
                            (moment.attention ? attention_constant(w, q) : 0) +
                            (moment.product ? widened_weight(q) : 0));
-  memory.workspace += moment.update;
+  if (moment.update) memory.workspace += optimizer_memory(q.optimizer, q.model).workspace;
   if (moment.logits) {
     const auto rows = static_cast<double>(loss_chunk_tokens(q.model.vocab_size, tokens));
     const double buffers = q.model.final_logit_softcapping > 0 ? 2 : 1;
@@ -179,7 +193,8 @@ static FitQuestion question_of(const JobSpec& spec, const Plan& plan) {
           plan.micro_batch_size, plan.gradient_checkpointing,
           plan.precision,        plan.attention,
           spec.optimizer,        packs_documents(spec),
-          spec.ema_decay > 0,    spec.resources.device != "cuda"};
+          spec.ema_decay > 0,    spec.resources.device != "cuda",
+          spec.offload};
 }
 
 MemoryByCause predict_memory(const JobSpec& spec, const Plan& plan) {
@@ -317,8 +332,8 @@ std::string profile_key(const JobSpec& spec, std::string_view device_type) {
   add("averaged", spec.ema_decay > 0 ? 1 : 0);
   add("copies", checkpoint_copy_bytes(spec) > 0 ? 1 : 0);
   add("checkpointing", spec.gradient_checkpointing ? (*spec.gradient_checkpointing ? 1 : 0) : -1);
-  return key + " " + spec.precision + " " + spec.attention + " " + spec.optimizer + " on " +
-         std::string(device_type);
+  return key + " " + spec.precision + " " + spec.attention + " " + spec.optimizer + " " +
+         spec.offload + " on " + std::string(device_type);
 }
 
 }  // namespace llmctl

@@ -23,6 +23,7 @@ struct FitQuestion {
   bool packed = false;    // documents that do not see each other share sequences
   bool averaged = false;  // the optimizer also keeps an average of the weights
   bool on_cpu = true;     // where 16-bit operands of a product are widened first
+  std::string offload = "none";
 };
 MemoryByCause predict_memory(const FitQuestion& question);
 // Of the job under that plan, without the copy for checkpoints.

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/offload.h"
+
 namespace llmctl {
 
 const std::vector<OptimizerFacts>& optimizers() {
@@ -59,7 +61,7 @@ std::vector<ParameterShape> parameter_shapes(const ModelConfig& c) {
 
 // Sizes are summed as doubles: hostile shapes must not overflow.
 struct Sum {
-  double state = 0, workspace = 0;
+  double state = 0, workspace = 0, largest_piece = 0;
 };
 static constexpr double kFloat = 4;  // bytes
 
@@ -79,6 +81,7 @@ static void add(Sum& sum, std::string_view optimizer, const ParameterShape& shap
     sum.workspace = std::max(sum.workspace, kFloat * floats);
   };
   double state = 2 * kFloat * elements;  // adamw, and what muon leaves to it
+  bool whole = optimizer == "adafactor";
   if (optimizer == "adamw_bf16" || optimizer == "lion") state = kFloat * elements;
   if (optimizer == "adamw_8bit") state = quantized_state(elements);
   if (optimizer == "adafactor") {
@@ -88,9 +91,15 @@ static void add(Sum& sum, std::string_view optimizer, const ParameterShape& shap
   if (optimizer == "muon" && matrix && !shape.table) {
     const double side = std::min(rows, columns);
     state = kFloat * elements;
+    whole = true;
     work(elements + 2 * side * side);
   }
   sum.state += count * state;
+  // Flat buffers are cut without regard to where a parameter ends.
+  const bool flat = optimizer == "adamw" || optimizer == "adamw_bf16" || optimizer == "lion";
+  const double pieces = static_cast<double>(kOffloadPiece) / elements;  // its share of this one
+  const double piece = whole ? state : state * (flat ? pieces : std::min(1.0, pieces));
+  sum.largest_piece = std::max(sum.largest_piece, piece);
 }
 
 OptimizerMemory optimizer_memory(std::string_view optimizer,
@@ -99,9 +108,14 @@ OptimizerMemory optimizer_memory(std::string_view optimizer,
   constexpr double kMost = 1e18;
   Sum sum;
   for (const ParameterShape& shape : parameter_shapes(config)) add(sum, optimizer, shape);
-  if (averaged) sum.state += kFloat * static_cast<double>(parameter_count(config));
+  if (averaged) {
+    sum.state += kFloat * static_cast<double>(parameter_count(config));
+    sum.largest_piece = std::max(sum.largest_piece, kFloat * kOffloadPiece);
+  }
+  const double staged = std::min(sum.state, kOffloadStages * sum.largest_piece);
   return {static_cast<Bytes>(std::min(sum.state, kMost)),
-          static_cast<Bytes>(std::min(sum.workspace, kMost))};
+          static_cast<Bytes>(std::min(sum.workspace, kMost)),
+          static_cast<Bytes>(std::min(staged, kMost))};
 }
 
 }  // namespace llmctl

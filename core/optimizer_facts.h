@@ -32,6 +32,7 @@ inline constexpr const char* kAveragePrefix = "average.";
 struct OptimizerMemory {
   Bytes state = 0;
   Bytes workspace = 0;  // of the update, given back after it
+  Bytes staged = 0;     // of offloaded state: at most so much of it is on the device at a time
 };
 OptimizerMemory optimizer_memory(std::string_view optimizer,
                                  const ModelConfig& config,

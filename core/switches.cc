@@ -48,6 +48,15 @@ std::vector<Switch> switches(const JobSpec& spec, const Plan& plan) {
     add("optimizer", facts.name, spec.optimizer == facts.name, facts.costs,
         [&](JobSpec& s, Plan&) { s.optimizer = facts.name; });
   }
+  const auto offload = [&](const std::string& what, const char* about) {
+    add("offload", what, spec.offload == what,
+        cuda || what == "none" ? about : "saves nothing on a CPU",
+        [&](JobSpec& s, Plan&) { s.offload = what; });
+  };
+  offload("none", "-");
+  offload("optimizer", "state crosses the bus twice in each update");
+  offload("activations", "they cross the bus twice in each pass");
+  offload("all", "both");
   return all;
 }
 

@@ -4,8 +4,6 @@
 #include <cmath>
 #include <limits>
 
-#include "trainer/device_memory.h"
-
 namespace llmctl {
 namespace {
 
@@ -25,22 +23,21 @@ at::Tensor mean_of_squares(const at::Tensor& x, int64_t dimension) {
 
 }  // namespace
 
-Adafactor::Adafactor(const ParameterLayout& layout, at::Device device) {
-  const CauseScope cause(Cause::optimizer);
-  const auto options = at::device(device).dtype(at::kFloat);
+Adafactor::Adafactor(const ParameterLayout& layout, StateStore store) : store_(std::move(store)) {
   for (const ParameterSlot& slot : layout.slots()) {
     Part part{slot, slot.offset < layout.matrices_end(), {}, {}, {}};
     if (slot.shape.size() > 1) {
-      part.rows = at::zeros({slot.shape[0], 1}, options);
-      part.columns = at::zeros({1, slot.shape[1]}, options);
+      part.rows = store_.zeros({slot.shape[0], 1});
+      part.columns = store_.zeros({1, slot.shape[1]});
     } else {
-      part.whole = at::zeros(slot.shape, options);
+      part.whole = store_.zeros(slot.shape);
     }
     parts_.push_back(std::move(part));
   }
 }
 
 std::vector<NamedTensor> Adafactor::state(const ParameterLayout&) {
+  store_.settle();
   std::vector<NamedTensor> all;
   for (Part& part : parts_) {
     if (part.whole.defined()) {
@@ -54,31 +51,37 @@ std::vector<NamedTensor> Adafactor::state(const ParameterLayout&) {
 }
 
 // What the moments say after this gradient: a temporary.
-at::Tensor Adafactor::variance(Part& part, const at::Tensor& gradient) const {
+at::Tensor Adafactor::variance(StateStore::Tensors& moments, const at::Tensor& gradient) const {
   const double share = std::pow(static_cast<double>(updates()), kBeta2Decay);
-  if (part.whole.defined()) {
-    part.whole.lerp_(gradient.square(), share);
-    return part.whole.clone();
+  if (moments.size() == 1) {
+    moments[0].lerp_(gradient.square(), share);
+    return moments[0].clone();
   }
-  part.rows.lerp_(mean_of_squares(gradient, 1), share);
-  part.columns.lerp_(mean_of_squares(gradient, 0), share);
-  at::Tensor estimate = at::mm(part.rows, part.columns);
-  return estimate.div_(part.rows.mean(0, /*keepdim=*/true).clamp_min_(kLeastVariance));
+  at::Tensor &rows = moments[0], &columns = moments[1];
+  rows.lerp_(mean_of_squares(gradient, 1), share);
+  columns.lerp_(mean_of_squares(gradient, 0), share);
+  at::Tensor estimate = at::mm(rows, columns);
+  return estimate.div_(rows.mean(0, /*keepdim=*/true).clamp_min_(kLeastVariance));
 }
 
 void Adafactor::apply(at::Tensor& weights, at::Tensor& gradients, const OptimizerStep& step) {
   const double relative =
       std::min(step.learning_rate, 1 / std::sqrt(static_cast<double>(updates())));
-  for (Part& part : parts_) {
+  const auto moments_of = [&](size_t k) -> StateStore::Tensors {
+    if (parts_[k].whole.defined()) return {parts_[k].whole};
+    return {parts_[k].rows, parts_[k].columns};
+  };
+  store_.visit(parts_.size(), moments_of, [&](size_t k, StateStore::Tensors& moments) {
+    const Part& part = parts_[k];
     at::Tensor w = weights.narrow(0, part.slot.offset, part.slot.elements).view(part.slot.shape);
     at::Tensor g = gradients.narrow(0, part.slot.offset, part.slot.elements).view(part.slot.shape);
     if (step.gradient_scale != 1) g.mul_(step.gradient_scale);
     const double length = std::max(kLeastScale, root_mean_square(w)) * relative;
     if (part.decays) w.mul_(1 - step.learning_rate * step.weight_decay);
-    at::Tensor update = variance(part, g);
+    at::Tensor update = variance(moments, g);
     update.clamp_min_(kLeastVariance * kLeastVariance).rsqrt_().mul_(g);
     w.sub_(update, length / std::max(1.0, root_mean_square(update)));
-  }
+  });
   gradients.zero_();
 }
 

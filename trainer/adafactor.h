@@ -10,7 +10,7 @@ namespace llmctl {
 
 class Adafactor final : public Optimizer {
  public:
-  explicit Adafactor(const ParameterLayout& layout, at::Device device = at::kCPU);
+  explicit Adafactor(const ParameterLayout& layout, StateStore store = {});
   std::vector<NamedTensor> state(const ParameterLayout& layout) override;
 
  private:
@@ -21,7 +21,8 @@ class Adafactor final : public Optimizer {
     at::Tensor whole;          // of a vector
   };
   void apply(at::Tensor& weights, at::Tensor& gradients, const OptimizerStep& step) override;
-  at::Tensor variance(Part& part, const at::Tensor& gradient) const;
+  at::Tensor variance(StateStore::Tensors& moments, const at::Tensor& gradient) const;
+  StateStore store_;
   std::vector<Part> parts_;
 };
 

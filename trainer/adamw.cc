@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "trainer/aten.h"
-#include "trainer/device_memory.h"
 #include "trainer/own_kernels.h"
 #include "trainer/simd.h"
 
@@ -62,13 +61,14 @@ void adamw_update(at::Tensor& weights,
   });
 }
 
-AdamW::AdamW(int64_t elements, int64_t decay_end, at::Device device) : decay_end_(decay_end) {
-  const CauseScope cause(Cause::optimizer);
-  first_ = at::zeros({elements}, at::device(device).dtype(at::kFloat));
-  second_ = at::zeros_like(first_);
-}
+AdamW::AdamW(int64_t elements, int64_t decay_end, StateStore store)
+    : decay_end_(decay_end),
+      store_(std::move(store)),
+      first_(store_.zeros({elements})),
+      second_(store_.zeros({elements})) {}
 
 std::vector<NamedTensor> AdamW::state(const ParameterLayout& layout) {
+  store_.settle();
   std::vector<NamedTensor> all;
   append_slots(all, "first_moment.", layout, first_);
   append_slots(all, "second_moment.", layout, second_);
@@ -76,7 +76,12 @@ std::vector<NamedTensor> AdamW::state(const ParameterLayout& layout) {
 }
 
 void AdamW::apply(at::Tensor& weights, at::Tensor& gradients, const OptimizerStep& step) {
-  adamw_update(weights, gradients, {first_, second_}, decay_end_, updates(), step);
+  store_.visit_flat(
+      {first_, second_}, [&](int64_t begin, int64_t size, StateStore::Tensors& moments) {
+        at::Tensor w = weights.narrow(0, begin, size), g = gradients.narrow(0, begin, size);
+        const int64_t decay_end = std::clamp<int64_t>(decay_end_ - begin, 0, size);
+        adamw_update(w, g, {moments[0], moments[1]}, decay_end, updates(), step);
+      });
 }
 
 }  // namespace llmctl

@@ -25,15 +25,16 @@ AdamWFactors adamw_factors(const OptimizerStep& step, int64_t update, bool decay
 
 class AdamW final : public Optimizer {
  public:
-  AdamW(int64_t elements, int64_t decay_end, at::Device device = at::kCPU);
+  AdamW(int64_t elements, int64_t decay_end, StateStore store = {});
   std::vector<NamedTensor> state(const ParameterLayout& layout) override;
   at::Tensor& first_moment() { return first_; }
   at::Tensor& second_moment() { return second_; }
 
  private:
   void apply(at::Tensor& weights, at::Tensor& gradients, const OptimizerStep& step) override;
-  at::Tensor first_, second_;
   int64_t decay_end_;
+  StateStore store_;
+  at::Tensor first_, second_;
 };
 
 }  // namespace llmctl

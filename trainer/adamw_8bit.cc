@@ -66,9 +66,8 @@ int64_t blocks_of(int64_t elements) {
 }
 
 // The code of zero is not 0, but any code times a largest of 0 is zero.
-QuantizedMoment moment_of(int64_t elements, at::Device device) {
-  return {at::zeros({elements}, at::device(device).dtype(at::kByte)),
-          at::zeros({blocks_of(elements)}, at::device(device).dtype(at::kFloat))};
+QuantizedMoment moment_of(int64_t elements, const StateStore& store) {
+  return {store.zeros({elements}, at::kByte), store.zeros({blocks_of(elements)})};
 }
 
 at::Tensor on_device(const QuantizationMap& map, at::Device device) {
@@ -80,8 +79,7 @@ at::Tensor on_device(const QuantizationMap& map, at::Device device) {
 
 }  // namespace
 
-AdamW8bit::AdamW8bit(const ParameterLayout& layout, at::Device device) {
-  const CauseScope cause(Cause::optimizer);
+AdamW8bit::AdamW8bit(const ParameterLayout& layout, StateStore store) : store_(std::move(store)) {
   for (const ParameterSlot& slot : layout.slots()) {
     Part part;
     part.offset = slot.offset;
@@ -89,20 +87,24 @@ AdamW8bit::AdamW8bit(const ParameterLayout& layout, at::Device device) {
     part.decays = slot.offset < layout.matrices_end();
     part.quantized = slot.elements >= kLeastQuantizedElements;
     if (part.quantized) {
-      part.first = moment_of(slot.elements, device);
-      part.second = moment_of(slot.elements, device);
+      part.first = moment_of(slot.elements, store_);
+      part.second = moment_of(slot.elements, store_);
     } else {
-      part.first_fp32 = at::zeros({slot.elements}, at::device(device).dtype(at::kFloat));
-      part.second_fp32 = at::zeros_like(part.first_fp32);
+      part.first_fp32 = store_.zeros({slot.elements});
+      part.second_fp32 = store_.zeros({slot.elements});
     }
+    store_.append_pieces(parts_.size(), slot.elements, pieces_);
     parts_.push_back(std::move(part));
   }
+  const at::Device device = store_.device();
   if (device.is_cpu()) return;
+  const CauseScope cause(Cause::optimizer);
   signed_map_ = on_device(signed_dynamic_map(), device);
   unsigned_map_ = on_device(unsigned_dynamic_map(), device);
 }
 
 std::vector<NamedTensor> AdamW8bit::state(const ParameterLayout& layout) {
+  store_.settle();
   std::vector<NamedTensor> all;
   for (size_t i = 0; i < parts_.size(); ++i) {
     const ParameterSlot& slot = layout.slots()[i];
@@ -120,37 +122,54 @@ std::vector<NamedTensor> AdamW8bit::state(const ParameterLayout& layout) {
   return all;
 }
 
-void AdamW8bit::apply(at::Tensor& weights, at::Tensor& gradients, const OptimizerStep& step) {
-  for (Part& part : parts_) {
-    apply_part(part, weights.narrow(0, part.offset, part.elements),
-               gradients.narrow(0, part.offset, part.elements), step);
-  }
+StateStore::Tensors AdamW8bit::state_of(const StatePiece& piece) const {
+  const Part& part = parts_[piece.part];
+  const auto of = [&](const at::Tensor& t) { return t.narrow(0, piece.begin, piece.size); };
+  if (!part.quantized) return {of(part.first_fp32), of(part.second_fp32)};
+  const auto blocks = [&](const at::Tensor& t) {
+    return t.narrow(0, piece.begin / kQuantizedBlock, blocks_of(piece.size));
+  };
+  return {of(part.first.codes), blocks(part.first.largest), of(part.second.codes),
+          blocks(part.second.largest)};
 }
 
-void AdamW8bit::apply_part(Part& part,
-                           at::Tensor weights,
-                           at::Tensor gradients,
-                           const OptimizerStep& step) {
+void AdamW8bit::apply(at::Tensor& weights, at::Tensor& gradients, const OptimizerStep& step) {
+  store_.visit(
+      pieces_.size(), [&](size_t k) { return state_of(pieces_[k]); },
+      [&](size_t k, StateStore::Tensors& state) {
+        const Part& part = parts_[pieces_[k].part];
+        const int64_t begin = part.offset + pieces_[k].begin, size = pieces_[k].size;
+        update_piece(part, state, weights.narrow(0, begin, size), gradients.narrow(0, begin, size),
+                     step);
+      });
+}
+
+void AdamW8bit::update_piece(const Part& part,
+                             StateStore::Tensors& state,
+                             at::Tensor weights,
+                             at::Tensor gradients,
+                             const OptimizerStep& step) const {
   if (!part.quantized) {
-    return adamw_update(weights, gradients, {part.first_fp32, part.second_fp32},
-                        part.decays ? part.elements : 0, updates(), step);
+    return adamw_update(weights, gradients, {state[0], state[1]}, part.decays ? weights.numel() : 0,
+                        updates(), step);
   }
   const AdamWFactors factors = adamw_factors(step, updates(), part.decays);
+  const QuantizedMoment moments[] = {{state[0], state[1]}, {state[2], state[3]}};
   if (!weights.is_cpu()) {
-    return aten::adamw_8bit(weights, gradients, {part.first, signed_map_},
-                            {part.second, unsigned_map_}, factors);
+    return aten::adamw_8bit(weights, gradients, {moments[0], signed_map_},
+                            {moments[1], unsigned_map_}, factors);
   }
   auto *w = weights.mutable_data_ptr<float>(), *g = gradients.mutable_data_ptr<float>(),
-       *first_largest = part.first.largest.mutable_data_ptr<float>(),
-       *second_largest = part.second.largest.mutable_data_ptr<float>();
-  auto *first = part.first.codes.mutable_data_ptr<uint8_t>(),
-       *second = part.second.codes.mutable_data_ptr<uint8_t>();
-  at::parallel_for(0, blocks_of(part.elements), 64, [&](int64_t begin, int64_t end) {
+       *first_largest = moments[0].largest.mutable_data_ptr<float>(),
+       *second_largest = moments[1].largest.mutable_data_ptr<float>();
+  auto *first = moments[0].codes.mutable_data_ptr<uint8_t>(),
+       *second = moments[1].codes.mutable_data_ptr<uint8_t>();
+  const int64_t elements = weights.numel();
+  at::parallel_for(0, blocks_of(elements), 64, [&](int64_t begin, int64_t end) {
     for (int64_t block = begin; block < end; ++block) {
       const int64_t at = block * kQuantizedBlock;
-      const int64_t elements = std::min(kQuantizedBlock, part.elements - at);
       update_block({w + at, g + at, first + at, second + at, first_largest + block,
-                    second_largest + block, elements},
+                    second_largest + block, std::min(kQuantizedBlock, elements - at)},
                    factors);
     }
   });

@@ -13,7 +13,7 @@ struct QuantizedMoment {      // views of one tensor's part
 
 class AdamW8bit final : public Optimizer {
  public:
-  explicit AdamW8bit(const ParameterLayout& layout, at::Device device = at::kCPU);
+  explicit AdamW8bit(const ParameterLayout& layout, StateStore store = {});
   std::vector<NamedTensor> state(const ParameterLayout& layout) override;
 
  private:
@@ -24,9 +24,16 @@ class AdamW8bit final : public Optimizer {
     at::Tensor first_fp32, second_fp32;
   };
   void apply(at::Tensor& weights, at::Tensor& gradients, const OptimizerStep& step) override;
-  void apply_part(Part& part, at::Tensor weights, at::Tensor gradients, const OptimizerStep& step);
+  StateStore::Tensors state_of(const StatePiece& piece) const;
+  void update_piece(const Part& part,
+                    StateStore::Tensors& state,
+                    at::Tensor weights,
+                    at::Tensor gradients,
+                    const OptimizerStep& step) const;
 
+  StateStore store_;
   std::vector<Part> parts_;               // by slot
+  std::vector<StatePiece> pieces_;        // of whole blocks
   at::Tensor signed_map_, unsigned_map_;  // values, then middles; only on other devices
 };
 

@@ -5,7 +5,6 @@
 
 #include "trainer/adamw.h"
 #include "trainer/aten.h"
-#include "trainer/device_memory.h"
 #include "trainer/own_kernels.h"
 #include "trainer/simd.h"
 
@@ -43,36 +42,50 @@ uint16_t* words(at::Tensor& tensor) {
 
 }  // namespace
 
-AdamWBf16::AdamWBf16(int64_t elements, int64_t decay_end, at::Device device)
-    : decay_end_(decay_end) {
-  const CauseScope cause(Cause::optimizer);
-  first_ = at::zeros({elements}, at::device(device).dtype(at::kBFloat16));
-  second_ = at::zeros_like(first_);
-}
+AdamWBf16::AdamWBf16(int64_t elements, int64_t decay_end, StateStore store)
+    : decay_end_(decay_end),
+      store_(std::move(store)),
+      first_(store_.zeros({elements}, at::kBFloat16)),
+      second_(store_.zeros({elements}, at::kBFloat16)) {}
 
 std::vector<NamedTensor> AdamWBf16::state(const ParameterLayout& layout) {
+  store_.settle();
   std::vector<NamedTensor> all;
   append_slots(all, "first_moment.", layout, first_);
   append_slots(all, "second_moment.", layout, second_);
   return all;
 }
 
-void AdamWBf16::apply(at::Tensor& weights, at::Tensor& gradients, const OptimizerStep& step) {
-  const AdamWFactors decayed = adamw_factors(step, updates(), true);
-  const AdamWFactors plain = adamw_factors(step, updates(), false);
+static void update_piece(at::Tensor weights,
+                         at::Tensor gradients,
+                         Moments moments,
+                         int64_t decay_end,
+                         int64_t update,
+                         const OptimizerStep& step) {
+  const AdamWFactors decayed = adamw_factors(step, update, true);
+  const AdamWFactors plain = adamw_factors(step, update, false);
   if (own::take(weights)) {
-    return own::adamw(weights, gradients, {first_, second_}, {decay_end_, decayed, plain});
+    return own::adamw(weights, gradients, moments, {decay_end, decayed, plain});
   }
   if (!weights.is_cpu()) {
-    return aten::adamw_bf16(weights, gradients, {first_, second_}, decay_end_, updates(), step);
+    return aten::adamw_bf16(weights, gradients, moments, decay_end, update, step);
   }
   auto *w = weights.mutable_data_ptr<float>(), *g = gradients.mutable_data_ptr<float>();
-  auto *m = words(first_), *v = words(second_);
+  auto *m = words(moments.first), *v = words(moments.second);
   at::parallel_for(0, weights.numel(), kPart, [&](int64_t begin, int64_t end) {
-    const int64_t middle = std::clamp(decay_end_, begin, end);
+    const int64_t middle = std::clamp(decay_end, begin, end);
     update_range(w + begin, g + begin, m + begin, v + begin, middle - begin, decayed);
     update_range(w + middle, g + middle, m + middle, v + middle, end - middle, plain);
   });
+}
+
+void AdamWBf16::apply(at::Tensor& weights, at::Tensor& gradients, const OptimizerStep& step) {
+  store_.visit_flat(
+      {first_, second_}, [&](int64_t begin, int64_t size, StateStore::Tensors& moments) {
+        update_piece(weights.narrow(0, begin, size), gradients.narrow(0, begin, size),
+                     {moments[0], moments[1]}, std::clamp<int64_t>(decay_end_ - begin, 0, size),
+                     updates(), step);
+      });
 }
 
 }  // namespace llmctl

@@ -8,13 +8,14 @@ namespace llmctl {
 
 class AdamWBf16 final : public Optimizer {
  public:
-  AdamWBf16(int64_t elements, int64_t decay_end, at::Device device = at::kCPU);
+  AdamWBf16(int64_t elements, int64_t decay_end, StateStore store = {});
   std::vector<NamedTensor> state(const ParameterLayout& layout) override;
 
  private:
   void apply(at::Tensor& weights, at::Tensor& gradients, const OptimizerStep& step) override;
-  at::Tensor first_, second_;
   int64_t decay_end_;
+  StateStore store_;
+  at::Tensor first_, second_;
 };
 
 }  // namespace llmctl

@@ -6,12 +6,23 @@
 
 namespace llmctl {
 
-Averaged::Averaged(std::unique_ptr<Optimizer> inner, double decay, at::Tensor average)
-    : inner_(std::move(inner)), decay_(decay), average_(std::move(average)) {}
+Averaged::Averaged(std::unique_ptr<Optimizer> inner,
+                   double decay,
+                   int64_t elements,
+                   StateStore store)
+    : inner_(std::move(inner)),
+      decay_(decay),
+      store_(std::move(store)),
+      average_(store_.zeros({elements})) {}
+
+at::Tensor Averaged::average() const {
+  store_.settle();
+  return average_;
+}
 
 std::vector<NamedTensor> Averaged::state(const ParameterLayout& layout) {
   std::vector<NamedTensor> all = inner_->state(layout);
-  append_slots(all, kAveragePrefix, layout, average_);
+  append_slots(all, kAveragePrefix, layout, average());
   return all;
 }
 
@@ -20,11 +31,14 @@ void Averaged::apply(at::Tensor& weights, at::Tensor& gradients, const Optimizer
   inner_->update(weights, gradients, step);
   const auto before = static_cast<double>(updates() - 1);
   const double decay = std::min(decay_, before / (before + 9));
-  if (decay > 0) {
-    average_.lerp_(weights, 1 - decay);
-  } else {
-    average_.copy_(weights);
-  }
+  store_.visit_flat({average_}, [&](int64_t begin, int64_t size, StateStore::Tensors& average) {
+    const at::Tensor now = weights.narrow(0, begin, size);
+    if (decay > 0) {
+      average[0].lerp_(now, 1 - decay);
+    } else {
+      average[0].copy_(now);
+    }
+  });
 }
 
 static void swap_contents(at::Tensor& one, at::Tensor& other) {

@@ -11,15 +11,16 @@ namespace llmctl {
 
 class Averaged final : public Optimizer {
  public:
-  Averaged(std::unique_ptr<Optimizer> inner, double decay, at::Tensor average);
+  Averaged(std::unique_ptr<Optimizer> inner, double decay, int64_t elements, StateStore store);
   std::vector<NamedTensor> state(const ParameterLayout& layout) override;
-  at::Tensor average() const override { return average_; }
+  at::Tensor average() const override;
 
  private:
   void apply(at::Tensor& weights, at::Tensor& gradients, const OptimizerStep& step) override;
 
   std::unique_ptr<Optimizer> inner_;
   double decay_;
+  StateStore store_;
   at::Tensor average_;  // flat fp32, the weights' layout; as the weights before the first update
 };
 

@@ -20,6 +20,27 @@ Block::Block(const BlockTensors& w,
       activation_(mlp_activation(config)),
       rule_(rule) {}
 
+std::vector<at::Tensor*> tensors_of(Block::Saved& s) {
+  std::vector<at::Tensor*> all = {&s.x,
+                                  &s.attention_statistics,
+                                  &s.qk.q,
+                                  &s.qk.q_statistics,
+                                  &s.qk.k,
+                                  &s.qk.k_statistics,
+                                  &s.qkv,
+                                  &s.attention.out,
+                                  &s.attended,
+                                  &s.attended_statistics,
+                                  &s.middle,
+                                  &s.mlp_statistics,
+                                  &s.up,
+                                  &s.mlp_out,
+                                  &s.mlp_out_statistics};
+  for (at::Tensor& weights : s.attention.weights) all.push_back(&weights);
+  std::erase_if(all, [](const at::Tensor* tensor) { return !tensor->defined(); });
+  return all;
+}
+
 at::Tensor Block::forward(const at::Tensor& x,
                           const AttentionShape& shape,
                           const RotaryTable& rotary,

@@ -71,4 +71,7 @@ class Block {
   AttentionRule rule_;
 };
 
+// Every tensor in it that is there, for whoever moves them.
+std::vector<at::Tensor*> tensors_of(Block::Saved& saved);
+
 }  // namespace llmctl

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "trainer/aten.h"
-#include "trainer/device_memory.h"
 #include "trainer/own_kernels.h"
 #include "trainer/simd.h"
 
@@ -25,12 +24,11 @@ SIMD_CLONES void update_range(float* w, float* g, float* m, int64_t n, LionFacto
 
 }  // namespace
 
-Lion::Lion(int64_t elements, int64_t decay_end, at::Device device) : decay_end_(decay_end) {
-  const CauseScope cause(Cause::optimizer);
-  moment_ = at::zeros({elements}, at::device(device).dtype(at::kFloat));
-}
+Lion::Lion(int64_t elements, int64_t decay_end, StateStore store)
+    : decay_end_(decay_end), store_(std::move(store)), moment_(store_.zeros({elements})) {}
 
 std::vector<NamedTensor> Lion::state(const ParameterLayout& layout) {
+  store_.settle();
   std::vector<NamedTensor> all;
   append_slots(all, "moment.", layout, moment_);
   return all;
@@ -43,18 +41,29 @@ LionFactors lion_factors(const OptimizerStep& step, bool decays) {
           static_cast<float>(step.learning_rate)};
 }
 
-void Lion::apply(at::Tensor& weights, at::Tensor& gradients, const OptimizerStep& step) {
+static void update_piece(at::Tensor weights,
+                         at::Tensor gradients,
+                         at::Tensor& moment,
+                         int64_t decay_end,
+                         const OptimizerStep& step) {
   const LionFactors decayed = lion_factors(step, true), plain = lion_factors(step, false);
   if (own::take(weights)) {
-    return own::lion(weights, gradients, moment_, {decay_end_, decayed, plain});
+    return own::lion(weights, gradients, moment, {decay_end, decayed, plain});
   }
-  if (!weights.is_cpu()) return aten::lion(weights, gradients, moment_, decay_end_, step);
+  if (!weights.is_cpu()) return aten::lion(weights, gradients, moment, decay_end, step);
   auto *w = weights.mutable_data_ptr<float>(), *g = gradients.mutable_data_ptr<float>(),
-       *m = moment_.mutable_data_ptr<float>();
+       *m = moment.mutable_data_ptr<float>();
   at::parallel_for(0, weights.numel(), kPart, [&](int64_t begin, int64_t end) {
-    const int64_t middle = std::clamp(decay_end_, begin, end);
+    const int64_t middle = std::clamp(decay_end, begin, end);
     update_range(w + begin, g + begin, m + begin, middle - begin, decayed);
     update_range(w + middle, g + middle, m + middle, end - middle, plain);
+  });
+}
+
+void Lion::apply(at::Tensor& weights, at::Tensor& gradients, const OptimizerStep& step) {
+  store_.visit_flat({moment_}, [&](int64_t begin, int64_t size, StateStore::Tensors& moment) {
+    update_piece(weights.narrow(0, begin, size), gradients.narrow(0, begin, size), moment[0],
+                 std::clamp<int64_t>(decay_end_ - begin, 0, size), step);
   });
 }
 

@@ -12,13 +12,14 @@ LionFactors lion_factors(const OptimizerStep& step, bool decays);
 
 class Lion final : public Optimizer {
  public:
-  Lion(int64_t elements, int64_t decay_end, at::Device device = at::kCPU);
+  Lion(int64_t elements, int64_t decay_end, StateStore store = {});
   std::vector<NamedTensor> state(const ParameterLayout& layout) override;
 
  private:
   void apply(at::Tensor& weights, at::Tensor& gradients, const OptimizerStep& step) override;
-  at::Tensor moment_;
   int64_t decay_end_;
+  StateStore store_;
+  at::Tensor moment_;
 };
 
 }  // namespace llmctl

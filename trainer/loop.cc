@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "core/memory_model.h"
+#include "core/offload.h"
 #include "trainer/averaged.h"
 #include "trainer/batches.h"
 #include "trainer/collective.h"
@@ -158,8 +159,8 @@ Status TrainingRun::prepare() {
       spec_.model.config,
       ModelOptions{spec_.sequence_len, attention_kind(config_.plan.attention),
                    config_.plan.gradient_checkpointing, [this] { report_.pulse(); }, device_,
-                   activation_type(spec_.precision)});
-  optimizer_ = make_optimizer(spec_.optimizer, model_->layout(), device_, spec_.ema_decay);
+                   activation_type(spec_.precision), offloads_activations(spec_.offload)});
+  optimizer_ = make_optimizer(spec_.optimizer, model_->layout(), device_, optimizer_options(spec_));
   if (ranks_->rank() == 0 && copies_checkpoints(spec_, config_.plan, config_.memory_cap_bytes)) {
     copy_ = allocate_copy(*model_, *optimizer_);
   }

@@ -6,6 +6,7 @@
 #include "trainer/device_memory.h"
 #include "trainer/embedding.h"
 #include "trainer/loss.h"
+#include "trainer/saved_blocks.h"
 
 namespace llmctl {
 
@@ -54,6 +55,7 @@ Model::Model(const ModelConfig& config, ModelOptions options)
   if (config.rope_local_theta > 0) {
     local_rotary_ = rotary_table(options_.sequence_len, config, true, options_.device);
   }
+  if (options_.offload) copies_.emplace(options_.device);
   for (int64_t i = 0; i < config.num_hidden_layers; ++i) {
     blocks_.emplace_back(block_tensors(layout_, copy_, i), block_tensors(layout_, gradients_, i),
                          config, attention_rule(config, i, options_.attention));
@@ -138,11 +140,12 @@ at::Tensor Model::run_block(size_t index,
 at::Tensor Model::forward_backward(const MicroBatch& host_batch, double scale) {
   const CauseScope cause(Cause::activations);
   const Pass pass = pass_over(host_batch);
-  std::vector<Block::Saved> saved(blocks_.size());
+  SavedBlocks saved(blocks_.size(), copies_ ? &*copies_ : nullptr);
   at::Tensor x = embedded(pass.batch.ids, pass.positions);
   for (size_t i = 0; i < blocks_.size(); ++i) {
-    x = run_block(i, x, pass, saved[i]);
-    if (options_.checkpointing) saved[i] = input_of(saved[i]);
+    Block::Saved s;
+    x = run_block(i, x, pass, s);
+    saved.keep(i, options_.checkpointing ? input_of(s) : std::move(s));
   }
 
   Normed normed = final_norm(x);
@@ -155,9 +158,9 @@ at::Tensor Model::forward_backward(const MicroBatch& host_batch, double scale) {
   x.reset();
 
   for (size_t i = blocks_.size(); i-- > 0;) {
-    if (options_.checkpointing) run_block(i, saved[i].x, pass, saved[i]);
-    blocks_[i].backward(dx, pass.shape, rotary_of(i, pass.rotary, pass.local_rotary),
-                        std::move(saved[i]));
+    Block::Saved s = saved.take(i);
+    if (options_.checkpointing) run_block(i, s.x, pass, s);
+    blocks_[i].backward(dx, pass.shape, rotary_of(i, pass.rotary, pass.local_rotary), std::move(s));
     options_.pulse();
   }
   embedded_backward(pass, dx);

@@ -5,10 +5,12 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string_view>
 #include <vector>
 
 #include "trainer/block.h"
+#include "trainer/host_copies.h"
 
 namespace llmctl {
 
@@ -19,6 +21,7 @@ struct ModelOptions {
   std::function<void()> pulse = [] {};  // called after each block's pass: somebody is alive
   at::Device device = at::kCPU;         // from open_device()
   at::ScalarType number = at::kFloat;   // of activations and products: activation_type()
+  bool offload = false;                 // what blocks save waits in host memory
 };
 
 // Of core/precision.h's names. Requires: it is one.
@@ -85,6 +88,7 @@ class Model {
   OuterTensors outer_, outer_gradients_;
   Norm final_norm_;
   std::vector<Block> blocks_;
+  std::optional<HostCopies> copies_;  // when it offloads
 };
 
 }  // namespace llmctl

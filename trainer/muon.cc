@@ -5,7 +5,6 @@
 #include <limits>
 
 #include "trainer/adamw.h"
-#include "trainer/device_memory.h"
 #include "trainer/gradient_norm.h"
 
 namespace llmctl {
@@ -47,22 +46,23 @@ at::Tensor orthogonal(at::Tensor x) {
   return x;
 }
 
-Muon::Muon(const ParameterLayout& layout, at::Device device) {
-  const CauseScope cause(Cause::optimizer);
+Muon::Muon(const ParameterLayout& layout, StateStore store) : store_(std::move(store)) {
   for (const ParameterSlot& slot : layout.slots()) {
     Part part{slot, slot.offset < layout.matrices_end(), {}, {}, {}};
-    const at::Tensor zeros = at::zeros(slot.shape, at::device(device).dtype(at::kFloat));
     if (is_muons(slot)) {
-      part.momentum = zeros;
+      part.momentum = store_.zeros(slot.shape);
+      pieces_.push_back({parts_.size(), 0, slot.elements});
     } else {
-      part.first = zeros;
-      part.second = at::zeros_like(zeros);
+      part.first = store_.zeros(slot.shape);
+      part.second = store_.zeros(slot.shape);
+      store_.append_pieces(parts_.size(), slot.elements, pieces_);
     }
     parts_.push_back(std::move(part));
   }
 }
 
 std::vector<NamedTensor> Muon::state(const ParameterLayout&) {
+  store_.settle();
   std::vector<NamedTensor> all;
   for (Part& part : parts_) {
     if (part.momentum.defined()) {
@@ -75,27 +75,39 @@ std::vector<NamedTensor> Muon::state(const ParameterLayout&) {
   return all;
 }
 
-void Muon::apply(at::Tensor& weights, at::Tensor& gradients, const OptimizerStep& step) {
+void Muon::move_matrix(const Part& part,
+                       const at::Tensor& momentum,
+                       at::Tensor weights,
+                       at::Tensor gradients,
+                       const OptimizerStep& step) const {
   constexpr double kLikeAdamW = 0.2;  // root mean square of AdamW's updates, about
-  for (Part& part : parts_) {
-    const ParameterSlot& slot = part.slot;
-    at::Tensor w = weights.narrow(0, slot.offset, slot.elements);
-    at::Tensor g = gradients.narrow(0, slot.offset, slot.elements);
-    if (!part.momentum.defined()) {
-      at::Tensor first = part.first.view({-1}), second = part.second.view({-1});
-      adamw_update(w, g, {first, second}, part.decays ? slot.elements : 0, updates(), step);
-      continue;
-    }
-    w = w.view(slot.shape);
-    g = g.view(slot.shape);
-    if (step.gradient_scale != 1) g.mul_(step.gradient_scale);
-    part.momentum.lerp_(g, 1 - step.momentum);
-    const at::Tensor update = orthogonal(g.lerp_(part.momentum, step.momentum));  // Nesterov's
-    const auto longest = static_cast<double>(std::max(slot.shape[0], slot.shape[1]));
-    if (part.decays) w.mul_(1 - step.learning_rate * step.weight_decay);
-    w.sub_(update, step.learning_rate * kLikeAdamW * std::sqrt(longest));
-    g.zero_();
-  }
+  const std::vector<int64_t>& shape = part.slot.shape;
+  at::Tensor w = weights.view(shape), g = gradients.view(shape);
+  if (step.gradient_scale != 1) g.mul_(step.gradient_scale);
+  momentum.lerp_(g, 1 - step.momentum);
+  const at::Tensor update = orthogonal(g.lerp_(momentum, step.momentum));  // Nesterov's
+  const auto longest = static_cast<double>(std::max(shape[0], shape[1]));
+  if (part.decays) w.mul_(1 - step.learning_rate * step.weight_decay);
+  w.sub_(update, step.learning_rate * kLikeAdamW * std::sqrt(longest));
+  g.zero_();
+}
+
+void Muon::apply(at::Tensor& weights, at::Tensor& gradients, const OptimizerStep& step) {
+  const auto state_of = [&](size_t k) -> StateStore::Tensors {
+    const auto& [index, begin, size] = pieces_[k];
+    const Part& part = parts_[index];
+    if (part.momentum.defined()) return {part.momentum};
+    return {part.first.view({-1}).narrow(0, begin, size),
+            part.second.view({-1}).narrow(0, begin, size)};
+  };
+  store_.visit(pieces_.size(), state_of, [&](size_t k, StateStore::Tensors& state) {
+    const auto& [index, begin, size] = pieces_[k];
+    const Part& part = parts_[index];
+    at::Tensor w = weights.narrow(0, part.slot.offset + begin, size);
+    at::Tensor g = gradients.narrow(0, part.slot.offset + begin, size);
+    if (part.momentum.defined()) return move_matrix(part, state[0], w, g, step);
+    adamw_update(w, g, {state[0], state[1]}, part.decays ? size : 0, updates(), step);
+  });
 }
 
 }  // namespace llmctl

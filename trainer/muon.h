@@ -11,7 +11,7 @@ namespace llmctl {
 
 class Muon final : public Optimizer {
  public:
-  explicit Muon(const ParameterLayout& layout, at::Device device = at::kCPU);
+  explicit Muon(const ParameterLayout& layout, StateStore store = {});
   std::vector<NamedTensor> state(const ParameterLayout& layout) override;
 
  private:
@@ -22,7 +22,15 @@ class Muon final : public Optimizer {
     at::Tensor first, second;  // of what AdamW moves
   };
   void apply(at::Tensor& weights, at::Tensor& gradients, const OptimizerStep& step) override;
+  void move_matrix(const Part& part,
+                   const at::Tensor& momentum,
+                   at::Tensor weights,
+                   at::Tensor gradients,
+                   const OptimizerStep& step) const;
+
+  StateStore store_;
   std::vector<Part> parts_;
+  std::vector<StatePiece> pieces_;  // whole where momentum is
 };
 
 // Five steps of the quintic iteration on a matrix in place of its own: afterwards its singular

@@ -2,12 +2,12 @@
 
 #include <algorithm>
 
+#include "core/offload.h"
 #include "trainer/adafactor.h"
 #include "trainer/adamw.h"
 #include "trainer/adamw_8bit.h"
 #include "trainer/adamw_bf16.h"
 #include "trainer/averaged.h"
-#include "trainer/device_memory.h"
 #include "trainer/lion.h"
 #include "trainer/muon.h"
 
@@ -18,28 +18,34 @@ OptimizerStep optimizer_step(const JobSpec& spec, double learning_rate, double g
           spec.weight_decay, gradient_scale,  spec.muon_momentum};
 }
 
+OptimizerOptions optimizer_options(const JobSpec& spec) {
+  return {spec.ema_decay, offloads_optimizer(spec.offload)};
+}
+
 static std::unique_ptr<Optimizer> plain_optimizer(const std::string& name,
                                                   const ParameterLayout& layout,
-                                                  at::Device device) {
+                                                  StateStore store) {
   const int64_t elements = layout.size(), decay_end = layout.matrices_end();
-  if (name == "adamw") return std::make_unique<AdamW>(elements, decay_end, device);
-  if (name == "adamw_bf16") return std::make_unique<AdamWBf16>(elements, decay_end, device);
-  if (name == "adamw_8bit") return std::make_unique<AdamW8bit>(layout, device);
-  if (name == "adafactor") return std::make_unique<Adafactor>(layout, device);
-  if (name == "lion") return std::make_unique<Lion>(elements, decay_end, device);
+  if (name == "adamw") return std::make_unique<AdamW>(elements, decay_end, std::move(store));
+  if (name == "adamw_bf16") {
+    return std::make_unique<AdamWBf16>(elements, decay_end, std::move(store));
+  }
+  if (name == "adamw_8bit") return std::make_unique<AdamW8bit>(layout, std::move(store));
+  if (name == "adafactor") return std::make_unique<Adafactor>(layout, std::move(store));
+  if (name == "lion") return std::make_unique<Lion>(elements, decay_end, std::move(store));
   CHECK(name == "muon");
-  return std::make_unique<Muon>(layout, device);
+  return std::make_unique<Muon>(layout, std::move(store));
 }
 
 std::unique_ptr<Optimizer> make_optimizer(const std::string& name,
                                           const ParameterLayout& layout,
                                           at::Device device,
-                                          double ema_decay) {
-  auto optimizer = plain_optimizer(name, layout, device);
-  if (ema_decay <= 0) return optimizer;
-  const CauseScope cause(Cause::optimizer);
-  at::Tensor average = at::zeros({layout.size()}, at::device(device).dtype(at::kFloat));
-  return std::make_unique<Averaged>(std::move(optimizer), ema_decay, std::move(average));
+                                          const OptimizerOptions& options) {
+  const auto store = [&] { return StateStore(device, options.offload, options.offload_piece); };
+  auto optimizer = plain_optimizer(name, layout, store());
+  if (options.ema_decay <= 0) return optimizer;
+  return std::make_unique<Averaged>(std::move(optimizer), options.ema_decay, layout.size(),
+                                    store());
 }
 
 void append_slots(std::vector<NamedTensor>& out,

@@ -11,6 +11,7 @@
 
 #include "core/job_spec.h"
 #include "trainer/parameters.h"
+#include "trainer/state_store.h"
 #include "trainer/tensor.h"
 
 namespace llmctl {
@@ -49,11 +50,17 @@ class Optimizer {
   int64_t updates_ = 0;
 };
 
-// Requires: `name` is one of optimizers(). With an ema_decay above 0 it also averages the weights.
+struct OptimizerOptions {
+  double ema_decay = 0;  // above 0: it also averages the weights
+  bool offload = false;  // its state lives in host memory
+  int64_t offload_piece = kOffloadPiece;
+};
+OptimizerOptions optimizer_options(const JobSpec& spec);
+// Requires: `name` is one of optimizers().
 std::unique_ptr<Optimizer> make_optimizer(const std::string& name,
                                           const ParameterLayout& layout,
                                           at::Device device,
-                                          double ema_decay = 0);
+                                          const OptimizerOptions& options = {});
 
 // Views of a flat buffer that has the layout, as "<prefix><slot's name>".
 void append_slots(std::vector<NamedTensor>& out,

@@ -6,6 +6,7 @@
 #include <chrono>
 
 #include "core/memory_model.h"
+#include "core/offload.h"
 #include "trainer/device.h"
 #include "trainer/device_flops.h"
 #include "trainer/device_memory.h"
@@ -44,8 +45,9 @@ void run_steps(const RunConfig& config,
   const JobSpec& spec = config.spec;
   Model model(spec.model.config,
               {spec.sequence_len, attention_kind(plan.attention), plan.gradient_checkpointing,
-               pulse, device, activation_type(spec.precision)});
-  const auto optimizer = make_optimizer(spec.optimizer, model.layout(), device, spec.ema_decay);
+               pulse, device, activation_type(spec.precision), offloads_activations(spec.offload)});
+  const auto optimizer =
+      make_optimizer(spec.optimizer, model.layout(), device, optimizer_options(spec));
   at::Tensor copy;
   if (model.weights().is_cpu() && copies_checkpoints(spec, plan, config.memory_cap_bytes)) {
     copy = allocate_copy(model, *optimizer);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "core/limits.h"
+#include "core/optimizer_facts.h"
 
 namespace llmctl {
 namespace {
@@ -68,6 +69,47 @@ TEST(MemoryModel, WholeScoresCostMoreThanFusedAttention) {
   const Bytes fused = predict_memory(q).total();
   q.attention = "manual";
   EXPECT_GT(predict_memory(q).total(), fused);
+}
+
+FitQuestion on_gpu(const char* preset, const char* offload, bool checkpointing = false) {
+  FitQuestion q = question(preset, 16, checkpointing);
+  q.on_cpu = false;
+  q.offload = offload;
+  return q;
+}
+
+TEST(MemoryModel, OffloadedStateIsOnAGpuOnlyInPieces) {
+  for (const OptimizerFacts& facts : optimizers()) {
+    FitQuestion resident = on_gpu("llama-1b", "none"), offloaded = on_gpu("llama-1b", "optimizer");
+    resident.optimizer = offloaded.optimizer = facts.name;
+    resident.averaged = offloaded.averaged = true;
+    const Bytes state = predict_memory(resident).optimizer;
+    const OptimizerMemory memory = optimizer_memory(facts.name, resident.model, true);
+    EXPECT_EQ(state, memory.state);
+    EXPECT_LT(memory.staged, state / 8) << facts.name;
+    EXPECT_LE(predict_memory(offloaded).optimizer, memory.staged) << facts.name;
+    EXPECT_LT(predict_memory(offloaded).total(), predict_memory(resident).total()) << facts.name;
+  }
+}
+
+TEST(MemoryModel, OffloadedBlocksCostAGpuTwoOfThem) {
+  for (const bool checkpointing : {false, true}) {
+    const FitQuestion deep = on_gpu("llama-1b", "activations", checkpointing);
+    FitQuestion two_layers = deep;
+    two_layers.model.num_hidden_layers = 2;
+    EXPECT_EQ(predict_memory(deep).activations, predict_memory(two_layers).activations);
+    EXPECT_LT(predict_memory(deep).total(),
+              predict_memory(on_gpu("llama-1b", "none", checkpointing)).total());
+  }
+}
+
+TEST(MemoryModel, OffloadSavesNothingOnACpu) {
+  for (const char* offload : {"optimizer", "activations", "all"}) {
+    FitQuestion q = question("llama-5m", 16, false);
+    const Bytes resident = predict_memory(q).total();
+    q.offload = offload;
+    EXPECT_GE(predict_memory(q).total(), resident) << offload;
+  }
 }
 
 TEST(MemoryModel, LargestShapesDoNotOverflow) {

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/memory_model.h"
+#include "core/offload.h"
 #include "core/optimizer_facts.h"
 #include "tests/trainer/sample_model.h"
 #include "trainer/optimizer.h"
@@ -84,6 +85,7 @@ struct Shape {
   const char* family = "llama";
   bool packed = false;
   const char* precision = "fp32";
+  const char* offload = "none";
 };
 void PrintTo(const Shape& s, std::ostream* out) {
   *out << s.name;
@@ -93,9 +95,11 @@ class Prediction : public ::testing::TestWithParam<Shape> {};
 MemoryByCause measured(const FitQuestion& q) {
   device_memory::release_kept_blocks();
   device_memory::reset_peak();
-  Model model(q.model, {q.sequence_len, attention_kind(q.attention), q.gradient_checkpointing,
-                        [] {}, at::kCPU, activation_type(q.precision)});
-  const auto optimizer = make_optimizer(q.optimizer, model.layout(), at::kCPU);
+  Model model(q.model,
+              {q.sequence_len, attention_kind(q.attention), q.gradient_checkpointing, [] {},
+               at::kCPU, activation_type(q.precision), offloads_activations(q.offload)});
+  const auto optimizer = make_optimizer(q.optimizer, model.layout(), at::kCPU,
+                                        {.offload = offloads_optimizer(q.offload)});
   initialize(model.layout(), 0.02, 1, model.weights());
   MicroBatch batch = {at::zeros({q.micro_batch_size * q.sequence_len}, at::kInt),
                       at::ones({q.micro_batch_size * q.sequence_len}, at::kInt)};
@@ -123,6 +127,7 @@ TEST_P(Prediction, IsWithinATenthOfWhatIsMeasured) {
   q.optimizer = s.optimizer;
   q.packed = s.packed;
   q.precision = s.precision;
+  q.offload = s.offload;
   set_family(q.model, s.family);
   if (q.model.sliding_window > 0) q.model.sliding_window = s.sequence / 4;
   q.model = resolved(q.model, 0, s.sequence);
@@ -146,7 +151,7 @@ TEST(OptimizerMemory, IsWhatEachOptimizerAllocates) {
   const auto expect_counted = [&](const char* name, bool averaged) {
     device_memory::release_kept_blocks();
     const Bytes before = device_memory::live_bytes();
-    const auto made = make_optimizer(name, layout, at::kCPU, averaged ? 0.99 : 0);
+    const auto made = make_optimizer(name, layout, at::kCPU, {.ema_decay = averaged ? 0.99 : 0});
     const Bytes got = device_memory::live_bytes() - before;
     // Flat buffers have up to a cache line between two tensors.
     const auto slack = static_cast<Bytes>(2 * 64 * layout.slots().size());
@@ -196,7 +201,14 @@ INSTANTIATE_TEST_SUITE_P(
         Shape{"bf16_wide_vocabulary", 16'384, 128, 2, 4, 2, 128, 4, false, true, 0, "sdpa", "adamw",
               "llama", false, "bf16"},
         Shape{"fp16_untied", 8'192, 256, 3, 8, 4, 128, 4, false, false, 0, "sdpa", "adamw", "llama",
-              false, "fp16"}),
+              false, "fp16"},
+        // The same peak on a CPU, where nothing is saved.
+        Shape{"offloaded", 257, 128, 6, 4, 2, 256, 4, false, true, 0, "sdpa", "adamw", "llama",
+              false, "fp32", "all"},
+        Shape{"offloaded_checkpointed", 257, 128, 6, 4, 2, 256, 4, true, true, 0, "sdpa", "adamw",
+              "llama", false, "fp32", "all"},
+        Shape{"offloaded_state", 8'192, 512, 2, 4, 4, 32, 1, true, true, 0, "sdpa", "adamw",
+              "llama", false, "fp32", "optimizer"}),
     [](const auto& c) { return std::string(c.param.name); });
 
 }  // namespace

@@ -213,6 +213,53 @@ TEST_F(Gpu, UpdatesInOnePassEqualTheCpus) {
   }
 }
 
+TEST_F(Gpu, OffloadChangesNoBitOfStepsOfAnyOptimizer) {
+  for (const OptimizerFacts& facts : optimizers()) {
+    std::array<at::Tensor, 2> weights, state;
+    for (const bool offload : {false, true}) {
+      Model model(sample_config(),
+                  {kSampleLength, AttentionKind::sdpa, false, [] {}, device_, at::kFloat, offload});
+      initialize(model.layout(), 0.1, 1, model.weights());
+      const auto optimizer = make_optimizer(
+          facts.name, model.layout(), device_,
+          {.ema_decay = 0.9, .offload = offload, .offload_piece = 2 * kQuantizedBlock});
+      for (uint64_t step = 0; step < 5; ++step) {
+        model.forward_backward(sample_batch(8, step), 0.01);
+        optimizer->update(model.weights(), model.gradients(), {.learning_rate = 1e-2});
+      }
+      weights[offload] = model.weights().cpu();
+      state[offload] = optimizer->average().cpu();
+      EXPECT_EQ(optimizer->average().is_pinned(), offload);
+    }
+    EXPECT_TRUE(at::equal(weights[1], weights[0])) << facts.name;
+    EXPECT_TRUE(at::equal(state[1], state[0])) << facts.name;
+  }
+}
+
+TEST_F(Gpu, OffloadedBlocksAndStateAreNotOnTheDevice) {
+  ModelConfig config = sample_config();
+  config.num_hidden_layers = 12;
+  config.hidden_size = 256;
+  config.head_dim = 0;
+  config.intermediate_size = 1'024;
+  config = resolved(config, 0, kSampleLength);
+  std::array<MemoryByCause, 2> peak;
+  for (const bool offload : {false, true}) {
+    device_memory::release_kept_blocks();
+    Model model(config,
+                {kSampleLength, AttentionKind::sdpa, false, [] {}, device_, at::kFloat, offload});
+    initialize(model.layout(), 0.1, 1, model.weights());
+    const auto optimizer = make_optimizer("adamw", model.layout(), device_, {.offload = offload});
+    device_memory::reset_peak();
+    model.forward_backward(sample_batch(256, 1), 0.01);
+    peak[offload] = device_memory::peak_by_cause();
+    optimizer->update(model.weights(), model.gradients(), {.learning_rate = 1e-2});
+  }
+  EXPECT_LT(peak[1].activations, peak[0].activations / 3);
+  EXPECT_GT(peak[0].optimizer, 0);
+  EXPECT_EQ(peak[1].optimizer, 0);
+}
+
 // A model, its optimizer and as many steps as wanted, on one device.
 struct Trainee {
   Trainee(at::Device device, AttentionKind kind, bool checkpointing)

@@ -134,7 +134,7 @@ at::Tensor weights_after(const std::string& optimizer,
 TEST(Averaged, FollowsTheWeightsAndLeavesThemAlone) {
   ModelConfig config = sample_config();
   const ParameterLayout layout(config);
-  const auto made = make_optimizer("adamw", layout, at::kCPU, 0.9);
+  const auto made = make_optimizer("adamw", layout, at::kCPU, {.ema_decay = 0.9});
   at::Tensor weights = numbers({layout.size()}, 1);
   const at::Tensor plain = weights_after("adamw", layout, weights.clone());
   at::Tensor want;

@@ -14,6 +14,14 @@ TEST_F(Training, ResumesBitForBitWithEveryOptimizer) {
   }
 }
 
+TEST_F(Training, EndsWithTheSameBitsOffloadedAndResumesThem) {
+  RunConfig resident = config("resident", 20), offloaded = config("killed-offloaded", 20);
+  offloaded.spec.offload = "all";
+  offloaded.spec.ema_decay = resident.spec.ema_decay = 0.9;
+  expect_same_bits_after_a_kill(offloaded);
+  EXPECT_TRUE(weights(offloaded) == weights_after(resident)) << "offload changed a bit";
+}
+
 TEST_F(Training, EvaluatesWithTheAverageOfTheWeightsAndResumesIt) {
   RunConfig run = config("killed-average", 20);
   run.spec.ema_decay = 0.9;
