@@ -32,8 +32,7 @@ static std::string plan_line(const Plan& plan, int64_t ranks) {
 
 static std::string choices_line(const Plan& plan) {
   return plan.precision + ", attention " + plan.attention + ", checkpointing " +
-         (plan.gradient_checkpointing ? "on" : "off") + " (" +
-         to_string(plan.checkpointing_origin) + ")";
+         to_string(plan.gradient_checkpointing) + " (" + to_string(plan.checkpointing_origin) + ")";
 }
 
 static std::string render_memory(const Plan& plan, const Terminal& terminal) {

@@ -41,7 +41,7 @@ static std::string line(const JobPlanned& e) {
   const Bytes peak = measured ? plan.peak_bytes_measured : plan.peak_bytes_predicted;
   return "plan: micro batch " + std::to_string(plan.micro_batch_size) + " x " +
          std::to_string(plan.gradient_accumulation_steps) + " accumulation" +
-         (plan.gradient_checkpointing ? ", checkpointing" : "") + ", " + format_bytes(peak) +
+         checkpointing_text(plan.gradient_checkpointing) + ", " + format_bytes(peak) +
          (measured ? " measured" : " predicted");
 }
 

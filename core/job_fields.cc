@@ -62,9 +62,10 @@ static FieldTable batch_fields(JobDraft& d) {
       {"gradient_accumulation_steps", "", &d.gradient_accumulation_steps, integer(1, kBatch),
        "Instead of global_batch_size: passes per optimizer step. Needs a micro_batch_size."},
       {"gradient_checkpointing", "activation_checkpointing", &s.gradient_checkpointing,
-       automatic(boolean()),
-       "Keep only each block's input and recompute the rest: less memory, about a third more "
-       "time. auto: when nothing else fits."},
+       choice("auto none selective block false true"),
+       "What is computed again instead of kept. selective: the widest row of each MLP, about an "
+       "eighth more time; block (or true): all but each block's input, about a third more time; "
+       "none (or false): nothing. auto: as little as fits."},
       {"precision", "", &s.precision, choice(kPrecisionNames),
        "Type of activations and matrix products: fp32; tf32: fp32 kept, products in tf32 (CUDA "
        "only); bf16 and fp16: half the bytes, from a copy of the fp32 weights, fp16 with a loss "

@@ -77,13 +77,13 @@ struct JobSpec {
   bool train_on_inputs = false;        // sft: prompts count towards the loss, too
   std::optional<bool> sample_packing;  // none: on for sft, off for pretraining
 
-  int64_t sequence_len = 256;                  // tokens
-  std::optional<int64_t> micro_batch_size;     // sequences per rank and pass; none = auto
-  int64_t global_batch_size = 32;              // sequences per optimizer step, all ranks
-  std::optional<bool> gradient_checkpointing;  // none = auto
-  std::string precision = "fp32";              // of the matrix products
-  std::string attention = "sdpa";              // sdpa | manual
-  std::string offload = "none";                // one of kOffloadNames in core/offload.h
+  int64_t sequence_len = 256;                   // tokens
+  std::optional<int64_t> micro_batch_size;      // sequences per rank and pass; none = auto
+  int64_t global_batch_size = 32;               // sequences per optimizer step, all ranks
+  std::string gradient_checkpointing = "auto";  // or as core/checkpointing.h has them
+  std::string precision = "fp32";               // of the matrix products
+  std::string attention = "sdpa";               // sdpa | manual
+  std::string offload = "none";                 // one of kOffloadNames in core/offload.h
 
   // How long: the first one reached ends the run. At least one is set.
   std::optional<int64_t> max_steps;

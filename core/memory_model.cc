@@ -60,6 +60,19 @@ static double saved_bytes(const Widths& w, const FitQuestion& q) {
          2 * w.post_norm + norms * w.statistics;
 }
 
+// What is left of it between the two passes.
+static double kept_bytes(const Widths& w, const FitQuestion& q) {
+  switch (q.gradient_checkpointing) {
+    case Checkpointing::none:
+      return saved_bytes(w, q);
+    case Checkpointing::selective:
+      return saved_bytes(w, q) - w.up;
+    case Checkpointing::block:
+      return w.hidden;
+  }
+  CHECK(false);
+}
+
 // The moments of a step at which memory can be highest, in bytes per token.
 struct Moment {
   double activations = 0, workspace = 0;
@@ -74,8 +87,8 @@ static bool widens(const FitQuestion& q) {
 static std::vector<Moment> moments(const Widths& w, const FitQuestion& q) {
   const auto layers = static_cast<double>(q.model.num_hidden_layers);
   const double block = saved_bytes(w, q);
-  const bool again = q.gradient_checkpointing;
-  const double kept = again ? w.hidden : block;  // of a block that waits for its backward
+  const bool again = q.gradient_checkpointing != Checkpointing::none;
+  const double kept = kept_bytes(w, q);  // of a block that waits for its backward
   // Offloaded, one waiting block is on its way there or back while another one runs; on a CPU the
   // one on its way there is in memory twice.
   const bool offload = offloads_activations(q.offload), away = offload && !q.on_cpu;
@@ -223,7 +236,7 @@ static int64_t rank_batch(const JobSpec& spec) {
 
 static Plan plan_of(const JobSpec& spec,
                     int64_t micro_batch_size,
-                    bool checkpointing,
+                    Checkpointing checkpointing,
                     Bytes cap_bytes) {
   Plan plan;
   plan.micro_batch_size = micro_batch_size;
@@ -232,7 +245,8 @@ static Plan plan_of(const JobSpec& spec,
   plan.precision = spec.precision;
   plan.attention = spec.attention;
   plan.micro_batch_origin = spec.micro_batch_size ? Origin::given : Origin::predicted;
-  plan.checkpointing_origin = spec.gradient_checkpointing ? Origin::given : Origin::predicted;
+  const bool given = parse_checkpointing(spec.gradient_checkpointing).has_value();
+  plan.checkpointing_origin = given ? Origin::given : Origin::predicted;
   plan.predicted = predict_memory(spec, plan);
   if (spec.resources.device != "cuda" && copies_checkpoints(spec, plan, cap_bytes)) {
     plan.predicted.workspace += checkpoint_copy_bytes(spec);
@@ -253,8 +267,14 @@ static std::vector<int64_t> divisors_from_large(int64_t number) {
   return all;
 }
 
-// Larger passes use the device better, and recomputing costs a third more work than any of them
-// gains; so: without checkpointing first, and from large to small.
+static std::vector<Checkpointing> checkpointing_choices(const JobSpec& spec) {
+  const std::optional<Checkpointing> given = parse_checkpointing(spec.gradient_checkpointing);
+  if (given) return {*given};
+  return {Checkpointing::none, Checkpointing::selective, Checkpointing::block};
+}
+
+// Larger passes use the device better, and recomputing costs more work than any of them gains; so:
+// without checkpointing first, and from large to small.
 std::vector<Plan> candidate_plans(const JobSpec& spec, Bytes cap_bytes) {
   constexpr double kDoubt = 1.25;  // how far a prediction may be too high
   const std::vector<int64_t> sizes = spec.micro_batch_size
@@ -262,8 +282,7 @@ std::vector<Plan> candidate_plans(const JobSpec& spec, Bytes cap_bytes) {
                                          : divisors_from_large(rank_batch(spec));
   std::vector<Plan> plans;
   std::optional<Plan> smallest;
-  for (bool checkpointing : {false, true}) {
-    if (spec.gradient_checkpointing.value_or(checkpointing) != checkpointing) continue;
+  for (const Checkpointing checkpointing : checkpointing_choices(spec)) {
     for (int64_t size : sizes) {
       Plan plan = plan_of(spec, size, checkpointing, cap_bytes);
       if (!smallest || plan.peak_bytes_predicted < smallest->peak_bytes_predicted) smallest = plan;
@@ -286,8 +305,9 @@ std::optional<Plan> smaller_plan(const JobSpec& spec, const Plan& plan) {
       next = plan_of(spec, size, plan.gradient_checkpointing, kTight);
     }
   }
-  if (!next && !spec.gradient_checkpointing && !plan.gradient_checkpointing) {
-    next = plan_of(spec, plan.micro_batch_size, true, kTight);
+  for (const Checkpointing more : checkpointing_choices(spec)) {
+    if (next || more <= plan.gradient_checkpointing) continue;
+    next = plan_of(spec, plan.micro_batch_size, more, kTight);
   }
   if (next) next->oom_refits = plan.oom_refits + 1;
   return next;
@@ -331,7 +351,8 @@ std::string profile_key(const JobSpec& spec, std::string_view device_type) {
   add("micro", spec.micro_batch_size.value_or(0));
   add("averaged", spec.ema_decay > 0 ? 1 : 0);
   add("copies", checkpoint_copy_bytes(spec) > 0 ? 1 : 0);
-  add("checkpointing", spec.gradient_checkpointing ? (*spec.gradient_checkpointing ? 1 : 0) : -1);
+  const std::optional<Checkpointing> given = parse_checkpointing(spec.gradient_checkpointing);
+  add("checkpointing", given ? static_cast<int64_t>(*given) : -1);
   return key + " " + spec.precision + " " + spec.attention + " " + spec.optimizer + " " +
          spec.offload + " on " + std::string(device_type);
 }

@@ -16,7 +16,7 @@ struct FitQuestion {
   ModelConfig model;  // resolved
   int64_t sequence_len = 0;
   int64_t micro_batch_size = 0;
-  bool gradient_checkpointing = false;
+  Checkpointing gradient_checkpointing = Checkpointing::none;
   std::string precision = "fp32";
   std::string attention = "sdpa";
   std::string optimizer = "adamw";
@@ -45,13 +45,13 @@ int64_t loss_chunk_tokens(int64_t vocab_size, int64_t tokens);
 inline constexpr int64_t kAttentionLanes = 16;
 
 // The plans worth trying for `spec`, best first by predicted speed: fields the user wrote are kept,
-// auto ones are searched (micro-batch: divisors of global_batch / ranks; checkpointing off before
-// on). `origin` is set; predicted bytes are filled. At most limits::kProbeCandidates; never empty
-// for a valid spec. Plans predicted above 1.25 x `cap_bytes` are left out unless nothing else is
-// left.
+// auto ones are searched (micro-batch: divisors of global_batch / ranks; the less checkpointing the
+// better). `origin` is set; predicted bytes are filled. At most limits::kProbeCandidates; never
+// empty for a valid spec. Plans predicted above 1.25 x `cap_bytes` are left out unless nothing else
+// is left.
 std::vector<Plan> candidate_plans(const JobSpec& spec, Bytes cap_bytes);
 
-// The next smaller plan after an OOM: half the micro-batch, then checkpointing; none: give up.
+// The next smaller plan after an OOM: half the micro-batch, then more checkpointing; none: give up.
 std::optional<Plan> smaller_plan(const JobSpec& spec, const Plan& plan);
 
 // Which measured profiles may be reused: everything that decides memory and speed, and nothing

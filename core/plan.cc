@@ -28,6 +28,14 @@ static void read_origin(JsonReader& reader, const char* name, Origin& origin) {
   reader.fail(name, "given, default, predicted or measured");
 }
 
+static void read_checkpointing(JsonReader& reader, Checkpointing& checkpointing) {
+  std::string text = to_string(checkpointing);
+  reader.read("gradient_checkpointing", text);
+  const std::optional<Checkpointing> known = parse_checkpointing(text);
+  if (!known) return reader.fail("gradient_checkpointing", "none, selective or block");
+  checkpointing = *known;
+}
+
 json to_json(const MemoryByCause& memory) {
   return {{"parameters", memory.parameters}, {"gradients", memory.gradients},
           {"optimizer", memory.optimizer},   {"activations", memory.activations},
@@ -55,10 +63,15 @@ static Status read_memory(JsonReader& reader, const char* name, MemoryByCause& m
   return ok_status();
 }
 
+std::string checkpointing_text(Checkpointing checkpointing) {
+  if (checkpointing == Checkpointing::none) return "";
+  return std::string(", ") + to_string(checkpointing) + " checkpointing";
+}
+
 json to_json(const Plan& plan) {
   return {{"micro_batch_size", plan.micro_batch_size},
           {"gradient_accumulation_steps", plan.gradient_accumulation_steps},
-          {"gradient_checkpointing", plan.gradient_checkpointing},
+          {"gradient_checkpointing", to_string(plan.gradient_checkpointing)},
           {"precision", plan.precision},
           {"attention", plan.attention},
           {"micro_batch_origin", to_string(plan.micro_batch_origin)},
@@ -80,7 +93,7 @@ Result<Plan> parse_plan(const json& document) {
   reader.need("gradient_accumulation_steps");
   reader.read("micro_batch_size", plan.micro_batch_size, 1);
   reader.read("gradient_accumulation_steps", plan.gradient_accumulation_steps, 1);
-  reader.read("gradient_checkpointing", plan.gradient_checkpointing);
+  read_checkpointing(reader, plan.gradient_checkpointing);
   reader.read("precision", plan.precision);
   reader.read("attention", plan.attention);
   read_origin(reader, "micro_batch_origin", plan.micro_batch_origin);
@@ -99,7 +112,7 @@ Result<Plan> parse_plan(const json& document) {
 
 json to_json(const ProbeResult& result) {
   return {{"micro_batch_size", result.micro_batch_size},
-          {"gradient_checkpointing", result.gradient_checkpointing},
+          {"gradient_checkpointing", to_string(result.gradient_checkpointing)},
           {"oom", result.oom},
           {"memory", to_json(result.memory)},
           {"peak_bytes", result.peak_bytes},
@@ -113,7 +126,7 @@ Result<ProbeResult> parse_probe_result(const json& document) {
   reader.need("micro_batch_size");
   reader.need("peak_bytes");
   reader.read("micro_batch_size", result.micro_batch_size, 1);
-  reader.read("gradient_checkpointing", result.gradient_checkpointing);
+  read_checkpointing(reader, result.gradient_checkpointing);
   reader.read("oom", result.oom);
   reader.read("peak_bytes", result.peak_bytes);
   reader.read("seconds_per_micro_batch", result.seconds_per_micro_batch);

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "core/checkpointing.h"
 #include "core/job_spec.h"
 #include "core/result.h"
 #include "core/units.h"
@@ -34,7 +35,7 @@ struct MemoryByCause {
 struct Plan {
   int64_t micro_batch_size = 0;             // sequences per rank and pass
   int64_t gradient_accumulation_steps = 0;  // global batch = micro x accumulation x ranks
-  bool gradient_checkpointing = false;
+  Checkpointing gradient_checkpointing = Checkpointing::none;
   std::string precision = "fp32";
   std::string attention = "sdpa";
   Origin micro_batch_origin = Origin::predicted;
@@ -51,6 +52,9 @@ struct Plan {
   bool operator==(const Plan&) const = default;
 };
 
+// For a sentence about a plan: ", selective checkpointing", or nothing.
+std::string checkpointing_text(Checkpointing checkpointing);
+
 nlohmann::json to_json(const Plan& plan);
 Result<Plan> parse_plan(const nlohmann::json& document);
 nlohmann::json to_json(const MemoryByCause& memory);
@@ -59,7 +63,7 @@ Result<MemoryByCause> parse_memory(const nlohmann::json& document);
 // One candidate that a probe tried.
 struct ProbeResult {
   int64_t micro_batch_size = 0;
-  bool gradient_checkpointing = false;
+  Checkpointing gradient_checkpointing = Checkpointing::none;
   bool oom = false;
   MemoryByCause memory;
   Bytes peak_bytes = 0;  // lower bound when oom

@@ -32,11 +32,13 @@ std::vector<Switch> switches(const JobSpec& spec, const Plan& plan) {
   precision("bf16", cuda ? "faster; 7-bit mantissas" : "7-bit mantissas; slower on most CPUs");
   precision("fp16",
             cuda ? "faster; steps that overflow are skipped" : "slower on a CPU; 10-bit mantissas");
-  for (const bool on : {false, true}) {
-    add("gradient_checkpointing", on ? "true" : "false", plan.gradient_checkpointing == on,
-        on ? "about a third more time" : "-",
-        [&](JobSpec&, Plan& p) { p.gradient_checkpointing = on; });
-  }
+  const auto checkpointing = [&](Checkpointing kind, const char* about) {
+    add("gradient_checkpointing", to_string(kind), plan.gradient_checkpointing == kind, about,
+        [&](JobSpec&, Plan& p) { p.gradient_checkpointing = kind; });
+  };
+  checkpointing(Checkpointing::none, "-");
+  checkpointing(Checkpointing::selective, "about an eighth more time");
+  checkpointing(Checkpointing::block, "about a third more time");
   const auto attention = [&](const std::string& kind, const char* about) {
     add("attention", kind, plan.attention == kind, about,
         [&](JobSpec&, Plan& p) { p.attention = kind; });

@@ -117,7 +117,7 @@ v1::Plan to_wire(const Plan& plan) {
   v1::Plan out;
   out.set_micro_batch_size(plan.micro_batch_size);
   out.set_gradient_accumulation_steps(plan.gradient_accumulation_steps);
-  out.set_gradient_checkpointing(plan.gradient_checkpointing);
+  out.set_gradient_checkpointing(to_string(plan.gradient_checkpointing));
   out.set_precision(plan.precision);
   out.set_attention(plan.attention);
   out.set_micro_batch_origin(to_string(plan.micro_batch_origin));
@@ -139,7 +139,8 @@ Result<Plan> from_wire(const v1::Plan& plan) {
       TRY(wire::at_least("micro_batch_size", plan.micro_batch_size(), int64_t{0}));
   out.gradient_accumulation_steps = TRY(wire::at_least(
       "gradient_accumulation_steps", plan.gradient_accumulation_steps(), int64_t{0}));
-  out.gradient_checkpointing = plan.gradient_checkpointing();
+  out.gradient_checkpointing = TRY(wire::enumerator(
+      "gradient_checkpointing", plan.gradient_checkpointing(), parse_checkpointing));
   out.precision = TRY(wire::text("precision", plan.precision(), limits::kNameBytes));
   out.attention = TRY(wire::text("attention", plan.attention(), limits::kNameBytes));
   out.micro_batch_origin =
@@ -162,7 +163,7 @@ Result<Plan> from_wire(const v1::Plan& plan) {
 v1::ProbeResult to_wire(const ProbeResult& result) {
   v1::ProbeResult out;
   out.set_micro_batch_size(result.micro_batch_size);
-  out.set_gradient_checkpointing(result.gradient_checkpointing);
+  out.set_gradient_checkpointing(to_string(result.gradient_checkpointing));
   out.set_oom(result.oom);
   *out.mutable_memory() = to_wire(result.memory);
   out.set_peak_bytes(result.peak_bytes);
@@ -175,7 +176,8 @@ Result<ProbeResult> from_wire(const v1::ProbeResult& result) {
   ProbeResult out;
   out.micro_batch_size =
       TRY(wire::at_least("micro_batch_size", result.micro_batch_size(), int64_t{1}));
-  out.gradient_checkpointing = result.gradient_checkpointing();
+  out.gradient_checkpointing = TRY(wire::enumerator(
+      "gradient_checkpointing", result.gradient_checkpointing(), parse_checkpointing));
   out.oom = result.oom();
   out.memory = TRY(wire::inside("memory", from_wire(result.memory())));
   out.peak_bytes = TRY(wire::at_least("peak_bytes", result.peak_bytes(), int64_t{0}));

@@ -143,7 +143,7 @@ std::string plan_line(const Plan& plan) {
   std::string line = "plan: micro-batch " + std::to_string(plan.micro_batch_size) + " (" +
                      to_string(plan.micro_batch_origin) + ") x " +
                      std::to_string(plan.gradient_accumulation_steps) + " accumulation";
-  if (plan.gradient_checkpointing) line += ", gradient checkpointing";
+  line += checkpointing_text(plan.gradient_checkpointing);
   line += plan.peak_bytes_measured > 0
               ? ", " + format_bytes(plan.peak_bytes_measured) + " measured"
               : ", " + format_bytes(plan.peak_bytes_predicted) + " predicted";

@@ -109,9 +109,8 @@ std::string tightest(const std::vector<ProbeResult>& results,
   };
   const ProbeResult& least = *std::min_element(results.begin(), results.end(), less);
   return "the smallest of " + std::to_string(results.size()) + " measured plans (micro-batch " +
-         std::to_string(least.micro_batch_size) +
-         (least.gradient_checkpointing ? ", gradient checkpointing" : "") + ") needs " +
-         (least.oom ? "more than " : "") +
+         std::to_string(least.micro_batch_size) + checkpointing_text(least.gradient_checkpointing) +
+         ") needs " + (least.oom ? "more than " : "") +
          format_bytes(least.oom ? least.peak_bytes : with_headroom(least.peak_bytes, config)) +
          "; the cap is " + format_bytes(cap);
 }

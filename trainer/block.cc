@@ -112,6 +112,9 @@ static at::Tensor branch_gradient(Norm& norm,
 
 // Each buffer is reused for its own gradient as soon as its value has been used for the last time.
 void Block::mlp_backward(at::Tensor& dy, Saved& saved) {
+  if (!saved.up.defined()) {
+    saved.up = up_.forward(mlp_norm_.again(saved.middle, saved.mlp_statistics));
+  }
   {
     const at::Tensor branch =
         branch_gradient(mlp_post_norm_, dy, saved.mlp_out, saved.mlp_out_statistics);

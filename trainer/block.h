@@ -26,7 +26,7 @@ class Block {
     at::Tensor attended_statistics;
     at::Tensor middle;  // [T, H] the residual stream after attention
     at::Tensor mlp_statistics;
-    at::Tensor up;       // [T, 2I] gate and up, or [T, I]
+    at::Tensor up;       // [T, 2I] gate and up, or [T, I]; left out: backward makes it again
     at::Tensor mlp_out;  // with post norms: [T, H] before the MLP's
     at::Tensor mlp_out_statistics;
   };

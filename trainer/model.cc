@@ -32,8 +32,10 @@ static at::Tensor upload(const at::Tensor& t, at::Device device) {
   return t.device() == device ? t : t.pin_memory().to(device, t.scalar_type(), true);
 }
 
-// All that checkpointing keeps of a block.
-static Block::Saved input_of(const Block::Saved& saved) {
+// What is kept of a block until its backward pass.
+static Block::Saved kept_of(Block::Saved saved, Checkpointing checkpointing) {
+  if (checkpointing == Checkpointing::selective) saved.up.reset();
+  if (checkpointing != Checkpointing::block) return saved;
   Block::Saved input;
   input.x = saved.x;
   return input;
@@ -145,7 +147,7 @@ at::Tensor Model::forward_backward(const MicroBatch& host_batch, double scale) {
   for (size_t i = 0; i < blocks_.size(); ++i) {
     Block::Saved s;
     x = run_block(i, x, pass, s);
-    saved.keep(i, options_.checkpointing ? input_of(s) : std::move(s));
+    saved.keep(i, kept_of(std::move(s), options_.checkpointing));
   }
 
   Normed normed = final_norm(x);
@@ -159,7 +161,7 @@ at::Tensor Model::forward_backward(const MicroBatch& host_batch, double scale) {
 
   for (size_t i = blocks_.size(); i-- > 0;) {
     Block::Saved s = saved.take(i);
-    if (options_.checkpointing) run_block(i, s.x, pass, s);
+    if (options_.checkpointing == Checkpointing::block) run_block(i, s.x, pass, s);
     blocks_[i].backward(dx, pass.shape, rotary_of(i, pass.rotary, pass.local_rotary), std::move(s));
     options_.pulse();
   }

@@ -1,6 +1,6 @@
 // The decoder: a list of blocks between an embedding and a loss head, with the training step
 // written out: every block forward, the loss in chunks, every block backward. With checkpointing a
-// block keeps only its input and runs forward once more before backward. Owns weights and
+// block keeps less and computes it once more before backward. Owns weights and
 // gradients. One thread calls it; the kernels inside use all of LibTorch's.
 #pragma once
 
@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/checkpointing.h"
 #include "trainer/block.h"
 #include "trainer/host_copies.h"
 
@@ -17,7 +18,7 @@ namespace llmctl {
 struct ModelOptions {
   int64_t sequence_len = 0;
   AttentionKind attention = AttentionKind::sdpa;
-  bool checkpointing = false;
+  Checkpointing checkpointing = Checkpointing::none;
   std::function<void()> pulse = [] {};  // called after each block's pass: somebody is alive
   at::Device device = at::kCPU;         // from open_device()
   at::ScalarType number = at::kFloat;   // of activations and products: activation_type()
@@ -45,7 +46,7 @@ class Model {
   at::Tensor forward_backward(const MicroBatch& batch, double scale);
   at::Tensor forward(const MicroBatch& batch);  // the sum of losses only
 
-  void set_checkpointing(bool on) { options_.checkpointing = on; }
+  void set_checkpointing(Checkpointing kind) { options_.checkpointing = kind; }
   const ModelConfig& config() const { return config_; }
   const ModelOptions& options() const { return options_; }
   const ParameterLayout& layout() const { return layout_; }

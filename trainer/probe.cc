@@ -92,7 +92,7 @@ ProbeResult measure(const RunConfig& config,
 bool cannot_fit(const Plan& plan, const std::vector<ProbeResult>& results) {
   return std::any_of(results.begin(), results.end(), [&](const ProbeResult& r) {
     return r.oom && plan.micro_batch_size >= r.micro_batch_size &&
-           (r.gradient_checkpointing || !plan.gradient_checkpointing);
+           plan.gradient_checkpointing <= r.gradient_checkpointing;
   });
 }
 
@@ -104,10 +104,10 @@ std::vector<ProbeResult> probe(const RunConfig& config,
                                const std::function<void(const ProbeResult&)>& tell) {
   std::vector<ProbeResult> results;
   size_t fitting = 0;
-  bool plain_fits = false;  // without checkpointing: always faster than with
+  Checkpointing least = Checkpointing::block;  // that fits: always faster than with more
   const double device_flops = measure_device_flops(device);
   for (const Plan& plan : config.candidates) {
-    if (fitting >= kEnough || (plain_fits && plan.gradient_checkpointing)) break;
+    if (fitting >= kEnough || (fitting > 0 && plan.gradient_checkpointing > least)) break;
     if (cannot_fit(plan, results)) continue;
     results.push_back(measure(config, device, plan, pulse));
     results.back().device_flops = device_flops;
@@ -115,7 +115,7 @@ std::vector<ProbeResult> probe(const RunConfig& config,
     tell(result);
     if (result.oom) continue;
     ++fitting;
-    plain_fits |= !result.gradient_checkpointing;
+    least = std::min(least, result.gradient_checkpointing);
   }
   return results;
 }

@@ -199,7 +199,8 @@ JobSpec random_spec(std::mt19937& random) {
   text += "num_epochs: " + std::to_string(real(0.1, 9)) + "\n";
   if (coin()) text += "max_duration: " + std::to_string(pick(1, 99)) + "h7ms\n";
   if (coin()) text += "warmup_ratio: " + std::to_string(real(0, 1)) + "\n";
-  if (coin()) text += "gradient_checkpointing: " + std::string(coin() ? "true" : "false") + "\n";
+  if (coin())
+    text += "gradient_checkpointing: " + std::string(coin() ? "selective" : "false") + "\n";
   if (coin())
     text += "tokenizer: {train: {vocab_size: " + std::to_string(pick(257, 9'000)) + "}}\n";
   if (coin()) text += "labels: {\"a b\": \"yes\", c: \"010\"}\nenv: {N: \"1\"}\n";

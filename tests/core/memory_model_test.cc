@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <limits>
+
 #include "core/limits.h"
 #include "core/optimizer_facts.h"
 
@@ -16,13 +19,15 @@ JobSpec spec_of(const char* preset, int64_t global_batch, int64_t ranks) {
   return parse_spec_json(text).value();
 }
 
-FitQuestion question(const char* preset, int64_t micro, bool checkpointing) {
+constexpr std::array kAll = {Checkpointing::none, Checkpointing::selective, Checkpointing::block};
+
+FitQuestion question(const char* preset, int64_t micro, Checkpointing checkpointing) {
   const JobSpec spec = spec_of(preset, 64, 1);
   return {spec.model.config, 256, micro, checkpointing, "fp32", "sdpa"};
 }
 
 TEST(MemoryModel, WeightsGradientsAndAdamStateAreFourFourAndEightBytesEach) {
-  const FitQuestion q = question("llama-5m", 4, false);
+  const FitQuestion q = question("llama-5m", 4, Checkpointing::none);
   const int64_t parameters = parameter_count(q.model);
   const MemoryByCause memory = predict_memory(q);
   EXPECT_EQ(memory.parameters, 4 * parameters);
@@ -32,7 +37,7 @@ TEST(MemoryModel, WeightsGradientsAndAdamStateAreFourFourAndEightBytesEach) {
 
 TEST(MemoryModel, PeakGrowsWithTheMicroBatch) {
   for (const Preset& preset : presets()) {
-    for (bool checkpointing : {false, true}) {
+    for (const Checkpointing checkpointing : kAll) {
       Bytes before = 0;
       for (int64_t micro = 1; micro <= 256; micro *= 2) {
         const Bytes peak = predict_memory(question(preset.name, micro, checkpointing)).total();
@@ -46,7 +51,7 @@ TEST(MemoryModel, PeakGrowsWithTheMicroBatch) {
 TEST(MemoryModel, PeakIsAffineInTokensOnceTheLossIsNotThePeak) {
   for (const Preset& preset : presets()) {
     const auto peak = [&](int64_t micro) {
-      return predict_memory(question(preset.name, micro, false)).total();
+      return predict_memory(question(preset.name, micro, Checkpointing::none)).total();
     };
     EXPECT_NEAR(static_cast<double>(peak(128) - peak(96)), static_cast<double>(peak(96) - peak(64)),
                 16)
@@ -54,18 +59,21 @@ TEST(MemoryModel, PeakIsAffineInTokensOnceTheLossIsNotThePeak) {
   }
 }
 
-TEST(MemoryModel, CheckpointingIsNeverLarger) {
+TEST(MemoryModel, MoreCheckpointingIsNeverLarger) {
   for (const Preset& preset : presets()) {
     for (int64_t micro : {1, 3, 8, 64}) {
-      EXPECT_LE(predict_memory(question(preset.name, micro, true)).total(),
-                predict_memory(question(preset.name, micro, false)).total())
-          << preset.name << " micro " << micro;
+      Bytes before = std::numeric_limits<Bytes>::max();
+      for (const Checkpointing checkpointing : kAll) {
+        const Bytes peak = predict_memory(question(preset.name, micro, checkpointing)).total();
+        EXPECT_LE(peak, before) << preset.name << " micro " << micro;
+        before = peak;
+      }
     }
   }
 }
 
 TEST(MemoryModel, WholeScoresCostMoreThanFusedAttention) {
-  FitQuestion q = question("llama-5m", 4, false);
+  FitQuestion q = question("llama-5m", 4, Checkpointing::none);
   const Bytes fused = predict_memory(q).total();
   q.attention = "manual";
   EXPECT_GT(predict_memory(q).total(), fused);
@@ -113,7 +121,7 @@ TEST(MemoryModel, OffloadSavesNothingOnACpu) {
 }
 
 TEST(MemoryModel, LargestShapesDoNotOverflow) {
-  FitQuestion q = question("llama-1b", 1 << 20, false);
+  FitQuestion q = question("llama-1b", 1 << 20, Checkpointing::none);
   q.model.hidden_size = limits::kHiddenSize;
   q.model.num_hidden_layers = limits::kLayers;
   q.model.intermediate_size = 16 * limits::kHiddenSize;
@@ -150,17 +158,18 @@ TEST(Candidates, DivideTheBatchAndKeepIt) {
 
 TEST(Candidates, ComeWithoutCheckpointingFirstAndFromLargeToSmall) {
   const std::vector<Plan> plans = candidate_plans(spec_of("llama-1m", 8, 1), 0);
-  ASSERT_EQ(plans.size(), 8U);
+  ASSERT_EQ(plans.size(), 12U);
   EXPECT_EQ(plans[0].micro_batch_size, 8);
   EXPECT_EQ(plans[3].micro_batch_size, 1);
-  EXPECT_FALSE(plans[3].gradient_checkpointing);
-  EXPECT_TRUE(plans[4].gradient_checkpointing);
+  EXPECT_EQ(plans[3].gradient_checkpointing, Checkpointing::none);
+  EXPECT_EQ(plans[4].gradient_checkpointing, Checkpointing::selective);
+  EXPECT_EQ(plans[8].gradient_checkpointing, Checkpointing::block);
 }
 
 TEST(Candidates, KeepWhatTheUserWrote) {
   JobSpec spec = spec_of("llama-1m", 8, 1);
   spec.micro_batch_size = 2;
-  spec.gradient_checkpointing = true;
+  spec.gradient_checkpointing = "block";
   const std::vector<Plan> plans = candidate_plans(spec, 0);
   ASSERT_EQ(plans.size(), 1U);
   EXPECT_EQ(plans[0].micro_batch_origin, Origin::given);
@@ -172,7 +181,7 @@ TEST(Candidates, OnlyTheSmallestIsLeftWhenNothingFits) {
   const std::vector<Plan> plans = candidate_plans(spec, 1);
   ASSERT_EQ(plans.size(), 1U);
   EXPECT_EQ(plans[0].micro_batch_size, 1);
-  EXPECT_TRUE(plans[0].gradient_checkpointing);
+  EXPECT_EQ(plans[0].gradient_checkpointing, Checkpointing::block);
 }
 
 TEST(Candidates, AreAtMostWhatAProbeTries) {
@@ -192,13 +201,13 @@ TEST(Ladder, StepsDownToTheSmallestPlanAndEnds) {
     last = *plan;
   }
   EXPECT_EQ(last.micro_batch_size, 1);
-  EXPECT_TRUE(last.gradient_checkpointing);
+  EXPECT_EQ(last.gradient_checkpointing, Checkpointing::block);
 }
 
 TEST(Ladder, EndsAtOnceWhenTheUserFixedEverything) {
   JobSpec spec = spec_of("llama-1m", 8, 1);
   spec.micro_batch_size = 8;
-  spec.gradient_checkpointing = false;
+  spec.gradient_checkpointing = "none";
   EXPECT_FALSE(smaller_plan(spec, candidate_plans(spec, 0).front()).has_value());
 }
 

@@ -41,15 +41,16 @@ MemoryByCause any_memory(Random& random) {
 }
 
 ProbeResult any_probe(Random& random) {
-  return {random.small() + 1, random.coin(),   random.coin(),
-          any_memory(random), random.number(), random.real()};
+  return {random.small() + 1, random.one_of(Checkpointing::block),
+          random.coin(),      any_memory(random),
+          random.number(),    random.real()};
 }
 
 Plan any_plan(Random& random) {
   Plan plan;
   plan.micro_batch_size = random.small();
   plan.gradient_accumulation_steps = random.small();
-  plan.gradient_checkpointing = random.coin();
+  plan.gradient_checkpointing = random.one_of(Checkpointing::block);
   plan.micro_batch_origin = random.one_of(Origin::measured);
   plan.checkpointing_origin = random.one_of(Origin::measured);
   plan.predicted = any_memory(random);

@@ -106,7 +106,7 @@ TEST(Lifecycle, OutOfMemoryWithAGivenPlanAsksForMoreMemory) {
   scene.hello("w1");
   JobSpec spec = small_job();
   spec.micro_batch_size = 8;
-  spec.gradient_checkpointing = true;
+  spec.gradient_checkpointing = "block";
   const JobId id = scene.running(spec);
   const Bytes before = scene.job(id).attempt->grants.front().bytes;
   scene.ends(id, 0, Outcome::oom);
@@ -175,7 +175,7 @@ TEST(Lifecycle, AJobThatFitsNowhereFailsWithNumbers) {
   scene.tick();
   RunStatus run = scene.run(id, 0);
   run.phase = RunStatus::Phase::ended;
-  run.probes = {ProbeResult{8, false, true, {}, 9 * kGiB, 0}};
+  run.probes = {ProbeResult{8, Checkpointing::none, true, {}, 9 * kGiB, 0}};
   scene.heartbeat(worker, {run});
   EXPECT_EQ(scene.state_of(id), JobState::failed);
   EXPECT_EQ(scene.last_move[id].reason, Reason::does_not_fit);

@@ -159,10 +159,10 @@ TEST(Placement, NamesWhatIsWrongWithEachWorker) {
 TEST(Fit, ChoosesTheFastestPlanThatFitsTheCap) {
   Scene scene;
   JobSpec spec = small_job();
-  const std::vector<ProbeResult> results = {{8, false, false, {}, 6 * kGiB, 0.8},
-                                            {4, false, false, {}, 3 * kGiB, 0.3},
-                                            {2, false, false, {}, 2 * kGiB, 0.25},
-                                            {1, false, true, {}, kGiB, 0}};
+  const std::vector<ProbeResult> results = {{8, Checkpointing::none, false, {}, 6 * kGiB, 0.8},
+                                            {4, Checkpointing::none, false, {}, 3 * kGiB, 0.3},
+                                            {2, Checkpointing::none, false, {}, 2 * kGiB, 0.25},
+                                            {1, Checkpointing::none, true, {}, kGiB, 0}};
   EXPECT_EQ(best_plan(spec, results, 8 * kGiB, scene.config)->micro_batch_size, 4);
   EXPECT_EQ(best_plan(spec, results, 5 * kGiB / 2, scene.config)->micro_batch_size, 2);
   EXPECT_FALSE(best_plan(spec, results, kGiB, scene.config));
@@ -170,7 +170,7 @@ TEST(Fit, ChoosesTheFastestPlanThatFitsTheCap) {
 
 TEST(Fit, SpeedIsThatOfTheWholeGlobalBatch) {
   Scene scene;
-  const std::vector<ProbeResult> results = {{4, false, false, {}, kGiB, 0.5}};
+  const std::vector<ProbeResult> results = {{4, Checkpointing::none, false, {}, kGiB, 0.5}};
   const auto plan = best_plan(small_job(), results, 8 * kGiB, scene.config);
   ASSERT_TRUE(plan);
   EXPECT_DOUBLE_EQ(plan->seconds_per_step, 1.0);

@@ -111,7 +111,7 @@ TEST_F(Store, FindsAKeyBeforeAndAfterTheCommit) {
 TEST_F(Store, KeepsProfilesWithoutTheirJobs) {
   Profile profile;
   profile.cap_bytes = 123;
-  profile.results = {ProbeResult{4, true, false, {1, 2, 3, 4, 5, 6}, 21, 0.5}};
+  profile.results = {ProbeResult{4, Checkpointing::block, false, {1, 2, 3, 4, 5, 6}, 21, 0.5}};
   const auto store = open();
   ASSERT_TRUE(store->put_profile("key", profile).ok());
   ASSERT_TRUE(store->commit().ok());

@@ -250,7 +250,8 @@ TEST(AnyDevice, RunsAWholePassWithoutTouchingHostMemory) {
     if (family == "gpt2") config.num_key_value_heads = config.num_attention_heads;
     set_family(config, family);
     for (const bool packed : {false, true}) {
-      Model model(config, {kSampleLength, AttentionKind::sdpa, packed, [] {}, at::kMeta});
+      Model model(config, {kSampleLength, AttentionKind::sdpa,
+                           packed ? Checkpointing::block : Checkpointing::none, [] {}, at::kMeta});
       const MicroBatch host = sample_batch(2, 1);
       MicroBatch batch = {host.ids.to(at::kMeta), host.labels.to(at::kMeta)};
       if (packed) batch.document_starts = {0, 3, kSampleLength};

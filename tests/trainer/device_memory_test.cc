@@ -75,10 +75,14 @@ TEST_F(DeviceMemory, GivesAFreedBlockToTheNextRequestOfItsSize) {
   EXPECT_EQ(mebibytes(7).const_data_ptr(), first);
 }
 
+constexpr auto kNone = Checkpointing::none, kSelective = Checkpointing::selective,
+               kBlock = Checkpointing::block;
+
 struct Shape {
   const char* name;
   int64_t vocab, hidden, layers, heads, kv_heads, sequence, micro_batch;
-  bool checkpointing, tied;
+  Checkpointing checkpointing;
+  bool tied;
   int64_t head_dim = 0;  // 0: hidden / heads
   const char* attention = "sdpa";
   const char* optimizer = "adamw";
@@ -168,46 +172,53 @@ INSTANTIATE_TEST_SUITE_P(
     Shapes,
     Prediction,
     ::testing::Values(
-        Shape{"tiny", 257, 64, 2, 4, 4, 32, 2, false, true},
-        Shape{"long", 257, 128, 4, 4, 2, 512, 4, false, true},
-        Shape{"long_checkpointed", 257, 128, 4, 4, 2, 512, 4, true, true},
-        Shape{"wide_vocabulary", 16'384, 128, 2, 4, 2, 128, 4, false, true},
-        Shape{"untied", 8'192, 256, 3, 8, 4, 128, 4, false, false},
-        Shape{"deep_checkpointed", 1'024, 192, 12, 6, 2, 256, 4, true, false},
-        // Attention's backward is the peak of these.
-        Shape{"wide_heads", 257, 64, 2, 8, 8, 256, 4, false, true, 64},
-        Shape{"wide_heads_grouped", 257, 64, 2, 8, 2, 256, 4, true, true, 64},
-        Shape{"manual", 257, 64, 2, 4, 2, 256, 2, false, true, 0, "manual"},
-        Shape{"manual_checkpointed", 257, 64, 3, 4, 4, 256, 2, true, true, 0, "manual"},
-        // The update itself is the peak of these.
-        Shape{"adafactor", 8'192, 256, 2, 4, 4, 32, 1, true, true, 0, "sdpa", "adafactor"},
-        Shape{"muon", 257, 256, 2, 4, 4, 32, 1, true, true, 0, "sdpa", "muon"},
-        Shape{"gpt2", 257, 128, 3, 4, 4, 256, 4, false, true, 0, "sdpa", "adamw", "gpt2"},
-        Shape{"gpt2_checkpointed", 4'096, 96, 6, 4, 4, 128, 4, true, true, 0, "sdpa", "adamw",
+        Shape{"tiny", 257, 64, 2, 4, 4, 32, 2, kNone, true},
+        Shape{"long", 257, 128, 4, 4, 2, 512, 4, kNone, true},
+        Shape{"long_checkpointed", 257, 128, 4, 4, 2, 512, 4, kBlock, true},
+        Shape{"long_selective", 257, 128, 4, 4, 2, 512, 4, kSelective, true},
+        Shape{"gpt2_selective", 257, 128, 4, 4, 4, 256, 4, kSelective, true, 0, "sdpa", "adamw",
               "gpt2"},
-        Shape{"qwen3", 257, 128, 3, 4, 2, 256, 4, false, true, 64, "sdpa", "adamw", "qwen3"},
-        Shape{"mistral", 257, 128, 3, 4, 2, 256, 4, false, false, 0, "sdpa", "adamw", "mistral"},
-        Shape{"gemma2", 257, 128, 3, 4, 2, 128, 4, false, true, 0, "sdpa", "adamw", "gemma2"},
-        Shape{"gemma2_wide_vocabulary", 16'384, 64, 2, 4, 2, 64, 4, false, true, 0, "sdpa", "adamw",
+        Shape{"gemma3_selective", 257, 128, 4, 4, 2, 256, 4, kSelective, true, 0, "sdpa", "adamw",
+              "gemma3_text"},
+        Shape{"bf16_selective", 257, 128, 8, 4, 4, 512, 4, kSelective, true, 0, "sdpa", "adamw",
+              "llama", false, "bf16"},
+        Shape{"wide_vocabulary", 16'384, 128, 2, 4, 2, 128, 4, kNone, true},
+        Shape{"untied", 8'192, 256, 3, 8, 4, 128, 4, kNone, false},
+        Shape{"deep_checkpointed", 1'024, 192, 12, 6, 2, 256, 4, kBlock, false},
+        // Attention's backward is the peak of these.
+        Shape{"wide_heads", 257, 64, 2, 8, 8, 256, 4, kNone, true, 64},
+        Shape{"wide_heads_grouped", 257, 64, 2, 8, 2, 256, 4, kBlock, true, 64},
+        Shape{"manual", 257, 64, 2, 4, 2, 256, 2, kNone, true, 0, "manual"},
+        Shape{"manual_checkpointed", 257, 64, 3, 4, 4, 256, 2, kBlock, true, 0, "manual"},
+        // The update itself is the peak of these.
+        Shape{"adafactor", 8'192, 256, 2, 4, 4, 32, 1, kBlock, true, 0, "sdpa", "adafactor"},
+        Shape{"muon", 257, 256, 2, 4, 4, 32, 1, kBlock, true, 0, "sdpa", "muon"},
+        Shape{"gpt2", 257, 128, 3, 4, 4, 256, 4, kNone, true, 0, "sdpa", "adamw", "gpt2"},
+        Shape{"gpt2_checkpointed", 4'096, 96, 6, 4, 4, 128, 4, kBlock, true, 0, "sdpa", "adamw",
+              "gpt2"},
+        Shape{"qwen3", 257, 128, 3, 4, 2, 256, 4, kNone, true, 64, "sdpa", "adamw", "qwen3"},
+        Shape{"mistral", 257, 128, 3, 4, 2, 256, 4, kNone, false, 0, "sdpa", "adamw", "mistral"},
+        Shape{"gemma2", 257, 128, 3, 4, 2, 128, 4, kNone, true, 0, "sdpa", "adamw", "gemma2"},
+        Shape{"gemma2_wide_vocabulary", 16'384, 64, 2, 4, 2, 64, 4, kNone, true, 0, "sdpa", "adamw",
               "gemma2"},
-        Shape{"gemma3", 257, 128, 3, 4, 2, 256, 4, true, true, 0, "sdpa", "adamw", "gemma3_text"},
-        Shape{"packed", 257, 128, 3, 4, 2, 256, 4, false, true, 64, "sdpa", "adamw", "llama", true},
-        Shape{"bf16", 257, 128, 4, 4, 2, 512, 4, false, true, 0, "sdpa", "adamw", "llama", false,
+        Shape{"gemma3", 257, 128, 3, 4, 2, 256, 4, kBlock, true, 0, "sdpa", "adamw", "gemma3_text"},
+        Shape{"packed", 257, 128, 3, 4, 2, 256, 4, kNone, true, 64, "sdpa", "adamw", "llama", true},
+        Shape{"bf16", 257, 128, 4, 4, 2, 512, 4, kNone, true, 0, "sdpa", "adamw", "llama", false,
               "bf16"},
-        Shape{"bf16_checkpointed", 257, 128, 8, 4, 4, 512, 4, true, true, 0, "sdpa", "adamw",
+        Shape{"bf16_checkpointed", 257, 128, 8, 4, 4, 512, 4, kBlock, true, 0, "sdpa", "adamw",
               "llama", false, "bf16"},
-        Shape{"bf16_gpt2", 257, 128, 4, 4, 4, 256, 8, false, true, 0, "sdpa", "adamw", "gpt2",
+        Shape{"bf16_gpt2", 257, 128, 4, 4, 4, 256, 8, kNone, true, 0, "sdpa", "adamw", "gpt2",
               false, "bf16"},
-        Shape{"bf16_wide_vocabulary", 16'384, 128, 2, 4, 2, 128, 4, false, true, 0, "sdpa", "adamw",
+        Shape{"bf16_wide_vocabulary", 16'384, 128, 2, 4, 2, 128, 4, kNone, true, 0, "sdpa", "adamw",
               "llama", false, "bf16"},
-        Shape{"fp16_untied", 8'192, 256, 3, 8, 4, 128, 4, false, false, 0, "sdpa", "adamw", "llama",
+        Shape{"fp16_untied", 8'192, 256, 3, 8, 4, 128, 4, kNone, false, 0, "sdpa", "adamw", "llama",
               false, "fp16"},
         // The same peak on a CPU, where nothing is saved.
-        Shape{"offloaded", 257, 128, 6, 4, 2, 256, 4, false, true, 0, "sdpa", "adamw", "llama",
+        Shape{"offloaded", 257, 128, 6, 4, 2, 256, 4, kNone, true, 0, "sdpa", "adamw", "llama",
               false, "fp32", "all"},
-        Shape{"offloaded_checkpointed", 257, 128, 6, 4, 2, 256, 4, true, true, 0, "sdpa", "adamw",
+        Shape{"offloaded_checkpointed", 257, 128, 6, 4, 2, 256, 4, kBlock, true, 0, "sdpa", "adamw",
               "llama", false, "fp32", "all"},
-        Shape{"offloaded_state", 8'192, 512, 2, 4, 4, 32, 1, true, true, 0, "sdpa", "adamw",
+        Shape{"offloaded_state", 8'192, 512, 2, 4, 4, 32, 1, kBlock, true, 0, "sdpa", "adamw",
               "llama", false, "fp32", "optimizer"}),
     [](const auto& c) { return std::string(c.param.name); });
 

@@ -119,7 +119,7 @@ TEST(Families, LogitsOfTheirRandomModelsEqualTransformers) {
     const Result<ModelConfig> config = parse_hf_config(document);
     ASSERT_TRUE(config.ok()) << config.error().message;
     families.insert(config->architecture);
-    Model model(*config, {kSampleLength, AttentionKind::sdpa, false, [] {}});
+    Model model(*config, {kSampleLength, AttentionKind::sdpa});
     load(model, directory.path());
     expect_equal(model, directory.path());
   }
@@ -144,7 +144,7 @@ std::map<std::string, std::unique_ptr<Model>> our_models(const fs::path& root, d
   std::map<std::string, std::unique_ptr<Model>> models;
   for (const std::string_view family : words(architectures())) {
     auto& model = models[std::string(family)] = std::make_unique<Model>(
-        sample_of(family), ModelOptions{kSampleLength, AttentionKind::sdpa, false, [] {}});
+        sample_of(family), ModelOptions{kSampleLength, AttentionKind::sdpa});
     initialize(model->layout(), range, 5, model->weights());
     model->weights().add_(at::full({1}, 0.01));
     save(*model, root / family);

@@ -120,8 +120,8 @@ TEST_F(Gpu, SixteenBitPassesAreNearTheCpusInFp32) {
     config.head_dim = 0;
     config = resolved(config, 0, kSampleLength);
     for (const AttentionKind kind : {AttentionKind::sdpa, AttentionKind::flash}) {
-      Model here(config, {kSampleLength, kind, false, [] {}});
-      Model gpu(config, {kSampleLength, kind, false, [] {}, device_, number});
+      Model here(config, {kSampleLength, kind, Checkpointing::none, [] {}});
+      Model gpu(config, {kSampleLength, kind, Checkpointing::none, [] {}, device_, number});
       initialize(here.layout(), 0.1, 1, here.weights());
       initialize(gpu.layout(), 0.1, 1, gpu.weights());
       const MicroBatch batch = sample_batch(4, 1);
@@ -217,8 +217,8 @@ TEST_F(Gpu, OffloadChangesNoBitOfStepsOfAnyOptimizer) {
   for (const OptimizerFacts& facts : optimizers()) {
     std::array<at::Tensor, 2> weights, state;
     for (const bool offload : {false, true}) {
-      Model model(sample_config(),
-                  {kSampleLength, AttentionKind::sdpa, false, [] {}, device_, at::kFloat, offload});
+      Model model(sample_config(), {kSampleLength, AttentionKind::sdpa, Checkpointing::none, [] {},
+                                    device_, at::kFloat, offload});
       initialize(model.layout(), 0.1, 1, model.weights());
       const auto optimizer = make_optimizer(
           facts.name, model.layout(), device_,
@@ -246,8 +246,8 @@ TEST_F(Gpu, OffloadedBlocksAndStateAreNotOnTheDevice) {
   std::array<MemoryByCause, 2> peak;
   for (const bool offload : {false, true}) {
     device_memory::release_kept_blocks();
-    Model model(config,
-                {kSampleLength, AttentionKind::sdpa, false, [] {}, device_, at::kFloat, offload});
+    Model model(config, {kSampleLength, AttentionKind::sdpa, Checkpointing::none, [] {}, device_,
+                         at::kFloat, offload});
     initialize(model.layout(), 0.1, 1, model.weights());
     const auto optimizer = make_optimizer("adamw", model.layout(), device_, {.offload = offload});
     device_memory::reset_peak();
@@ -262,7 +262,7 @@ TEST_F(Gpu, OffloadedBlocksAndStateAreNotOnTheDevice) {
 
 // A model, its optimizer and as many steps as wanted, on one device.
 struct Trainee {
-  Trainee(at::Device device, AttentionKind kind, bool checkpointing)
+  Trainee(at::Device device, AttentionKind kind, Checkpointing checkpointing)
       : model(sample_config(), {kSampleLength, kind, checkpointing, [] {}, device}),
         optimizer(model.layout().size(), model.layout().matrices_end(), device) {
     initialize(model.layout(), 0.1, 1, model.weights());
@@ -280,13 +280,15 @@ struct Trainee {
 };
 
 TEST_F(Gpu, WeightsBeginAsOnTheCpu) {
-  Trainee here(at::kCPU, AttentionKind::sdpa, false), gpu(device_, AttentionKind::sdpa, false);
+  Trainee here(at::kCPU, AttentionKind::sdpa, Checkpointing::none),
+      gpu(device_, AttentionKind::sdpa, Checkpointing::none);
   EXPECT_TRUE(at::equal(gpu.model.weights().cpu(), here.model.weights()));
 }
 
 TEST_F(Gpu, LossesOfTwentyStepsEqualTheCpus) {
   for (const AttentionKind kind : {AttentionKind::sdpa, AttentionKind::manual}) {
-    for (const bool checkpointing : {false, true}) {
+    for (const auto checkpointing :
+         {Checkpointing::none, Checkpointing::selective, Checkpointing::block}) {
       Trainee here(at::kCPU, kind, checkpointing), gpu(device_, kind, checkpointing);
       for (uint64_t step = 0; step < 20; ++step) {
         const double want = here.step(step);
@@ -297,14 +299,16 @@ TEST_F(Gpu, LossesOfTwentyStepsEqualTheCpus) {
 }
 
 TEST_F(Gpu, RepeatsEveryBit) {
-  Trainee one(device_, AttentionKind::sdpa, false), two(device_, AttentionKind::sdpa, false);
+  Trainee one(device_, AttentionKind::sdpa, Checkpointing::none),
+      two(device_, AttentionKind::sdpa, Checkpointing::none);
   for (uint64_t step = 0; step < 5; ++step) EXPECT_EQ(one.step(step), two.step(step));
   EXPECT_TRUE(at::equal(one.model.weights(), two.model.weights()));
 }
 
 TEST_F(Gpu, CheckpointsResumeOnTheCpuWithEveryBit) {
   const Scratch scratch;
-  Trainee gpu(device_, AttentionKind::sdpa, false), here(at::kCPU, AttentionKind::sdpa, false);
+  Trainee gpu(device_, AttentionKind::sdpa, Checkpointing::none),
+      here(at::kCPU, AttentionKind::sdpa, Checkpointing::none);
   gpu.step(0);
   RunIdentity identity;
   identity.spec.sequence_len = kSampleLength;
@@ -321,13 +325,14 @@ TEST_F(Gpu, CheckpointsResumeOnTheCpuWithEveryBit) {
   EXPECT_TRUE(at::equal(here.model.weights(), gpu.model.weights().cpu()));
   EXPECT_TRUE(at::equal(here.optimizer.second_moment(), gpu.optimizer.second_moment().cpu()));
   EXPECT_EQ(here.optimizer.updates(), 1);
-  Trainee back(device_, AttentionKind::sdpa, false);
+  Trainee back(device_, AttentionKind::sdpa, Checkpointing::none);
   ASSERT_TRUE(restore(*loaded, identity, back.model, back.optimizer).ok());
   EXPECT_TRUE(at::equal(back.model.weights(), gpu.model.weights()));
 }
 
 TEST_F(Gpu, DecodesTheLogitsOfTheCpu) {
-  Trainee here(at::kCPU, AttentionKind::sdpa, false), gpu(device_, AttentionKind::sdpa, false);
+  Trainee here(at::kCPU, AttentionKind::sdpa, Checkpointing::none),
+      gpu(device_, AttentionKind::sdpa, Checkpointing::none);
   const MicroBatch batch = sample_batch(1, 4);
   const std::span<const int32_t> ids(batch.ids.const_data_ptr<int32_t>(), kSampleLength - 1);
   Decoder want(here.model), got(gpu.model);

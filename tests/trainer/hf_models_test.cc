@@ -50,7 +50,7 @@ Model random_model(bool tied) {
   ModelConfig config = sample_config();
   config.vocab_size = kByteVocabSize;
   config.tie_word_embeddings = tied;
-  Model model(config, {kSampleLength, AttentionKind::sdpa, false, [] {}});
+  Model model(config, {kSampleLength, AttentionKind::sdpa});
   initialize(model.layout(), 0.2, 3, model.weights());
   return model;
 }

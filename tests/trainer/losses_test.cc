@@ -31,7 +31,7 @@ TEST(Losses, EqualPyTorchsStepByStep) {
   const Scratch scratch;
   ModelConfig config = sample_config();
   config.tie_word_embeddings = false;
-  Model model(config, {kSampleLength, AttentionKind::sdpa, false, [] {}});
+  Model model(config, {kSampleLength, AttentionKind::sdpa});
   initialize(model.layout(), 0.05, 3, model.weights());
   std::vector<TensorView> views;
   for (const ParameterSlot& slot : model.layout().slots()) {
@@ -78,7 +78,7 @@ TEST(Losses, EqualPyTorchsStepByStep) {
 }
 
 TEST(Decoder, GivesTheSameLogitsTokenByTokenAsAtOnce) {
-  Model model(sample_config(), {kSampleLength, AttentionKind::sdpa, false, [] {}});
+  Model model(sample_config(), {kSampleLength, AttentionKind::sdpa});
   initialize(model.layout(), 0.1, 3, model.weights());
   const MicroBatch batch = sample_batch(1, 4);
   const std::span<const int32_t> ids(batch.ids.const_data_ptr<int32_t>(), kSampleLength);
@@ -91,7 +91,7 @@ TEST(Decoder, GivesTheSameLogitsTokenByTokenAsAtOnce) {
 }
 
 TEST(Decoder, PredictsWhatTheTrainingPassPredicts) {
-  Model model(sample_config(), {kSampleLength, AttentionKind::sdpa, false, [] {}});
+  Model model(sample_config(), {kSampleLength, AttentionKind::sdpa});
   initialize(model.layout(), 0.1, 3, model.weights());
   const MicroBatch batch = sample_batch(1, 4);
   const auto *ids = batch.ids.const_data_ptr<int32_t>(),

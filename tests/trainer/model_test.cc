@@ -15,7 +15,7 @@ namespace {
 struct Case {
   const char* name;
   void (*change)(ModelConfig&);
-  bool checkpointing = false;
+  Checkpointing checkpointing = Checkpointing::none;
   AttentionKind attention = AttentionKind::sdpa;
   bool packed = false;
 };
@@ -222,31 +222,35 @@ void layer_norm_with_rotation(ModelConfig& c) {
   c.post_norms = true;
 }
 constexpr auto kSdpa = AttentionKind::sdpa, kManual = AttentionKind::manual;
+constexpr auto kNone = Checkpointing::none, kSelective = Checkpointing::selective,
+               kBlock = Checkpointing::block;
 
 INSTANTIATE_TEST_SUITE_P(Options,
                          Backward,
                          ::testing::Values(Case{"plain", plain},
                                            Case{"grouped", grouped},
                                            Case{"one_kv_head_untied", one_kv_head_untied},
-                                           Case{"checkpointed", one_kv_head_untied, true},
-                                           Case{"manual", grouped, false, kManual},
-                                           Case{"manual_checkpointed", plain, true, kManual},
+                                           Case{"selective", qwen2, kSelective},
+                                           Case{"selective_gemma3", gemma3, kSelective},
+                                           Case{"checkpointed", one_kv_head_untied, kBlock},
+                                           Case{"manual", grouped, kNone, kManual},
+                                           Case{"manual_checkpointed", plain, kBlock, kManual},
                                            Case{"biases", biases},
                                            Case{"qwen2", qwen2},
                                            Case{"qwen3", qwen3},
-                                           Case{"qwen3_checkpointed", qwen3, true},
+                                           Case{"qwen3_checkpointed", qwen3, kBlock},
                                            Case{"mistral", mistral},
-                                           Case{"mistral_manual", mistral, true, kManual},
+                                           Case{"mistral_manual", mistral, kBlock, kManual},
                                            Case{"gpt2", gpt2},
-                                           Case{"gpt2_checkpointed", gpt2, true},
+                                           Case{"gpt2_checkpointed", gpt2, kBlock},
                                            Case{"gemma2", gemma2},
-                                           Case{"gemma3", gemma3, true},
+                                           Case{"gemma3", gemma3, kBlock},
                                            Case{"layer_norm", layer_norm_with_rotation},
-                                           Case{"packed", grouped, false, kSdpa, true},
-                                           Case{"packed_gpt2", gpt2, true, kSdpa, true},
-                                           Case{"packed_mistral", mistral, false, kSdpa, true},
-                                           Case{"packed_manual", qwen3, false, kManual, true},
-                                           Case{"packed_gemma3", gemma3, false, kSdpa, true}),
+                                           Case{"packed", grouped, kNone, kSdpa, true},
+                                           Case{"packed_gpt2", gpt2, kBlock, kSdpa, true},
+                                           Case{"packed_mistral", mistral, kNone, kSdpa, true},
+                                           Case{"packed_manual", qwen3, kNone, kManual, true},
+                                           Case{"packed_gemma3", gemma3, kNone, kSdpa, true}),
                          [](const auto& c) { return std::string(c.param.name); });
 
 struct Pass {
@@ -264,15 +268,17 @@ Pass run_pass(Model& model, const std::vector<MicroBatch>& batches, double scale
 TEST(Checkpointing, RecomputesTheSameBitsForEveryFamily) {
   for (const auto change : {grouped, qwen2, qwen3, mistral, gpt2, gemma2, gemma3}) {
     const ModelConfig config = config_of({"", change});
-    Model model(config, {kSampleLength, AttentionKind::sdpa, false, [] {}});
+    Model model(config, {kSampleLength, AttentionKind::sdpa});
     initialize(model.layout(), 0.1, 1, model.weights());
     std::vector<MicroBatch> batches = {sample_batch(4, 1), sample_batch(4, 1)};
     batches[1].document_starts = {0, 5, kSampleLength, 2 * kSampleLength, 3 * kSampleLength, 80};
     const Pass kept = run_pass(model, batches, 1);
-    model.set_checkpointing(true);
-    const Pass recomputed = run_pass(model, batches, 1);
-    EXPECT_EQ(kept.loss, recomputed.loss) << config.architecture;
-    EXPECT_TRUE(at::equal(kept.gradients, recomputed.gradients)) << config.architecture;
+    for (const auto checkpointing : {Checkpointing::selective, Checkpointing::block}) {
+      model.set_checkpointing(checkpointing);
+      const Pass recomputed = run_pass(model, batches, 1);
+      EXPECT_EQ(kept.loss, recomputed.loss) << config.architecture;
+      EXPECT_TRUE(at::equal(kept.gradients, recomputed.gradients)) << config.architecture;
+    }
   }
 }
 
@@ -280,7 +286,7 @@ TEST(Checkpointing, RecomputesTheSameBitsForEveryFamily) {
 TEST(Packing, GivesTheLossesAndGradientsOfTheDocumentsByThemselves) {
   for (const auto change : {grouped, qwen3, mistral, gpt2, gemma3}) {
     ModelConfig config = config_of({"", change});
-    Model packed(config, {kSampleLength, AttentionKind::sdpa, false, [] {}});
+    Model packed(config, {kSampleLength, AttentionKind::sdpa});
     initialize(packed.layout(), 0.1, 1, packed.weights());
     MicroBatch batch = sample_batch(1, 3);
     batch.document_starts = {0, 4, 15};
@@ -289,7 +295,7 @@ TEST(Packing, GivesTheLossesAndGradientsOfTheDocumentsByThemselves) {
     double loss = 0;
     at::Tensor gradients = at::zeros_like(together.gradients);
     for (const auto& [first, length] : {std::pair<int64_t, int64_t>{0, 4}, {4, 11}, {15, 9}}) {
-      Model alone(config, {length, AttentionKind::sdpa, false, [] {}});
+      Model alone(config, {length, AttentionKind::sdpa});
       alone.weights().copy_(packed.weights());
       const Pass one = run_pass(
           alone, {{batch.ids.narrow(0, first, length), batch.labels.narrow(0, first, length)}}, 1);
@@ -302,7 +308,7 @@ TEST(Packing, GivesTheLossesAndGradientsOfTheDocumentsByThemselves) {
 }
 
 TEST(Packing, OfWholeSequencesIsNoPacking) {
-  Model model(sample_config(), {kSampleLength, AttentionKind::sdpa, false, [] {}});
+  Model model(sample_config(), {kSampleLength, AttentionKind::sdpa});
   initialize(model.layout(), 0.1, 1, model.weights());
   MicroBatch batch = sample_batch(3, 2);
   const Pass unpacked = run_pass(model, {batch}, 1);
@@ -312,10 +318,10 @@ TEST(Packing, OfWholeSequencesIsNoPacking) {
   EXPECT_LE(relative_error(packed.gradients, unpacked.gradients), 1e-6);
 }
 
-TEST(Checkpointing, KeepsOnlyBlockInputs) {
+TEST(Checkpointing, KeepsLessTheMoreThereIs) {
   ModelConfig config = sample_config();
   config.num_hidden_layers = 8;
-  Model model(config, {kSampleLength, AttentionKind::sdpa, false, [] {}});
+  Model model(config, {kSampleLength, AttentionKind::sdpa});
   initialize(model.layout(), 0.1, 1, model.weights());
   const auto activations = [&] {
     device_memory::reset_peak();
@@ -323,12 +329,15 @@ TEST(Checkpointing, KeepsOnlyBlockInputs) {
     return device_memory::peak_by_cause().activations;
   };
   const Bytes all = activations();
-  model.set_checkpointing(true);
-  EXPECT_LT(activations() * 3, all);
+  model.set_checkpointing(Checkpointing::selective);
+  const Bytes selective = activations();
+  EXPECT_LT(selective * 3, all * 2);
+  model.set_checkpointing(Checkpointing::block);
+  EXPECT_LT(activations() * 2, selective);
 }
 
 TEST(Accumulation, GivesTheGradientOfTheWholeBatch) {
-  Model model(sample_config(), {kSampleLength, AttentionKind::sdpa, false, [] {}});
+  Model model(sample_config(), {kSampleLength, AttentionKind::sdpa});
   initialize(model.layout(), 0.1, 1, model.weights());
   const MicroBatch whole = sample_batch(4, 9);
   std::vector<MicroBatch> parts;
@@ -343,7 +352,7 @@ TEST(Accumulation, GivesTheGradientOfTheWholeBatch) {
 }
 
 TEST(Threads, DoNotChangeTheFusedKernelsSums) {
-  Model model(sample_config(), {kSampleLength, AttentionKind::sdpa, false, [] {}});
+  Model model(sample_config(), {kSampleLength, AttentionKind::sdpa});
   const int before = at::get_num_threads();
   initialize(model.layout(), 0.1, 1, model.weights());
   const at::Tensor by_default = model.weights().clone();

@@ -16,7 +16,8 @@ namespace {
 struct Passes {
   const char* family;
   const char* precision = "fp32";
-  bool checkpointing = false, packed = false;
+  Checkpointing checkpointing = Checkpointing::none;
+  bool packed = false;
   AttentionKind attention = AttentionKind::sdpa;
 };
 
@@ -48,12 +49,11 @@ std::vector<double> two_passes(Model& model, bool packed) {
 
 TEST(Offload, ChangesNoBitOfAPass) {
   for (const std::string_view family : words(architectures())) {
-    for (const bool again : {false, true}) {
+    for (const auto again : {Checkpointing::none, Checkpointing::selective, Checkpointing::block}) {
       for (const bool packed : {false, true}) {
         const std::string name(family);
         for (const char* precision : {"fp32", "bf16"}) {
-          SCOPED_TRACE(name + " " + precision + (again ? " again" : "") +
-                       (packed ? " packed" : ""));
+          SCOPED_TRACE(name + " " + precision + " " + to_string(again) + (packed ? " packed" : ""));
           const Passes passes = {name.c_str(), precision, again, packed};
           Model resident = model_of(passes, false), offloaded = model_of(passes, true);
           EXPECT_EQ(two_passes(offloaded, packed), two_passes(resident, packed));

@@ -17,9 +17,11 @@ ModelConfig config_of(const std::string& family) {
   return resolved(config, 0, kSampleLength);
 }
 
-Model model_of(const std::string& family, const std::string& precision, bool again = false) {
-  Model model(config_of(family), {kSampleLength, AttentionKind::sdpa, again, [] {}, at::kCPU,
-                                  activation_type(precision)});
+Model model_of(const std::string& family,
+               const std::string& precision,
+               Checkpointing checkpointing = Checkpointing::none) {
+  Model model(config_of(family), {kSampleLength, AttentionKind::sdpa, checkpointing, [] {},
+                                  at::kCPU, activation_type(precision)});
   initialize(model.layout(), 0.1, 1, model.weights());
   return model;
 }
@@ -63,7 +65,7 @@ TEST_P(Halves, AreNearFp32InEveryFamily) {
 TEST_P(Halves, RecomputeTheSameBits) {
   for (const char* family : kFamilies) {
     Model kept = model_of(family, GetParam().precision);
-    Model again = model_of(family, GetParam().precision, /*again=*/true);
+    Model again = model_of(family, GetParam().precision, Checkpointing::block);
     EXPECT_TRUE(at::equal(run_pass(kept, false).gradients, run_pass(again, false).gradients))
         << family;
   }

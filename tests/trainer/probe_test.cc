@@ -40,7 +40,7 @@ class Probe : public ::testing::Test {
 
 TEST_F(Probe, FindsTheLargestMicroBatchUnderACap) {
   RunConfig config = config_with_candidates();
-  config.spec.gradient_checkpointing = false;
+  config.spec.gradient_checkpointing = "none";
   config.candidates = candidate_plans(config.spec, 0);
   const auto free = run(config, 0);
   ASSERT_GE(free.size(), 2u);
@@ -67,10 +67,12 @@ TEST_F(Probe, MeasuresTheSameWhateverWasTriedBefore) {
 
 TEST_F(Probe, TriesCheckpointingOnlyWhenNothingElseFits) {
   const RunConfig config = config_with_candidates();
-  for (const ProbeResult& result : run(config, 0)) EXPECT_FALSE(result.gradient_checkpointing);
+  for (const ProbeResult& result : run(config, 0)) {
+    EXPECT_EQ(result.gradient_checkpointing, Checkpointing::none);
+  }
   const auto tight = run(config, 4 << 20);
   ASSERT_FALSE(tight.empty());
-  EXPECT_TRUE(tight.back().oom || tight.back().gradient_checkpointing ||
+  EXPECT_TRUE(tight.back().oom || tight.back().gradient_checkpointing != Checkpointing::none ||
               tight.back().micro_batch_size < 32);
 }
 

@@ -58,7 +58,7 @@ class Training : public ::testing::Test {
     spec.sequence_len = 32;
     spec.global_batch_size = 8;
     spec.micro_batch_size = 4;
-    spec.gradient_checkpointing = false;
+    spec.gradient_checkpointing = "none";
     spec.max_steps = steps;
     spec.tokenizer.vocab_size = 257;
     ModelConfig& model = spec.model.config;

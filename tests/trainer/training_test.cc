@@ -133,7 +133,7 @@ TEST_F(Training, GoesOnUnderAnotherPlanWithTheSameBatches) {
   run.spec.max_steps = 20;
   run.plan.micro_batch_size = 2;
   run.plan.gradient_accumulation_steps = 4;
-  run.plan.gradient_checkpointing = true;
+  run.plan.gradient_checkpointing = Checkpointing::block;
   TrainerProcess process(run, run_directory());
   ASSERT_EQ(process.wait_exit(), 0);
   const auto got = process.lines("step").back(), want = undisturbed.lines("step").back();
