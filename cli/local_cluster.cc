@@ -8,8 +8,8 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <thread>
 
+#include "core/cpus.h"
 #include "core/json_reader.h"
 
 namespace llmctl {
@@ -125,7 +125,7 @@ static Status start_worker(const Environment& env,
 // Several workers of one machine share it; one worker may have it all and decides itself.
 static void share_machine(ClusterShape& shape) {
   if (shape.workers < 2) return;
-  const auto cores = static_cast<int>(std::thread::hardware_concurrency());
+  const auto cores = usable_cpus();
   if (shape.threads == 0) shape.threads = std::max(1, cores / shape.workers);
   if (shape.cpu_memory > 0) return;
   constexpr double kShareOfRam = 0.6;  // the rest is for the system and the page cache

@@ -37,7 +37,8 @@ nlohmann::json to_json(const RunConfig& config);
 Result<RunConfig> parse_run_config(std::string_view text);
 
 // A report line is one JSON object with "type":
-//   {"type":"up","pid":…,"parameters":…,"device":…}
+//   {"type":"up","pid":…,"parameters":…,"device":…,
+//    "cpus":[…]}                     those that its threads stay on; empty: any
 //   {"type":"data","train_tokens":…,"validation_tokens":…,"unigram_entropy":…,
 //    "truncated_documents":…,"dropped_documents":…}      rank 0, before up
 //   {"type":"phase","phase":"tokenize 40%"}                also the heartbeat of long preparations

@@ -14,6 +14,7 @@
 #include "trainer/averaged.h"
 #include "trainer/batches.h"
 #include "trainer/collective.h"
+#include "trainer/cpu_pins.h"
 #include "trainer/data_feed.h"
 #include "trainer/device_flops.h"
 #include "trainer/device_memory.h"
@@ -142,12 +143,15 @@ class TrainingRun {
   double learning_rate_ = 0, seconds_per_step_ = 0;
   double device_flops_ = 0;  // per second, of all ranks; 0: unknown
   PhaseClock phases_;
+  CpuPins pins_;
 };
 
 Status TrainingRun::prepare() {
   signals::preparing(true);
   const auto phase = [this](const std::string& text) { report_.phase(text); };
   batches_ = TRY(Batches::open(spec_, config_.cache_dir, config_.threads, phase));
+  std::vector<int> cpus;
+  if (device_.is_cpu()) cpus = pins_.pin(at::get_num_threads());
   steps_ = planned_steps(spec_, batches_->train_sequences());
   identity_ = {spec_, batches_->content_hash()};
   ranks_ = TRY(Collective::join(config_, device_));
@@ -178,7 +182,8 @@ Status TrainingRun::prepare() {
   report_.line({{"type", "up"},
                 {"pid", getpid()},
                 {"parameters", model_->layout().parameters()},
-                {"device", config_.device}});
+                {"device", config_.device},
+                {"cpus", cpus}});
   signals::preparing(false);
   return ok_status();
 }

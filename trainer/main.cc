@@ -13,9 +13,11 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "core/cpus.h"
 #include "core/memory_model.h"
 #include "core/version.h"
 #include "trainer/convert_command.h"
+#include "trainer/cpu_pins.h"
 #include "trainer/data_command.h"
 #include "trainer/device.h"
 #include "trainer/device_memory.h"
@@ -54,6 +56,8 @@ Result<RunConfig> read_config(const std::filesystem::path& file) {
 }
 
 Ending run_probe(const RunConfig& config, at::Device device, Reporter& report) {
+  CpuPins pins;
+  if (device.is_cpu()) pins.pin(at::get_num_threads());
   report.phase("probe");
   const auto results = probe(
       config, device, [&] { report.pulse(); },
@@ -74,7 +78,7 @@ Ending run(const std::string& verb,
            Reporter& report) {
   const Result<RunConfig> config = read_config(file);
   if (!config.ok()) return {Outcome::bad_input, config.error().message};
-  if (config->threads > 0) at::set_num_threads(config->threads);
+  at::set_num_threads(config->threads > 0 ? config->threads : usable_cpus());
   const Result<at::Device> device = open_device(config->device);
   if (!device.ok()) {
     const Error& error = device.error();

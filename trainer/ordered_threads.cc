@@ -2,13 +2,15 @@
 
 #include <algorithm>
 
+#include "core/cpus.h"
+
 namespace llmctl {
 
 static constexpr size_t kReady = 2;  // tasks beyond those the threads have
 
 size_t usable_threads(int wanted) {
   if (wanted > 0) return static_cast<size_t>(wanted);
-  return std::max<size_t>(1, std::thread::hardware_concurrency());
+  return static_cast<size_t>(usable_cpus());
 }
 
 OrderedThreads::OrderedThreads(size_t threads) : limit_(threads + kReady) {

@@ -1,10 +1,10 @@
 #include "worker/inventory.h"
 
-#include <sched.h>
 #include <unistd.h>
 
 #include <charconv>
 
+#include "core/cpus.h"
 #include "worker/log.h"
 #include "worker/open_file.h"
 
@@ -28,12 +28,6 @@ Bytes memory_total() {
 }
 Bytes memory_available() {
   return meminfo("MemAvailable:");
-}
-
-int32_t usable_cpus() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
 }
 
 static std::string cpu_name() {

@@ -61,7 +61,6 @@ Result<std::unique_ptr<DeviceReader>> open_nvml(const InventoryOptions& options)
 
 Inventory machine_inventory(const InventoryOptions& options,
                             const std::vector<DeviceStats>& devices);
-int32_t usable_cpus();  // as this process may be scheduled
 Bytes memory_total();   // of the machine
 Bytes memory_available();
 

@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <filesystem>
 
+#include "core/cpus.h"
 #include "core/version.h"
 #include "worker/open_file.h"
 
