@@ -1,5 +1,5 @@
-// What a run may keep in host memory instead of the device's (trainer/offload.h), by its names in a
-// job file. Pure.
+// What a run may keep in host memory instead of the device's (trainer/saved_blocks.h,
+// trainer/state_store.h), by its names in a job file. Pure.
 #pragma once
 
 #include <cstdint>

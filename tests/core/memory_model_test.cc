@@ -79,7 +79,9 @@ TEST(MemoryModel, WholeScoresCostMoreThanFusedAttention) {
   EXPECT_GT(predict_memory(q).total(), fused);
 }
 
-FitQuestion on_gpu(const char* preset, const char* offload, bool checkpointing = false) {
+FitQuestion on_gpu(const char* preset,
+                   const char* offload,
+                   Checkpointing checkpointing = Checkpointing::none) {
   FitQuestion q = question(preset, 16, checkpointing);
   q.on_cpu = false;
   q.offload = offload;
@@ -101,7 +103,7 @@ TEST(MemoryModel, OffloadedStateIsOnAGpuOnlyInPieces) {
 }
 
 TEST(MemoryModel, OffloadedBlocksCostAGpuTwoOfThem) {
-  for (const bool checkpointing : {false, true}) {
+  for (const Checkpointing checkpointing : kAll) {
     const FitQuestion deep = on_gpu("llama-1b", "activations", checkpointing);
     FitQuestion two_layers = deep;
     two_layers.model.num_hidden_layers = 2;
@@ -113,7 +115,7 @@ TEST(MemoryModel, OffloadedBlocksCostAGpuTwoOfThem) {
 
 TEST(MemoryModel, OffloadSavesNothingOnACpu) {
   for (const char* offload : {"optimizer", "activations", "all"}) {
-    FitQuestion q = question("llama-5m", 16, false);
+    FitQuestion q = question("llama-5m", 16, Checkpointing::none);
     const Bytes resident = predict_memory(q).total();
     q.offload = offload;
     EXPECT_GE(predict_memory(q).total(), resident) << offload;
