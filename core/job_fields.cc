@@ -79,6 +79,10 @@ static FieldTable batch_fields(JobDraft& d) {
        "What waits in pinned host memory while the GPU does not need it: optimizer: its state, "
        "taken through the GPU in pieces by each update; activations: what blocks save for "
        "backward; all: both. Changes no bit of the result; saves nothing on a CPU."},
+      {"cuda_graphs", "", &s.cuda_graphs, boolean(),
+       "Capture a micro-batch's forward and backward pass as a CUDA graph and replay it: less for "
+       "the host to do, which small models wait for; the pass keeps its memory for itself. Packed "
+       "documents and offloaded activations stay eager. No effect on a CPU."},
   };
 }
 

@@ -84,6 +84,7 @@ struct JobSpec {
   std::string precision = "fp32";               // of the matrix products
   std::string attention = "sdpa";               // sdpa | manual
   std::string offload = "none";                 // one of kOffloadNames in core/offload.h
+  bool cuda_graphs = false;                     // a pass is captured once and replayed
 
   // How long: the first one reached ends the run. At least one is set.
   std::optional<int64_t> max_steps;

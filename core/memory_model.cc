@@ -350,6 +350,7 @@ std::string profile_key(const JobSpec& spec, std::string_view device_type) {
   add("packed", packs_documents(spec) ? 1 : 0);
   add("micro", spec.micro_batch_size.value_or(0));
   add("averaged", spec.ema_decay > 0 ? 1 : 0);
+  add("graphs", spec.cuda_graphs ? 1 : 0);
   add("copies", checkpoint_copy_bytes(spec) > 0 ? 1 : 0);
   const std::optional<Checkpointing> given = parse_checkpointing(spec.gradient_checkpointing);
   add("checkpointing", given ? static_cast<int64_t>(*given) : -1);

@@ -50,6 +50,12 @@ std::vector<Switch> switches(const JobSpec& spec, const Plan& plan) {
     add("optimizer", facts.name, spec.optimizer == facts.name, facts.costs,
         [&](JobSpec& s, Plan&) { s.optimizer = facts.name; });
   }
+  for (const bool on : {false, true}) {
+    if (!cuda) continue;
+    add("cuda_graphs", on ? "true" : "false", spec.cuda_graphs == on,
+        on ? "less for the host to do; memory of a pass stays taken" : "-",
+        [&](JobSpec& s, Plan&) { s.cuda_graphs = on; });
+  }
   const auto offload = [&](const std::string& what, const char* about) {
     add("offload", what, spec.offload == what,
         cuda || what == "none" ? about : "saves nothing on a CPU",

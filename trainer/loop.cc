@@ -21,6 +21,7 @@
 #include "trainer/generate.h"
 #include "trainer/gradient_norm.h"
 #include "trainer/optimizer.h"
+#include "trainer/pass_graph.h"
 #include "trainer/phase_clock.h"
 #include "trainer/saver.h"
 #include "trainer/scalar_log.h"
@@ -132,6 +133,7 @@ class TrainingRun {
   std::optional<Collective> ranks_;
   std::unique_ptr<DataFeed> feed_;
   std::unique_ptr<Model> model_;
+  std::unique_ptr<PassGraph> pass_;
   std::unique_ptr<Optimizer> optimizer_;
   RunIdentity identity_;
   TrainState state_;
@@ -164,6 +166,9 @@ Status TrainingRun::prepare() {
       ModelOptions{spec_.sequence_len, attention_kind(config_.plan.attention),
                    config_.plan.gradient_checkpointing, [this] { report_.pulse(); }, device_,
                    activation_type(spec_.precision), offloads_activations(spec_.offload)});
+  pass_ = std::make_unique<PassGraph>(*model_, spec_.cuda_graphs, [this](const std::string& why) {
+    report_.phase("cuda_graphs: not used: " + why);
+  });
   optimizer_ = make_optimizer(spec_.optimizer, model_->layout(), device_, optimizer_options(spec_));
   if (ranks_->rank() == 0 && copies_checkpoints(spec_, config_.plan, config_.memory_cap_bytes)) {
     copy_ = allocate_copy(*model_, *optimizer_);
@@ -277,7 +282,7 @@ Result<double> TrainingRun::accumulate_gradients(int64_t tokens) {
     phases_.enter(TrainPhase::data);
     const MicroBatch batch = TRY(feed_->batch(state_.step, pass));
     phases_.enter(TrainPhase::compute);
-    loss_sum += model_->forward_backward(batch, scale);
+    loss_sum += pass_->forward_backward(batch, scale);
   }
   return loss_sum.item<double>();  // waits for the device
 }

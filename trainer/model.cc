@@ -71,20 +71,25 @@ const RotaryTable& Model::rotary_of(size_t block,
   return own ? local : global;
 }
 
-// Where each row stands in its document.
-static at::Tensor positions_of(const std::vector<int32_t>& starts, int64_t rows, int64_t sequence) {
+// Where each row stands in its document. Of whole sequences the device counts by itself.
+static at::Tensor positions_of(const std::vector<int32_t>& starts,
+                               int64_t rows,
+                               int64_t sequence,
+                               at::Device device) {
+  if (starts.empty())
+    return at::arange(rows, at::device(device).dtype(at::kInt)).remainder_(sequence);
   at::Tensor positions = at::empty({rows}, at::kInt);
   auto* to = positions.mutable_data_ptr<int32_t>();
   size_t next = 0;
   int64_t first = 0;
   for (int64_t row = 0; row < rows; ++row) {
-    if (starts.empty() ? row % sequence == 0 : next < starts.size() && starts[next] == row) {
+    if (next < starts.size() && starts[next] == row) {
       first = row;
       ++next;
     }
     to[row] = static_cast<int32_t>(row - first);
   }
-  return positions;
+  return positions.to(device);
 }
 
 // With packed documents the micro-batch is one sequence of T rows that knows its documents, and
@@ -100,8 +105,7 @@ Model::Pass Model::pass_over(const MicroBatch& host_batch) const {
   const int64_t rows = host_batch.ids.size(0);
   if (packed || config_.learned_positions) {
     const CauseScope cause(Cause::workspace);
-    pass.positions =
-        positions_of(host_batch.document_starts, rows, options_.sequence_len).to(device);
+    pass.positions = positions_of(host_batch.document_starts, rows, options_.sequence_len, device);
   }
   if (!packed) return pass;
   CHECK(host_batch.document_starts.front() == 0 && host_batch.document_starts.back() < rows);
@@ -113,9 +117,13 @@ Model::Pass Model::pass_over(const MicroBatch& host_batch) const {
   return pass;
 }
 
-at::Tensor Model::embedded(const at::Tensor& ids, const at::Tensor& positions) const {
+void Model::refresh_copy() const {
   if (copy_is_old_ && !copy_.is_same(weights_)) copy_.copy_(weights_);
   copy_is_old_ = false;
+}
+
+at::Tensor Model::embedded(const at::Tensor& ids, const at::Tensor& positions) const {
+  refresh_copy();
   at::Tensor x = embed(ids, outer_.embedding);
   if (config_.scale_embedding) x.mul_(std::sqrt(static_cast<double>(config_.hidden_size)));
   if (config_.learned_positions) x.add_(embed(positions, outer_.positions));

@@ -56,6 +56,9 @@ class Model {
     return weights_;
   }
   at::Tensor& gradients() { return gradients_; }
+  // Makes the copy that passes multiply with anew if the weights were asked for since. Passes do
+  // so themselves, but not when they are replayed.
+  void refresh_copy() const;
   const std::vector<Block>& blocks() const { return blocks_; }
   const OuterTensors& outer() const { return outer_; }
   const RotaryTable& rotary(size_t block) const { return rotary_of(block, rotary_, local_rotary_); }

@@ -15,6 +15,7 @@
 #include "trainer/loss.h"
 #include "trainer/optimizer.h"
 #include "trainer/own_kernels.h"
+#include "trainer/pass_graph.h"
 #include "trainer/rms_norm.h"
 #include "trainer/swiglu.h"
 #include "trainer/train_state.h"
@@ -303,6 +304,33 @@ TEST_F(Gpu, RepeatsEveryBit) {
       two(device_, AttentionKind::sdpa, Checkpointing::none);
   for (uint64_t step = 0; step < 5; ++step) EXPECT_EQ(one.step(step), two.step(step));
   EXPECT_TRUE(at::equal(one.model.weights(), two.model.weights()));
+}
+
+TEST_F(Gpu, CapturedPassesChangeNoBit) {
+  for (const at::ScalarType number : {at::kFloat, at::kBFloat16}) {
+    for (const bool learned_positions : {false, true}) {
+      ModelConfig config = sample_config();
+      config.learned_positions = learned_positions;
+      config = resolved(config, 0, kSampleLength);
+      std::array<at::Tensor, 2> weights, losses;
+      for (const bool graphs : {false, true}) {
+        Model model(config, {kSampleLength, AttentionKind::sdpa, Checkpointing::none, [] {},
+                             device_, number});
+        initialize(model.layout(), 0.1, 1, model.weights());
+        AdamW optimizer(model.layout().size(), model.layout().matrices_end(), device_);
+        PassGraph pass(model, graphs, [](const std::string& why) { ADD_FAILURE() << why; });
+        losses[graphs] = at::zeros({}, at::device(device_).dtype(at::kDouble));
+        for (uint64_t step = 0; step < 8; ++step) {
+          losses[graphs].add_(pass.forward_backward(sample_batch(4, step), 0.01));
+          optimizer.update(model.weights(), model.gradients(), {.learning_rate = 1e-2});
+        }
+        EXPECT_EQ(pass.captured(), graphs);
+        weights[graphs] = model.weights().cpu();
+      }
+      EXPECT_TRUE(at::equal(weights[1], weights[0]));
+      EXPECT_EQ(losses[1].item<double>(), losses[0].item<double>());
+    }
+  }
 }
 
 TEST_F(Gpu, CheckpointsResumeOnTheCpuWithEveryBit) {
