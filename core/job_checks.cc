@@ -123,6 +123,13 @@ static void check_schedule(const Check& c) {
   }
 }
 
+static void check_precision(const Check& c) {
+  const JobSpec& spec = c.spec();
+  if (!spec.master_weights && spec.precision != "bf16") {
+    c.error("master_weights", "false needs precision: bf16, got " + spec.precision);
+  }
+}
+
 static void check_evaluation(const Check& c) {
   const JobSpec& spec = c.spec();
   const double held_out = spec.val_set_size;
@@ -250,6 +257,7 @@ void settle_and_check(JobDraft& draft, const Places& places, Problems& problems)
   if (!problems.blames("gradient_accumulation_steps")) check_batch(check);
   check_length(check);
   check_schedule(check);
+  check_precision(check);
   check_evaluation(check);
   settle_model(check);
   check_chat_template(check);

@@ -71,6 +71,10 @@ static FieldTable batch_fields(JobDraft& d) {
        "only); bf16 and fp16: half the bytes, from a copy of the fp32 weights, fp16 with a loss "
        "scale that finds itself. A CPU without instructions for them widens products to fp32: less "
        "memory there, but more time."},
+      {"master_weights", "", &s.master_weights, boolean(),
+       "Keep fp32 weights beside those of precision bf16. false: bf16 weights alone, 2 bytes each "
+       "instead of 6; every update is rounded up or down at random, in proportion, so that small "
+       "ones count on average. Needs precision: bf16."},
       {"attention", "attn_implementation", &s.attention, choice("sdpa flash manual"),
        "sdpa: fused; flash: the same, but on CUDA in bf16 and fp16 FlashAttention-2, which also "
        "takes windows and packed documents at once; manual: plain matrix products, for "

@@ -82,6 +82,7 @@ struct JobSpec {
   int64_t global_batch_size = 32;               // sequences per optimizer step, all ranks
   std::string gradient_checkpointing = "auto";  // or as core/checkpointing.h has them
   std::string precision = "fp32";               // of the matrix products
+  bool master_weights = true;                   // false: weights are bf16 only
   std::string attention = "sdpa";               // sdpa | manual
   std::string offload = "none";                 // one of kOffloadNames in core/offload.h
   bool cuda_graphs = false;                     // a pass is captured once and replayed

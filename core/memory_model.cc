@@ -84,6 +84,19 @@ static bool widens(const FitQuestion& q) {
   return q.on_cpu && has_weight_copy(q.precision);
 }
 
+// Of the optimizer's pass beside its state; before the first one, of filling weights that have no
+// fp32 form.
+static Bytes update_bytes(const FitQuestion& q) {
+  const Bytes pass = optimizer_memory(q.optimizer, q.model).workspace;
+  if (q.masters) return pass;
+  double largest = 0;
+  for (const ParameterShape& shape : parameter_shapes(q.model)) {
+    largest = std::max(largest, static_cast<double>(shape.rows * shape.columns));
+  }
+  const int64_t window = std::min(kUpdateWindow, parameter_count(q.model));
+  return std::max(pass + bytes(kFloat * static_cast<double>(window)), bytes(kFloat * largest));
+}
+
 static std::vector<Moment> moments(const Widths& w, const FitQuestion& q) {
   const auto layers = static_cast<double>(q.model.num_hidden_layers);
   const double block = saved_bytes(w, q);
@@ -169,15 +182,14 @@ static MemoryByCause at_moment(const FitQuestion& q, const Widths& w, const Mome
   // One input and one label, and the position where it is needed.
   const double ids = q.packed || q.model.learned_positions ? 3 * 4 : 2 * 4;
   MemoryByCause memory;
-  const bool copied = has_weight_copy(q.precision);
-  memory.parameters = bytes((kFloat + (copied ? w.number : 0)) * parameters);
+  memory.parameters = bytes(weight_bytes(q.precision, q.masters) * parameters);
   memory.gradients = bytes(kFloat * parameters);
   memory.optimizer = optimizer_bytes(q, moment);
   memory.activations = bytes(count * moment.activations);
   memory.workspace = bytes(count * (moment.workspace + ids) + kFloat * rotary +
                            (moment.attention ? attention_constant(w, q) : 0) +
                            (moment.product ? widened_weight(q) : 0));
-  if (moment.update) memory.workspace += optimizer_memory(q.optimizer, q.model).workspace;
+  if (moment.update) memory.workspace += update_bytes(q);
   if (moment.logits) {
     const auto rows = static_cast<double>(loss_chunk_tokens(q.model.vocab_size, tokens));
     const double buffers = q.model.final_logit_softcapping > 0 ? 2 : 1;
@@ -207,7 +219,7 @@ static FitQuestion question_of(const JobSpec& spec, const Plan& plan) {
           plan.precision,        plan.attention,
           spec.optimizer,        packs_documents(spec),
           spec.ema_decay > 0,    spec.resources.device != "cuda",
-          spec.offload};
+          spec.offload,          spec.master_weights};
 }
 
 MemoryByCause predict_memory(const JobSpec& spec, const Plan& plan) {
@@ -219,7 +231,7 @@ Bytes checkpoint_copy_bytes(const JobSpec& spec) {
   if (!spec.async_checkpoints || !often) return 0;
   const ModelConfig& model = spec.model.config;
   return bytes(
-      kFloat * static_cast<double>(parameter_count(model)) +
+      (spec.master_weights ? kFloat : kFloat / 2) * static_cast<double>(parameter_count(model)) +
       static_cast<double>(optimizer_memory(spec.optimizer, model, spec.ema_decay > 0).state));
 }
 
@@ -351,6 +363,7 @@ std::string profile_key(const JobSpec& spec, std::string_view device_type) {
   add("micro", spec.micro_batch_size.value_or(0));
   add("averaged", spec.ema_decay > 0 ? 1 : 0);
   add("graphs", spec.cuda_graphs ? 1 : 0);
+  add("masters", spec.master_weights ? 1 : 0);
   add("copies", checkpoint_copy_bytes(spec) > 0 ? 1 : 0);
   const std::optional<Checkpointing> given = parse_checkpointing(spec.gradient_checkpointing);
   add("checkpointing", given ? static_cast<int64_t>(*given) : -1);

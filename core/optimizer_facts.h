@@ -38,6 +38,9 @@ OptimizerMemory optimizer_memory(std::string_view optimizer,
                                  const ModelConfig& config,
                                  bool averaged = false);
 
+// Weights without fp32 masters are updated through fp32 windows of at most so many elements.
+inline constexpr int64_t kUpdateWindow = 1 << 22;
+
 // bitsandbytes' block-wise format, as adamw_8bit keeps it.
 inline constexpr int64_t kQuantizedBlock = 256;            // elements with one scale
 inline constexpr int64_t kLeastQuantizedElements = 4'096;  // smaller tensors stay fp32

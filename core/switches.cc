@@ -32,6 +32,13 @@ std::vector<Switch> switches(const JobSpec& spec, const Plan& plan) {
   precision("bf16", cuda ? "faster; 7-bit mantissas" : "7-bit mantissas; slower on most CPUs");
   precision("fp16",
             cuda ? "faster; steps that overflow are skipped" : "slower on a CPU; 10-bit mantissas");
+  add("master_weights", "true", spec.master_weights, "-",
+      [](JobSpec& s, Plan&) { s.master_weights = true; });
+  add("master_weights", "false", !spec.master_weights, "bf16 only; random rounding",
+      [](JobSpec& s, Plan& p) {
+        s.master_weights = false;
+        p.precision = "bf16";
+      });
   const auto checkpointing = [&](Checkpointing kind, const char* about) {
     add("gradient_checkpointing", to_string(kind), plan.gradient_checkpointing == kind, about,
         [&](JobSpec&, Plan& p) { p.gradient_checkpointing = kind; });

@@ -11,8 +11,8 @@ constexpr double kBeta2Decay = -0.8;  // the moments' memory grows with the step
 constexpr double kLeastVariance = std::numeric_limits<float>::epsilon();
 constexpr double kLeastScale = 1e-3;  // of a weight tensor's root mean square
 
-double root_mean_square(const at::Tensor& x) {
-  return x.norm().item<double>() / std::sqrt(static_cast<double>(x.numel()));
+double root_mean_square(double norm, int64_t elements) {
+  return norm / std::sqrt(static_cast<double>(elements));
 }
 
 at::Tensor mean_of_squares(const at::Tensor& x, int64_t dimension) {
@@ -64,7 +64,7 @@ at::Tensor Adafactor::variance(StateStore::Tensors& moments, const at::Tensor& g
   return estimate.div_(rows.mean(0, /*keepdim=*/true).clamp_min_(kLeastVariance));
 }
 
-void Adafactor::apply(at::Tensor& weights, at::Tensor& gradients, const OptimizerStep& step) {
+void Adafactor::apply(WeightWindows& weights, at::Tensor& gradients, const OptimizerStep& step) {
   const double relative =
       std::min(step.learning_rate, 1 / std::sqrt(static_cast<double>(updates())));
   const auto moments_of = [&](size_t k) -> StateStore::Tensors {
@@ -73,14 +73,19 @@ void Adafactor::apply(at::Tensor& weights, at::Tensor& gradients, const Optimize
   };
   store_.visit(parts_.size(), moments_of, [&](size_t k, StateStore::Tensors& moments) {
     const Part& part = parts_[k];
-    at::Tensor w = weights.narrow(0, part.slot.offset, part.slot.elements).view(part.slot.shape);
-    at::Tensor g = gradients.narrow(0, part.slot.offset, part.slot.elements).view(part.slot.shape);
+    const int64_t offset = part.slot.offset, elements = part.slot.elements;
+    at::Tensor g = gradients.narrow(0, offset, elements).view(part.slot.shape);
     if (step.gradient_scale != 1) g.mul_(step.gradient_scale);
-    const double length = std::max(kLeastScale, root_mean_square(w)) * relative;
-    if (part.decays) w.mul_(1 - step.learning_rate * step.weight_decay);
+    const double size = root_mean_square(weights.norm(offset, elements), elements);
     at::Tensor update = variance(moments, g);
     update.clamp_min_(kLeastVariance * kLeastVariance).rsqrt_().mul_(g);
-    w.sub_(update, length / std::max(1.0, root_mean_square(update)));
+    const double longest = root_mean_square(update.norm().item<double>(), elements);
+    const double length = std::max(kLeastScale, size) * relative / std::max(1.0, longest);
+    const at::Tensor flat = update.view({-1});
+    weights.change(offset, elements, [&](const WeightWindow& w) {
+      if (part.decays) w.weights.mul_(1 - step.learning_rate * step.weight_decay);
+      w.weights.sub_(w.of(flat, offset), length);
+    });
   });
   gradients.zero_();
 }

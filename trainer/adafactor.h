@@ -20,7 +20,7 @@ class Adafactor final : public Optimizer {
     at::Tensor rows, columns;  // of a matrix: [R, 1] and [1, C]
     at::Tensor whole;          // of a vector
   };
-  void apply(at::Tensor& weights, at::Tensor& gradients, const OptimizerStep& step) override;
+  void apply(WeightWindows& weights, at::Tensor& gradients, const OptimizerStep& step) override;
   at::Tensor variance(StateStore::Tensors& moments, const at::Tensor& gradient) const;
   StateStore store_;
   std::vector<Part> parts_;

@@ -38,9 +38,9 @@ AdamWFactors adamw_factors(const OptimizerStep& step, int64_t update, bool decay
           static_cast<float>(step.epsilon)};
 }
 
-void adamw_update(at::Tensor& weights,
-                  at::Tensor& gradients,
-                  Moments moments,
+void adamw_update(const at::Tensor& weights,
+                  const at::Tensor& gradients,
+                  const Moments& moments,
                   int64_t decay_end,
                   int64_t update,
                   const OptimizerStep& step) {
@@ -75,13 +75,14 @@ std::vector<NamedTensor> AdamW::state(const ParameterLayout& layout) {
   return all;
 }
 
-void AdamW::apply(at::Tensor& weights, at::Tensor& gradients, const OptimizerStep& step) {
-  store_.visit_flat(
-      {first_, second_}, [&](int64_t begin, int64_t size, StateStore::Tensors& moments) {
-        at::Tensor w = weights.narrow(0, begin, size), g = gradients.narrow(0, begin, size);
-        const int64_t decay_end = std::clamp<int64_t>(decay_end_ - begin, 0, size);
-        adamw_update(w, g, {moments[0], moments[1]}, decay_end, updates(), step);
-      });
+void AdamW::apply(WeightWindows& weights, at::Tensor& gradients, const OptimizerStep& step) {
+  store_.visit_flat({first_, second_}, [&](int64_t begin, int64_t size,
+                                           StateStore::Tensors& moments) {
+    weights.change(begin, size, [&](const WeightWindow& w) {
+      adamw_update(w.weights, w.of(gradients), {w.of(moments[0], begin), w.of(moments[1], begin)},
+                   w.decay_end(decay_end_), updates(), step);
+    });
+  });
 }
 
 }  // namespace llmctl

@@ -10,13 +10,12 @@
 namespace llmctl {
 
 struct Moments {
-  at::Tensor& first;
-  at::Tensor& second;
+  at::Tensor first, second;
 };
 // The `update`-th one, counted from 1. All of the same number of elements, fp32.
-void adamw_update(at::Tensor& weights,
-                  at::Tensor& gradients,
-                  Moments moments,
+void adamw_update(const at::Tensor& weights,
+                  const at::Tensor& gradients,
+                  const Moments& moments,
                   int64_t decay_end,
                   int64_t update,
                   const OptimizerStep& step);
@@ -31,7 +30,7 @@ class AdamW final : public Optimizer {
   at::Tensor& second_moment() { return second_; }
 
  private:
-  void apply(at::Tensor& weights, at::Tensor& gradients, const OptimizerStep& step) override;
+  void apply(WeightWindows& weights, at::Tensor& gradients, const OptimizerStep& step) override;
   int64_t decay_end_;
   StateStore store_;
   at::Tensor first_, second_;

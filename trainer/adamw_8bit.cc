@@ -79,6 +79,11 @@ at::Tensor on_device(const QuantizationMap& map, at::Device device) {
 
 }  // namespace
 
+QuantizedMoment QuantizedMoment::of(int64_t begin, int64_t elements) const {
+  return {codes.narrow(0, begin, elements),
+          largest.narrow(0, begin / kQuantizedBlock, blocks_of(elements))};
+}
+
 AdamW8bit::AdamW8bit(const ParameterLayout& layout, StateStore store) : store_(std::move(store)) {
   for (const ParameterSlot& slot : layout.slots()) {
     Part part;
@@ -126,35 +131,39 @@ StateStore::Tensors AdamW8bit::state_of(const StatePiece& piece) const {
   const Part& part = parts_[piece.part];
   const auto of = [&](const at::Tensor& t) { return t.narrow(0, piece.begin, piece.size); };
   if (!part.quantized) return {of(part.first_fp32), of(part.second_fp32)};
-  const auto blocks = [&](const at::Tensor& t) {
-    return t.narrow(0, piece.begin / kQuantizedBlock, blocks_of(piece.size));
-  };
-  return {of(part.first.codes), blocks(part.first.largest), of(part.second.codes),
-          blocks(part.second.largest)};
+  const QuantizedMoment first = part.first.of(piece.begin, piece.size);
+  const QuantizedMoment second = part.second.of(piece.begin, piece.size);
+  return {first.codes, first.largest, second.codes, second.largest};
 }
 
-void AdamW8bit::apply(at::Tensor& weights, at::Tensor& gradients, const OptimizerStep& step) {
+void AdamW8bit::apply(WeightWindows& weights, at::Tensor& gradients, const OptimizerStep& step) {
   store_.visit(
       pieces_.size(), [&](size_t k) { return state_of(pieces_[k]); },
       [&](size_t k, StateStore::Tensors& state) {
         const Part& part = parts_[pieces_[k].part];
         const int64_t begin = part.offset + pieces_[k].begin, size = pieces_[k].size;
-        update_piece(part, state, weights.narrow(0, begin, size), gradients.narrow(0, begin, size),
-                     step);
+        weights.change(begin, size, [&](const WeightWindow& window) {
+          update_piece(part, state, begin, window, window.of(gradients), step);
+        });
       });
 }
 
 void AdamW8bit::update_piece(const Part& part,
-                             StateStore::Tensors& state,
-                             at::Tensor weights,
-                             at::Tensor gradients,
+                             const StateStore::Tensors& state,
+                             int64_t begin,
+                             const WeightWindow& window,
+                             const at::Tensor& gradients,
                              const OptimizerStep& step) const {
+  const at::Tensor& weights = window.weights;
   if (!part.quantized) {
-    return adamw_update(weights, gradients, {state[0], state[1]}, part.decays ? weights.numel() : 0,
-                        updates(), step);
+    return adamw_update(weights, gradients,
+                        {window.of(state[0], begin), window.of(state[1], begin)},
+                        part.decays ? window.size() : 0, updates(), step);
   }
   const AdamWFactors factors = adamw_factors(step, updates(), part.decays);
-  const QuantizedMoment moments[] = {{state[0], state[1]}, {state[2], state[3]}};
+  const int64_t offset = window.begin - begin, elements = window.size();
+  const QuantizedMoment moments[] = {QuantizedMoment{state[0], state[1]}.of(offset, elements),
+                                     QuantizedMoment{state[2], state[3]}.of(offset, elements)};
   if (!weights.is_cpu()) {
     return aten::adamw_8bit(weights, gradients, {moments[0], signed_map_},
                             {moments[1], unsigned_map_}, factors);
@@ -164,9 +173,8 @@ void AdamW8bit::update_piece(const Part& part,
        *second_largest = moments[1].largest.mutable_data_ptr<float>();
   auto *first = moments[0].codes.mutable_data_ptr<uint8_t>(),
        *second = moments[1].codes.mutable_data_ptr<uint8_t>();
-  const int64_t elements = weights.numel();
-  at::parallel_for(0, blocks_of(elements), 64, [&](int64_t begin, int64_t end) {
-    for (int64_t block = begin; block < end; ++block) {
+  at::parallel_for(0, blocks_of(elements), 64, [&](int64_t first_block, int64_t end) {
+    for (int64_t block = first_block; block < end; ++block) {
       const int64_t at = block * kQuantizedBlock;
       update_block({w + at, g + at, first + at, second + at, first_largest + block,
                     second_largest + block, std::min(kQuantizedBlock, elements - at)},

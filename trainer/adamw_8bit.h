@@ -9,6 +9,8 @@ namespace llmctl {
 
 struct QuantizedMoment {      // views of one tensor's part
   at::Tensor codes, largest;  // u8 [elements], fp32 [blocks]
+  // Requires: `begin` is the first of a block.
+  QuantizedMoment of(int64_t begin, int64_t elements) const;
 };
 
 class AdamW8bit final : public Optimizer {
@@ -23,12 +25,14 @@ class AdamW8bit final : public Optimizer {
     QuantizedMoment first, second;
     at::Tensor first_fp32, second_fp32;
   };
-  void apply(at::Tensor& weights, at::Tensor& gradients, const OptimizerStep& step) override;
+  void apply(WeightWindows& weights, at::Tensor& gradients, const OptimizerStep& step) override;
   StateStore::Tensors state_of(const StatePiece& piece) const;
+  // Of weights in `window`; `state` begins at element `begin` of all.
   void update_piece(const Part& part,
-                    StateStore::Tensors& state,
-                    at::Tensor weights,
-                    at::Tensor gradients,
+                    const StateStore::Tensors& state,
+                    int64_t begin,
+                    const WeightWindow& window,
+                    const at::Tensor& gradients,
                     const OptimizerStep& step) const;
 
   StateStore store_;

@@ -36,7 +36,7 @@ SIMD_CLONES void update_range(
   }
 }
 
-uint16_t* words(at::Tensor& tensor) {
+uint16_t* words(const at::Tensor& tensor) {
   return static_cast<uint16_t*>(tensor.mutable_data_ptr());
 }
 
@@ -56,9 +56,9 @@ std::vector<NamedTensor> AdamWBf16::state(const ParameterLayout& layout) {
   return all;
 }
 
-static void update_piece(at::Tensor weights,
-                         at::Tensor gradients,
-                         Moments moments,
+static void update_piece(const at::Tensor& weights,
+                         const at::Tensor& gradients,
+                         const Moments& moments,
                          int64_t decay_end,
                          int64_t update,
                          const OptimizerStep& step) {
@@ -79,13 +79,14 @@ static void update_piece(at::Tensor weights,
   });
 }
 
-void AdamWBf16::apply(at::Tensor& weights, at::Tensor& gradients, const OptimizerStep& step) {
-  store_.visit_flat(
-      {first_, second_}, [&](int64_t begin, int64_t size, StateStore::Tensors& moments) {
-        update_piece(weights.narrow(0, begin, size), gradients.narrow(0, begin, size),
-                     {moments[0], moments[1]}, std::clamp<int64_t>(decay_end_ - begin, 0, size),
-                     updates(), step);
-      });
+void AdamWBf16::apply(WeightWindows& weights, at::Tensor& gradients, const OptimizerStep& step) {
+  store_.visit_flat({first_, second_}, [&](int64_t begin, int64_t size,
+                                           StateStore::Tensors& moments) {
+    weights.change(begin, size, [&](const WeightWindow& w) {
+      update_piece(w.weights, w.of(gradients), {w.of(moments[0], begin), w.of(moments[1], begin)},
+                   w.decay_end(decay_end_), updates(), step);
+    });
+  });
 }
 
 }  // namespace llmctl

@@ -12,7 +12,7 @@ class AdamWBf16 final : public Optimizer {
   std::vector<NamedTensor> state(const ParameterLayout& layout) override;
 
  private:
-  void apply(at::Tensor& weights, at::Tensor& gradients, const OptimizerStep& step) override;
+  void apply(WeightWindows& weights, at::Tensor& gradients, const OptimizerStep& step) override;
   int64_t decay_end_;
   StateStore store_;
   at::Tensor first_, second_;

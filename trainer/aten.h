@@ -64,32 +64,33 @@ void cross_entropy(at::Tensor& logits,
 
 // Updates of the optimizers; adafactor and muon have one form for all devices. The `update`-th one,
 // counted from 1; weights before decay_end decay.
-void adamw(at::Tensor& weights,
-           at::Tensor& gradients,
-           Moments moments,
+void adamw(const at::Tensor& weights,
+           const at::Tensor& gradients,
+           const Moments& moments,
            int64_t decay_end,
            int64_t update,
            const OptimizerStep& step);
-void adamw_bf16(at::Tensor& weights,
-                at::Tensor& gradients,
-                Moments moments,  // bf16
+void adamw_bf16(const at::Tensor& weights,
+                const at::Tensor& gradients,
+                const Moments& moments,  // bf16
                 int64_t decay_end,
                 int64_t update,
                 const OptimizerStep& step);
-void lion(at::Tensor& weights,
-          at::Tensor& gradients,
-          at::Tensor& moment,
+void lion(const at::Tensor& weights,
+          const at::Tensor& gradients,
+          const at::Tensor& moment,
           int64_t decay_end,
           const OptimizerStep& step);
 struct QuantizedPiece {
   QuantizedMoment moment;
   at::Tensor map;  // [511]: values and middles of its QuantizationMap
 };
-void adamw_8bit(at::Tensor& weights,
-                at::Tensor& gradients,
+void adamw_8bit(const at::Tensor& weights,
+                const at::Tensor& gradients,
                 const QuantizedPiece& first,
                 const QuantizedPiece& second,
                 const AdamWFactors& factors);
 double gradient_norm(const at::Tensor& gradients);
+void round_stochastically(const at::Tensor& values, at::Tensor& out, uint64_t key, int64_t first);
 
 }  // namespace llmctl::aten

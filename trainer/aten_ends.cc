@@ -26,9 +26,9 @@ void cross_entropy(at::Tensor& logits,
   logits.masked_fill_(masked, 0);
 }
 
-void adamw(at::Tensor& weights,
-           at::Tensor& gradients,
-           Moments moments,
+void adamw(const at::Tensor& weights,
+           const at::Tensor& gradients,
+           const Moments& moments,
            int64_t decay_end,
            int64_t update,
            const OptimizerStep& step) {

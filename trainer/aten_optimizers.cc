@@ -48,18 +48,35 @@ void quantize(const at::Tensor& x, const QuantizedPiece& piece, int64_t least) {
   piece.moment.codes.copy_(at::where(x != 0, codes.clamp_min(least), codes));
 }
 
-QuantizedPiece part_of(const QuantizedPiece& whole, int64_t begin, int64_t size) {
-  const int64_t blocks = (size + kQuantizedBlock - 1) / kQuantizedBlock;
-  return {{whole.moment.codes.narrow(0, begin, size),
-           whole.moment.largest.narrow(0, begin / kQuantizedBlock, blocks)},
-          whole.map};
+// 32-bit numbers in int64, as the fused form mixes them. The second factor is 0x846CA68B less
+// 2^32, so that no product leaves 63 bits.
+at::Tensor mixed(at::Tensor x) {
+  constexpr int64_t kMask = 0xFFFF'FFFF;
+  for (const auto& [shift, factor] : {std::pair{16, 0x7FEB352DLL}, {15, -0x7B935975LL}}) {
+    x = x.bitwise_xor(x.bitwise_right_shift(shift)).mul_(factor).bitwise_and_(kMask);
+  }
+  return x.bitwise_xor(x.bitwise_right_shift(16));
 }
 
 }  // namespace
 
-void adamw_bf16(at::Tensor& weights,
-                at::Tensor& gradients,
-                Moments moments,
+void round_stochastically(const at::Tensor& values, at::Tensor& out, uint64_t key, int64_t first) {
+  constexpr int64_t kMask = 0xFFFF'FFFF, kExponent = 0x7F80'0000;
+  const auto low = static_cast<int64_t>(key & kMask), high = static_cast<int64_t>(key >> 32);
+  const at::Tensor elements =
+      at::arange(first, first + values.numel(), values.options().dtype(at::kLong));
+  const at::Tensor random =
+      mixed(mixed(elements.bitwise_and(kMask).bitwise_xor(low)).bitwise_xor(high))
+          .bitwise_right_shift(16);
+  const at::Tensor bits = values.view(at::kInt).to(at::kLong).bitwise_and_(kMask);
+  const at::Tensor finite = bits.bitwise_and(kExponent).ne(kExponent);
+  const at::Tensor rounded = (bits + random * finite).bitwise_right_shift(16);
+  out.copy_(rounded.to(at::kShort).view(at::kBFloat16));
+}
+
+void adamw_bf16(const at::Tensor& weights,
+                const at::Tensor& gradients,
+                const Moments& moments,
                 int64_t decay_end,
                 int64_t update,
                 const OptimizerStep& step) {
@@ -73,9 +90,9 @@ void adamw_bf16(at::Tensor& weights,
   });
 }
 
-void lion(at::Tensor& weights,
-          at::Tensor& gradients,
-          at::Tensor& moment,
+void lion(const at::Tensor& weights,
+          const at::Tensor& gradients,
+          const at::Tensor& moment,
           int64_t decay_end,
           const OptimizerStep& step) {
   for_both_pieces(weights.numel(), decay_end, [&](int64_t begin, int64_t size, bool decays) {
@@ -89,14 +106,14 @@ void lion(at::Tensor& weights,
   });
 }
 
-void adamw_8bit(at::Tensor& weights,
-                at::Tensor& gradients,
+void adamw_8bit(const at::Tensor& weights,
+                const at::Tensor& gradients,
                 const QuantizedPiece& first,
                 const QuantizedPiece& second,
                 const AdamWFactors& factors) {
   for_pieces(weights.numel(), [&](int64_t begin, int64_t size) {  // whole blocks, all but the last
-    const QuantizedPiece first_piece = part_of(first, begin, size);
-    const QuantizedPiece second_piece = part_of(second, begin, size);
+    const QuantizedPiece first_piece = {first.moment.of(begin, size), first.map};
+    const QuantizedPiece second_piece = {second.moment.of(begin, size), second.map};
     at::Tensor m = dequantized(first_piece, size), v = dequantized(second_piece, size);
     step_with(weights.narrow(0, begin, size), gradients.narrow(0, begin, size), m, v, factors);
     quantize(m, first_piece, 0);

@@ -16,7 +16,7 @@ class Averaged final : public Optimizer {
   at::Tensor average() const override;
 
  private:
-  void apply(at::Tensor& weights, at::Tensor& gradients, const OptimizerStep& step) override;
+  void apply(WeightWindows& weights, at::Tensor& gradients, const OptimizerStep& step) override;
 
   std::unique_ptr<Optimizer> inner_;
   double decay_;

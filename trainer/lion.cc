@@ -41,9 +41,9 @@ LionFactors lion_factors(const OptimizerStep& step, bool decays) {
           static_cast<float>(step.learning_rate)};
 }
 
-static void update_piece(at::Tensor weights,
-                         at::Tensor gradients,
-                         at::Tensor& moment,
+static void update_piece(const at::Tensor& weights,
+                         const at::Tensor& gradients,
+                         const at::Tensor& moment,
                          int64_t decay_end,
                          const OptimizerStep& step) {
   const LionFactors decayed = lion_factors(step, true), plain = lion_factors(step, false);
@@ -60,10 +60,12 @@ static void update_piece(at::Tensor weights,
   });
 }
 
-void Lion::apply(at::Tensor& weights, at::Tensor& gradients, const OptimizerStep& step) {
+void Lion::apply(WeightWindows& weights, at::Tensor& gradients, const OptimizerStep& step) {
   store_.visit_flat({moment_}, [&](int64_t begin, int64_t size, StateStore::Tensors& moment) {
-    update_piece(weights.narrow(0, begin, size), gradients.narrow(0, begin, size), moment[0],
-                 std::clamp<int64_t>(decay_end_ - begin, 0, size), step);
+    weights.change(begin, size, [&](const WeightWindow& w) {
+      update_piece(w.weights, w.of(gradients), w.of(moment[0], begin), w.decay_end(decay_end_),
+                   step);
+    });
   });
 }
 

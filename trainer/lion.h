@@ -16,7 +16,7 @@ class Lion final : public Optimizer {
   std::vector<NamedTensor> state(const ParameterLayout& layout) override;
 
  private:
-  void apply(at::Tensor& weights, at::Tensor& gradients, const OptimizerStep& step) override;
+  void apply(WeightWindows& weights, at::Tensor& gradients, const OptimizerStep& step) override;
   int64_t decay_end_;
   StateStore store_;
   at::Tensor moment_;

@@ -17,9 +17,12 @@ at::ScalarType activation_type(std::string_view precision) {
   return at::kFloat;
 }
 
-static at::Tensor zeros_for(Cause cause, int64_t elements, at::Device device) {
+static at::Tensor zeros_for(Cause cause,
+                            int64_t elements,
+                            at::Device device,
+                            at::ScalarType number = at::kFloat) {
   const CauseScope scope(cause);
-  return at::zeros({elements}, at::device(device).dtype(at::kFloat));
+  return at::zeros({elements}, at::device(device).dtype(number));
 }
 
 static at::Tensor copy_for(const at::Tensor& weights, at::ScalarType number) {
@@ -48,7 +51,10 @@ Model::Model(const ModelConfig& config, ModelOptions options)
              config.head_dim},
       layout_(config),
       rotary_(rotary_table(options_.sequence_len, config, false, options_.device)),
-      weights_(zeros_for(Cause::parameters, layout_.size(), options_.device)),
+      weights_(zeros_for(Cause::parameters,
+                         layout_.size(),
+                         options_.device,
+                         options_.master_weights ? at::kFloat : options_.number)),
       gradients_(zeros_for(Cause::gradients, layout_.size(), options_.device)),
       copy_(copy_for(weights_, options_.number)),
       outer_(outer_tensors(layout_, copy_)),

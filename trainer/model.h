@@ -23,6 +23,7 @@ struct ModelOptions {
   at::Device device = at::kCPU;         // from open_device()
   at::ScalarType number = at::kFloat;   // of activations and products: activation_type()
   bool offload = false;                 // what blocks save waits in host memory
+  bool master_weights = true;           // false: weights in `number` alone
 };
 
 // Of core/precision.h's names. Requires: it is one.
@@ -50,7 +51,7 @@ class Model {
   const ModelConfig& config() const { return config_; }
   const ModelOptions& options() const { return options_; }
   const ParameterLayout& layout() const { return layout_; }
-  // The fp32 ones; whoever asks may write to them before the next pass.
+  // fp32 where there are masters; whoever asks may write to them before the next pass.
   at::Tensor& weights() {
     copy_is_old_ = true;
     return weights_;
@@ -87,7 +88,7 @@ class Model {
   ParameterLayout layout_;
   RotaryTable rotary_, local_rotary_;  // the second of layers that slide, if they have their own
   at::Tensor weights_, gradients_;
-  at::Tensor copy_;  // of the weights in options_.number; fp32: the weights themselves
+  at::Tensor copy_;  // of the weights in options_.number; or the weights, where they are in it
   mutable bool copy_is_old_ = false;
   OuterTensors outer_, outer_gradients_;
   Norm final_norm_;

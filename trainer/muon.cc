@@ -77,22 +77,26 @@ std::vector<NamedTensor> Muon::state(const ParameterLayout&) {
 
 void Muon::move_matrix(const Part& part,
                        const at::Tensor& momentum,
-                       at::Tensor weights,
-                       at::Tensor gradients,
+                       WeightWindows& weights,
+                       const at::Tensor& gradients,
                        const OptimizerStep& step) const {
   constexpr double kLikeAdamW = 0.2;  // root mean square of AdamW's updates, about
   const std::vector<int64_t>& shape = part.slot.shape;
-  at::Tensor w = weights.view(shape), g = gradients.view(shape);
+  at::Tensor g = gradients.view(shape);
   if (step.gradient_scale != 1) g.mul_(step.gradient_scale);
   momentum.lerp_(g, 1 - step.momentum);
   const at::Tensor update = orthogonal(g.lerp_(momentum, step.momentum));  // Nesterov's
   const auto longest = static_cast<double>(std::max(shape[0], shape[1]));
-  if (part.decays) w.mul_(1 - step.learning_rate * step.weight_decay);
-  w.sub_(update, step.learning_rate * kLikeAdamW * std::sqrt(longest));
+  const at::Tensor flat = update.view({-1});
+  weights.change(part.slot.offset, part.slot.elements, [&](const WeightWindow& w) {
+    if (part.decays) w.weights.mul_(1 - step.learning_rate * step.weight_decay);
+    w.weights.sub_(w.of(flat, part.slot.offset),
+                   step.learning_rate * kLikeAdamW * std::sqrt(longest));
+  });
   g.zero_();
 }
 
-void Muon::apply(at::Tensor& weights, at::Tensor& gradients, const OptimizerStep& step) {
+void Muon::apply(WeightWindows& weights, at::Tensor& gradients, const OptimizerStep& step) {
   const auto state_of = [&](size_t k) -> StateStore::Tensors {
     const auto& [index, begin, size] = pieces_[k];
     const Part& part = parts_[index];
@@ -103,10 +107,14 @@ void Muon::apply(at::Tensor& weights, at::Tensor& gradients, const OptimizerStep
   store_.visit(pieces_.size(), state_of, [&](size_t k, StateStore::Tensors& state) {
     const auto& [index, begin, size] = pieces_[k];
     const Part& part = parts_[index];
-    at::Tensor w = weights.narrow(0, part.slot.offset + begin, size);
-    at::Tensor g = gradients.narrow(0, part.slot.offset + begin, size);
-    if (part.momentum.defined()) return move_matrix(part, state[0], w, g, step);
-    adamw_update(w, g, {state[0], state[1]}, part.decays ? size : 0, updates(), step);
+    const int64_t first = part.slot.offset + begin;
+    if (part.momentum.defined()) {
+      return move_matrix(part, state[0], weights, gradients.narrow(0, first, size), step);
+    }
+    weights.change(first, size, [&](const WeightWindow& w) {
+      adamw_update(w.weights, w.of(gradients), {w.of(state[0], first), w.of(state[1], first)},
+                   part.decays ? w.size() : 0, updates(), step);
+    });
   });
 }
 

@@ -21,11 +21,11 @@ class Muon final : public Optimizer {
     at::Tensor momentum;       // of a matrix
     at::Tensor first, second;  // of what AdamW moves
   };
-  void apply(at::Tensor& weights, at::Tensor& gradients, const OptimizerStep& step) override;
+  void apply(WeightWindows& weights, at::Tensor& gradients, const OptimizerStep& step) override;
   void move_matrix(const Part& part,
                    const at::Tensor& momentum,
-                   at::Tensor weights,
-                   at::Tensor gradients,
+                   WeightWindows& weights,
+                   const at::Tensor& gradients,
                    const OptimizerStep& step) const;
 
   StateStore store_;

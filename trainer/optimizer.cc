@@ -1,7 +1,5 @@
 #include "trainer/optimizer.h"
 
-#include <algorithm>
-
 #include "core/offload.h"
 #include "trainer/adafactor.h"
 #include "trainer/adamw.h"
@@ -14,8 +12,8 @@
 namespace llmctl {
 
 OptimizerStep optimizer_step(const JobSpec& spec, double learning_rate, double gradient_scale) {
-  return {learning_rate,     spec.adam_beta1, spec.adam_beta2,   spec.adam_epsilon,
-          spec.weight_decay, gradient_scale,  spec.muon_momentum};
+  return {learning_rate,     spec.adam_beta1, spec.adam_beta2,    spec.adam_epsilon,
+          spec.weight_decay, gradient_scale,  spec.muon_momentum, spec.seed};
 }
 
 OptimizerOptions optimizer_options(const JobSpec& spec) {
@@ -54,13 +52,6 @@ void append_slots(std::vector<NamedTensor>& out,
                   const at::Tensor& flat) {
   for (const ParameterSlot& slot : layout.slots()) {
     out.push_back({prefix + slot.name, layout.view(flat, slot)});
-  }
-}
-
-void for_pieces(int64_t elements, const std::function<void(int64_t begin, int64_t size)>& piece) {
-  constexpr int64_t kPiece = 1 << 22;
-  for (int64_t begin = 0; begin < elements; begin += kPiece) {
-    piece(begin, std::min(kPiece, elements - begin));
   }
 }
 

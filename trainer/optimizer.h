@@ -1,8 +1,8 @@
-// Optimizer: what turns gradients into new weights, once per step, over flat fp32 buffers. Owns its
-// state, which is all that a checkpoint must hold beside the weights: named tensors, restored to
-// the bit. A slot before ParameterLayout::matrices_end() decays, the others (norms) do not. One
-// thread calls it; every one is deterministic for any number of threads. Which there are, and
-// their bytes: core/optimizer_facts.h.
+// Optimizer: what turns gradients into new weights, once per step, over flat buffers: fp32, or seen
+// as fp32 (weight_windows.h). Owns its state, which is all that a checkpoint must hold beside the
+// weights: named tensors, restored to the bit. A slot before ParameterLayout::matrices_end()
+// decays, the others (norms) do not. One thread calls it; every one is deterministic for any number
+// of threads. Which there are, and their bytes: core/optimizer_facts.h.
 #pragma once
 
 #include <memory>
@@ -12,7 +12,7 @@
 #include "core/job_spec.h"
 #include "trainer/parameters.h"
 #include "trainer/state_store.h"
-#include "trainer/tensor.h"
+#include "trainer/weight_windows.h"
 
 namespace llmctl {
 
@@ -21,6 +21,7 @@ struct OptimizerStep {
   double beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8, weight_decay = 0;
   double gradient_scale = 1;  // clipping
   double momentum = 0.95;     // muon's
+  int64_t seed = 0;           // of rounding weights that have no fp32 form
 };
 OptimizerStep optimizer_step(const JobSpec& spec, double learning_rate, double gradient_scale);
 
@@ -32,10 +33,11 @@ struct NamedTensor {
 class Optimizer {
  public:
   virtual ~Optimizer() = default;
-  // The gradients are zero afterwards.
+  // The gradients are zero afterwards. Weights are fp32 or bf16.
   void update(at::Tensor& weights, at::Tensor& gradients, const OptimizerStep& step) {
     ++updates_;
-    apply(weights, gradients, step);
+    WeightWindows windows(weights, step.seed, updates_);
+    apply(windows, gradients, step);
   }
   // The state, by the slots of the layout it was made for.
   virtual std::vector<NamedTensor> state(const ParameterLayout& layout) = 0;
@@ -46,7 +48,7 @@ class Optimizer {
   void set_updates(int64_t updates) { updates_ = updates; }  // on resume
 
  private:
-  virtual void apply(at::Tensor& weights, at::Tensor& gradients, const OptimizerStep& step) = 0;
+  virtual void apply(WeightWindows& weights, at::Tensor& gradients, const OptimizerStep& step) = 0;
   int64_t updates_ = 0;
 };
 
@@ -67,8 +69,5 @@ void append_slots(std::vector<NamedTensor>& out,
                   const std::string& prefix,
                   const ParameterLayout& layout,
                   const at::Tensor& flat);
-
-// Pieces of [0, elements) small enough that the temporaries of ATen operators over one are small.
-void for_pieces(int64_t elements, const std::function<void(int64_t begin, int64_t size)>& piece);
 
 }  // namespace llmctl

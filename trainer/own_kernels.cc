@@ -192,7 +192,10 @@ void cross_entropy(at::Tensor& logits,
   total.add_(losses.sum());
 }
 
-void adamw(at::Tensor& weights, at::Tensor& gradients, Moments moments, const Decayed& f) {
+void adamw(const at::Tensor& weights,
+           const at::Tensor& gradients,
+           const Moments& moments,
+           const Decayed& f) {
   with_number(moments.first.scalar_type(), [&](auto number) {
     using Number = decltype(number);
     if constexpr (!std::is_same_v<Number, at::Half>) {
@@ -205,7 +208,10 @@ void adamw(at::Tensor& weights, at::Tensor& gradients, Moments moments, const De
   });
 }
 
-void lion(at::Tensor& weights, at::Tensor& gradients, at::Tensor& moment, const LionDecayed& f) {
+void lion(const at::Tensor& weights,
+          const at::Tensor& gradients,
+          const at::Tensor& moment,
+          const LionDecayed& f) {
   run_elements(weights,
                kernels::LionUpdate{to<float>(weights), to<float>(gradients), to<float>(moment),
                                    f.end, f.before, f.behind},

@@ -53,15 +53,18 @@ struct Decayed {  // the factors of elements before `end`, and of the rest
   int64_t end;
   AdamWFactors before, behind;
 };
-void adamw(at::Tensor& weights, at::Tensor& gradients, Moments moments, const Decayed& factors);
+void adamw(const at::Tensor& weights,
+           const at::Tensor& gradients,
+           const Moments& moments,
+           const Decayed& factors);
 
 struct LionDecayed {
   int64_t end;
   LionFactors before, behind;
 };
-void lion(at::Tensor& weights,
-          at::Tensor& gradients,
-          at::Tensor& moment,
+void lion(const at::Tensor& weights,
+          const at::Tensor& gradients,
+          const at::Tensor& moment,
           const LionDecayed& factors);
 
 }  // namespace llmctl::own

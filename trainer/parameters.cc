@@ -125,7 +125,8 @@ OuterTensors outer_tensors(const ParameterLayout& layout, const at::Tensor& flat
 }
 
 void fill_from_host(const at::Tensor& view, const std::function<void(float*)>& write) {
-  if (view.is_cpu()) return write(view.mutable_data_ptr<float>());
+  const bool writable = view.is_cpu() && view.scalar_type() == at::kFloat;
+  if (writable) return write(view.mutable_data_ptr<float>());
   at::Tensor host = at::empty(view.sizes(), at::kFloat);
   write(host.mutable_data_ptr<float>());
   view.copy_(host);

@@ -1,6 +1,6 @@
-// Weights, gradients and optimizer moments are each one flat fp32 buffer with the same layout
-// (parameter_slots.h), so the optimizer and the all-reduce are one pass over memory. Here are the
-// views of it.
+// Weights, gradients and optimizer moments are each one flat buffer with the same layout
+// (parameter_slots.h), so the optimizer and the all-reduce are one pass over memory: fp32, but for
+// weights without masters and some moments. Here are the views of it.
 #pragma once
 
 #include <functional>
@@ -61,8 +61,8 @@ struct OuterTensors {  // `head` is `embedding` when tied
 };
 OuterTensors outer_tensors(const ParameterLayout& layout, const at::Tensor& flat);
 
-// Fills a contiguous fp32 view by writing to host memory: its own, or for a view on another device
-// a buffer that is copied there.
+// Fills a contiguous view by writing fp32 to host memory: its own, or for a view on another device
+// or of another type a buffer that is copied there.
 void fill_from_host(const at::Tensor& view, const std::function<void(float*)>& write);
 
 // Normal(0, initializer_range) for matrices, ones or zeros for vectors. A pure function of seed,

@@ -46,7 +46,8 @@ void run_steps(const RunConfig& config,
   const JobSpec& spec = config.spec;
   Model model(spec.model.config,
               {spec.sequence_len, attention_kind(plan.attention), plan.gradient_checkpointing,
-               pulse, device, activation_type(spec.precision), offloads_activations(spec.offload)});
+               pulse, device, activation_type(spec.precision), offloads_activations(spec.offload),
+               spec.master_weights});
   const auto optimizer =
       make_optimizer(spec.optimizer, model.layout(), device, optimizer_options(spec));
   at::Tensor copy;

@@ -5,10 +5,12 @@
 
 #include "core/json_reader.h"
 #include "trainer/device_memory.h"
+#include "trainer/stored_tensor.h"
 
 namespace llmctl {
 namespace {
 
+constexpr const char* kOptimizerPrefix = "optimizer.";
 constexpr int64_t kAlignment = 4;  // bytes: the widest number of a checkpoint
 
 DType dtype_of(const at::Tensor& tensor) {
@@ -23,17 +25,27 @@ std::vector<NamedTensor> contents(Model& model, Optimizer& optimizer) {
   std::vector<NamedTensor> all;
   append_slots(all, "", model.layout(), model.weights());
   for (NamedTensor& state : optimizer.state(model.layout())) {
-    all.push_back({"optimizer." + state.name, std::move(state.tensor)});
+    all.push_back({kOptimizerPrefix + state.name, std::move(state.tensor)});
   }
   return all;
+}
+
+// The run may go on with or without fp32 masters.
+bool is_weight(const std::string& name) {
+  return !name.starts_with(kOptimizerPrefix);
 }
 
 Status read_tensors(const Checkpoint& checkpoint, const std::vector<NamedTensor>& into) {
   for (const auto& [name, tensor] : into) {
     const TensorView* from = checkpoint.find(name);
-    const bool same = from != nullptr && from->dtype == dtype_of(tensor) &&
-                      at::IntArrayRef(from->shape) == tensor.sizes();
-    if (!same) {
+    const bool fits = from != nullptr && at::IntArrayRef(from->shape) == tensor.sizes();
+    if (fits && from->dtype != dtype_of(tensor) && is_weight(name)) {
+      const StoredTensor stored = TRY(stored_tensor(*from, nullptr, checkpoint.path.string()));
+      const auto elements = static_cast<size_t>(tensor.numel());
+      fill_from_host(tensor, [&](float* out) { stored.read({out, elements}); });
+      continue;
+    }
+    if (!fits || from->dtype != dtype_of(tensor)) {
       return Error{Code::failed_precondition,
                    checkpoint.path.string() + ": " + name +
                        (from == nullptr ? ": not there" : ": has another shape or type"),

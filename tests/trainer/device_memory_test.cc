@@ -90,6 +90,7 @@ struct Shape {
   bool packed = false;
   const char* precision = "fp32";
   const char* offload = "none";
+  bool masters = true;
 };
 void PrintTo(const Shape& s, std::ostream* out) {
   *out << s.name;
@@ -101,7 +102,7 @@ MemoryByCause measured(const FitQuestion& q) {
   device_memory::reset_peak();
   Model model(q.model,
               {q.sequence_len, attention_kind(q.attention), q.gradient_checkpointing, [] {},
-               at::kCPU, activation_type(q.precision), offloads_activations(q.offload)});
+               at::kCPU, activation_type(q.precision), offloads_activations(q.offload), q.masters});
   const auto optimizer = make_optimizer(q.optimizer, model.layout(), at::kCPU,
                                         {.offload = offloads_optimizer(q.offload)});
   initialize(model.layout(), 0.02, 1, model.weights());
@@ -132,6 +133,7 @@ TEST_P(Prediction, IsWithinATenthOfWhatIsMeasured) {
   q.packed = s.packed;
   q.precision = s.precision;
   q.offload = s.offload;
+  q.masters = s.masters;
   set_family(q.model, s.family);
   if (q.model.sliding_window > 0) q.model.sliding_window = s.sequence / 4;
   q.model = resolved(q.model, 0, s.sequence);
@@ -213,6 +215,12 @@ INSTANTIATE_TEST_SUITE_P(
               "llama", false, "bf16"},
         Shape{"fp16_untied", 8'192, 256, 3, 8, 4, 128, 4, kNone, false, 0, "sdpa", "adamw", "llama",
               false, "fp16"},
+        Shape{"bf16_alone", 257, 128, 4, 4, 2, 512, 4, kNone, true, 0, "sdpa", "adamw", "llama",
+              false, "bf16", "none", false},
+        Shape{"bf16_alone_checkpointed", 1'024, 192, 12, 6, 2, 128, 2, kBlock, false, 0, "sdpa",
+              "lion", "llama", false, "bf16", "none", false},
+        Shape{"bf16_alone_wide_vocabulary", 16'384, 256, 2, 4, 2, 32, 1, kBlock, true, 0, "sdpa",
+              "adafactor", "llama", false, "bf16", "none", false},
         // The same peak on a CPU, where nothing is saved.
         Shape{"offloaded", 257, 128, 6, 4, 2, 256, 4, kNone, true, 0, "sdpa", "adamw", "llama",
               false, "fp32", "all"},

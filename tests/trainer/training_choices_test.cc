@@ -64,6 +64,47 @@ TEST_F(Training, LearnsAsMuchInSixteenBits) {
   EXPECT_NE(loss["bf16"], loss["fp16"]);
 }
 
+TEST_F(Training, WithoutMastersResumesBitForBitAndLearnsAsMuch) {
+  RunConfig run = config("killed", 20);
+  run.spec.precision = "bf16";
+  run.spec.master_weights = false;
+  expect_same_bits_after_a_kill(run);
+  const auto all = checkpoints(run);
+  ASSERT_FALSE(all.empty());
+  EXPECT_EQ(all.front().find("model.norm.weight")->dtype, DType::bf16);
+
+  std::map<bool, double> loss;
+  for (const bool masters : {true, false}) {
+    RunConfig longer = config(masters ? "masters" : "alone", 60);
+    longer.spec.precision = "bf16";
+    longer.spec.master_weights = masters;
+    TrainerProcess process(longer, run_directory());
+    ASSERT_EQ(process.wait_exit(), 0);
+    loss[masters] = process.lines("step").back()["loss"];
+  }
+  EXPECT_NEAR(loss[false], loss[true], 0.02 * loss[true]);
+  EXPECT_NE(loss[false], loss[true]);
+}
+
+// Weights are rounded on the one way and widened on the other; the rest of the state is the same.
+TEST_F(Training, GoesOnWithAndWithoutMasters) {
+  for (const bool masters : {true, false}) {
+    RunConfig run = config(masters ? "begun-with" : "begun-without", 10);
+    run.spec.precision = "bf16";
+    run.spec.master_weights = masters;
+    weights_after(run);
+    run.spec.max_steps = 20;
+    run.spec.master_weights = !masters;
+    TrainerProcess process(run, run_directory());
+    ASSERT_EQ(process.wait_exit(), 0);
+    const auto steps = process.lines("step");
+    EXPECT_EQ(steps.front()["step"], 11);
+    EXPECT_EQ(steps.back()["step"], 20);
+    const DType dtype = checkpoints(run).front().find("model.norm.weight")->dtype;
+    EXPECT_EQ(dtype, masters ? DType::bf16 : DType::f32);
+  }
+}
+
 // Gradients that overflow are no reason to give up, nor to count a step as lost.
 TEST_F(Training, ShrinksTheLossScaleUntilGradientsFit) {
   RunConfig run = config("job", 30);
