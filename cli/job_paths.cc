@@ -98,9 +98,15 @@ void lay_config(Node& model, const Node& at, const fs::path& directory, Settling
     const std::string_view name = field.name;
     if (name == "preset" || name == "path") continue;
     if (value_of(model, {field}, name) != nullptr) continue;
-    Node value = scalar(dump_json(value_json(field)), at);
+    const nlohmann::json json = value_json(field);
+    Node value = scalar(dump_json(json), at);
     value.quoted = field.rule.type == Rule::Type::choice;
-    if (value.quoted) value.text = value_json(field).get<std::string>();
+    if (value.quoted) value.text = json.get<std::string>();
+    if (field.rule.type == Rule::Type::numbers) value.kind = Node::Kind::list;
+    for (const nlohmann::json& number : json.is_array() ? json : nlohmann::json::array()) {
+      value.items.push_back(scalar(dump_json(number), at));
+      value.items.back().quoted = false;
+    }
     model.entries.push_back({scalar(field.name, at), std::move(value)});
   }
 }

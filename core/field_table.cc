@@ -20,6 +20,9 @@ Rule number(double min, double max) {
 Rule number_above(double min, double max) {
   return {.type = Type::number, .min = min, .max = max, .above = true};
 }
+Rule number_list(double above, double max) {
+  return {.type = Type::numbers, .min = above, .max = max, .above = true};
+}
 Rule boolean() {
   return {.type = Type::boolean};
 }
@@ -98,6 +101,8 @@ std::string expectation(const Field& field) {
       return prefix + "integer" + range_text(rule);
     case Type::number:
       return prefix + "number" + range_text(rule);
+    case Type::numbers:
+      return "list of numbers" + range_text(rule);
     case Type::boolean:
       return rule.automatic ? "auto, true or false" : "true or false";
     case Type::text:
@@ -157,6 +162,7 @@ json value_json(const Field& field) {
     return optional_json(**slot);
   }
   if (const auto* slot = std::get_if<std::vector<std::string>*>(&field.slot)) return **slot;
+  if (const auto* slot = std::get_if<std::vector<double>*>(&field.slot)) return **slot;
   return nullptr;
 }
 
@@ -185,6 +191,8 @@ static json typed_schema(const Rule& rule) {
       return range_schema("integer", rule);
     case Type::number:
       return range_schema("number", rule);
+    case Type::numbers:
+      return {{"type", "array"}, {"items", range_schema("number", rule)}};
     case Type::boolean:
       return {{"type", "boolean"}};
     case Type::text:

@@ -25,12 +25,24 @@ using Slot = std::variant<std::monostate,  // a block, read by its own code
                           std::optional<int64_t>*,
                           std::optional<double>*,
                           std::optional<bool>*,
-                          std::vector<std::string>*>;
+                          std::vector<std::string>*,
+                          std::vector<double>*>;
 
 inline constexpr double kUnbounded = 1e15;  // exact as a double, beyond any real value
 
 struct Rule {
-  enum class Type { integer, number, boolean, text, choice, choices, bytes, duration, block } type;
+  enum class Type {
+    integer,
+    number,
+    numbers,
+    boolean,
+    text,
+    choice,
+    choices,
+    bytes,
+    duration,
+    block
+  } type;
   double min = 0, max = 0;   // integer, number; text: length in bytes
   bool above = false;        // min itself is excluded
   const char* choices = "";  // choice, choices: separated by spaces
@@ -39,6 +51,7 @@ struct Rule {
 Rule integer(double min, double max);
 Rule number(double min, double max);
 Rule number_above(double min, double max);
+Rule number_list(double above, double max);  // a list of them
 Rule boolean();
 Rule text(double min_bytes, double max_bytes);
 Rule choice(const char* choices);   // one of them

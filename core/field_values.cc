@@ -193,6 +193,19 @@ static std::optional<std::string> read_choices(const Field& field,
   return std::nullopt;
 }
 
+static std::optional<std::string> read_numbers(const Field& field,
+                                               const Node& node,
+                                               std::vector<double>& value) {
+  if (node.kind != Node::Kind::list) return wanted(field, node);
+  std::vector<double> all;
+  for (const Node& item : node.items) {
+    if (item.kind != Node::Kind::scalar) return wanted(field, item);
+    if (auto problem = read_number(field, item, all.emplace_back())) return problem;
+  }
+  value = std::move(all);
+  return std::nullopt;
+}
+
 static std::optional<std::string> read_measure(const Field& field,
                                                const Node& node,
                                                int64_t& value) {
@@ -241,6 +254,9 @@ std::optional<std::string> read_value(const Field& field, const Node& node) {
   }
   if (const auto* slot = std::get_if<std::vector<std::string>*>(&field.slot)) {
     return read_choices(field, node, **slot);
+  }
+  if (const auto* slot = std::get_if<std::vector<double>*>(&field.slot)) {
+    return read_numbers(field, node, **slot);
   }
   if (node.kind != Node::Kind::scalar) return wanted(field, node);
   if (const auto* slot = std::get_if<int64_t*>(&field.slot))

@@ -1,6 +1,8 @@
 // Reading Hugging Face's config.json (model_config.h). Absent fields mean what Transformers'
 // configuration classes mean by them, which is not always our default. What would change the
 // computation and is not in our template is refused.
+#include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -117,19 +119,26 @@ static void read_options(JsonReader& reader, ModelConfig& config) {
   }
 }
 
-// Settings that change the computation and that we do not have.
-static Status refuse_variants(const json& document, const ModelConfig& config) {
+// By Transformers' names of functions; empty: none of ours.
+static std::string activation_of(const json& name) {
+  if (name == "silu" || name == "swish") return "silu";
+  if (name == "gelu_pytorch_tanh" || name == "gelu_new") return "gelu_tanh";
+  return name == "gelu" ? "gelu" : "";
+}
+
+// The activation; settings that change the computation and that we do not have.
+static Status read_variants(const json& document, ModelConfig& config) {
   const std::string& type = config.architecture;
   const char* name = type == "gpt2"              ? "activation_function"
                      : type.starts_with("gemma") ? "hidden_activation"
                                                  : "hidden_act";
-  const auto known = [&](const json& value) {
-    if (config.activation == "silu") return value == "silu";
-    return value.is_null() || value == "gelu_pytorch_tanh" || value == "gelu_new";
-  };
-  if (document.contains(name) && !known(document[name])) {
-    return unsupported(std::string(name) + ": " + dump_json(document[name]) +
-                       " is not supported for " + type);
+  if (document.contains(name) && !document[name].is_null()) {
+    const std::string activation = activation_of(document[name]);
+    if (activation.empty() || (activation == "silu" && !config.gated_mlp)) {
+      return unsupported(std::string(name) + ": " + dump_json(document[name]) +
+                         " is not supported for " + type);
+    }
+    config.activation = activation;
   }
   for (const char* flag :
        {"scale_attn_by_inverse_layer_idx", "add_cross_attention", "use_bidirectional_attention"}) {
@@ -143,17 +152,44 @@ static Status refuse_variants(const json& document, const ModelConfig& config) {
   return ok_status();
 }
 
+// An absent list leaves the factors.
+static void read_factors(JsonReader& reader, const char* name, std::vector<double>& factors) {
+  const json* list = reader.child(name);
+  if (list == nullptr || list->is_null()) return;
+  const auto is_number = [](const json& item) { return item.is_number(); };
+  const bool usable = list->is_array() && list->size() <= limits::kHiddenSize &&
+                      std::all_of(list->begin(), list->end(), is_number);
+  if (!usable) return reader.fail(name, "a list of numbers");
+  factors = list->get<std::vector<double>>();
+}
+
+// Phi-3 had other names for longrope, and the length that its top level says is the one that
+// counts.
+static void settle_rope(const ModelConfig& config, int64_t top_length, RopeScaling& rope) {
+  const bool phi = config.architecture == "phi3";
+  if (rope.type == "su" || (phi && rope.type == "yarn")) rope.type = "longrope";
+  if (phi) rope.original_positions = top_length;
+  if (rope.type == "longrope" && rope.original_positions == 0) {
+    rope.original_positions = config.max_position_embeddings;
+  }
+  if (rope.factor != 0) return;
+  const bool by_ratio = rope.original_positions > 0 && config.max_position_embeddings > 0 &&
+                        (rope.type == "longrope" || rope.type == "yarn");
+  rope.factor = by_ratio ? std::max(1.0, static_cast<double>(config.max_position_embeddings) /
+                                             static_cast<double>(rope.original_positions))
+                         : 1;
+}
+
 // One set of rope parameters, in either version's names.
-static Status read_rope_object(const json& document,
-                               const std::string& what,
-                               double& theta,
-                               RopeScaling& rope) {
+static Status read_rope_object(const json& document, const std::string& what, ModelConfig& config) {
   JsonReader reader(document, "config.json: " + what);
+  RopeScaling& rope = config.rope;
+  const int64_t top_length = rope.original_positions;
+  rope.factor = 0;                 // none is said
   reader.read("type", rope.type);  // the name before v4.43
   reader.read("rope_type", rope.type);
-  reader.read("rope_theta", theta);
-  double rotated = 1;
-  reader.read("partial_rotary_factor", rotated);
+  reader.read("rope_theta", config.rope_theta);
+  reader.read("partial_rotary_factor", config.partial_rotary_factor);
   read_or_none(reader, "factor", rope.factor);
   read_optional(reader, "original_max_position_embeddings", rope.original_positions);
   reader.read("low_freq_factor", rope.low_freq_factor);
@@ -161,48 +197,56 @@ static Status read_rope_object(const json& document,
   read_or_none(reader, "beta_fast", rope.beta_fast);
   read_or_none(reader, "beta_slow", rope.beta_slow);
   read_or_none(reader, "attention_factor", rope.attention_factor);
+  reader.read("truncate", rope.truncate);
+  read_factors(reader, "short_factor", rope.short_factor);
+  read_factors(reader, "long_factor", rope.long_factor);
+  double scale = 0, scale_of_all = 0;  // of the logarithm in yarn's attention factor
+  read_or_none(reader, "mscale", scale);
+  read_or_none(reader, "mscale_all_dim", scale_of_all);
   TRY(reader.status());
-  if (rotated != 1) {
-    return unsupported(what + ": partial_rotary_factor " + dump_json(rotated) +
-                       " is not supported");
+  settle_rope(config, top_length, rope);
+  if (rope.type == "yarn" && rope.attention_factor == 0 && scale != 0 && scale_of_all != 0) {
+    const double log = 0.1 * std::log(std::max(1.0, rope.factor));
+    rope.attention_factor = (scale * log + 1) / (scale_of_all * log + 1);
   }
   if (rope.type == "default") rope = {};
-  for (const char* name : {"mscale", "mscale_all_dim"}) {
-    if (document.contains(name)) return unsupported(what + ": " + name + " is not supported");
-  }
-  if (document.contains("truncate") && document["truncate"] == false) {
-    return unsupported(what + ": truncate: false is not supported");
-  }
   return ok_status();
 }
 
 // v5: rope_parameters holds theta and scaling; of models with two kinds of layers, one per kind.
 static Status read_rope(const json& document, ModelConfig& config) {
   JsonReader top(document, "config.json");
-  double rotated = 1;
   top.read("rope_theta", config.rope_theta);
-  top.read("partial_rotary_factor", rotated);
+  top.read("partial_rotary_factor", config.partial_rotary_factor);
   if (config.architecture == "gemma3_text") {
     top.read("rope_local_base_freq", config.rope_local_theta);
   }
   TRY(top.status());
-  if (rotated != 1) return unsupported("partial_rotary_factor: only 1 is supported");
   for (const std::string name : {"rope_scaling", "rope_parameters"}) {
     if (!document.contains(name) || document[name].is_null()) continue;
+    if (config.architecture == "phi3") {
+      config.rope.original_positions = 4'096;
+      read_optional(top, "original_max_position_embeddings", config.rope.original_positions);
+      TRY(top.status());
+    }
     const json& object = document[name];
     if (!object.is_object() || !object.contains("full_attention")) {
-      TRY(read_rope_object(object, name, config.rope_theta, config.rope));
+      TRY(read_rope_object(object, name, config));
       continue;
     }
-    RopeScaling local;
-    TRY(read_rope_object(object["full_attention"], name + ".full_attention", config.rope_theta,
-                         config.rope));
+    TRY(read_rope_object(object["full_attention"], name + ".full_attention", config));
     if (!object.contains("sliding_attention")) continue;
-    TRY(read_rope_object(object["sliding_attention"], name + ".sliding_attention",
-                         config.rope_local_theta, local));
-    if (local != RopeScaling{}) {
+    ModelConfig local = config;
+    local.rope = {};
+    local.rope_theta = config.rope_local_theta;
+    TRY(read_rope_object(object["sliding_attention"], name + ".sliding_attention", local));
+    if (local.rope != RopeScaling{}) {
       return unsupported(name + ".sliding_attention: scaling is not supported");
     }
+    config.rope_local_theta = local.rope_theta;
+  }
+  if (config.partial_rotary_factor != 1 && config.architecture != "phi3") {
+    return unsupported("partial_rotary_factor: only phi3 has it");
   }
   return ok_status();
 }
@@ -262,7 +306,7 @@ Result<ModelConfig> parse_hf_config(const json& document) {
   reader.read("tie_word_embeddings", config.tie_word_embeddings);
   read_options(reader, config);
   TRY(reader.status());
-  TRY(refuse_variants(document, config));
+  TRY(read_variants(document, config));
   if (!config.learned_positions) TRY(read_rope(document, config));
   if (config.sliding_window > 0) TRY(read_layer_types(document, config));
   config = resolved(config, 0, 0);

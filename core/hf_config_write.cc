@@ -27,7 +27,7 @@ static json gpt2_config(const ModelConfig& c) {
           {"n_ctx", c.max_position_embeddings},
           {"n_inner", c.intermediate_size},
           {"layer_norm_epsilon", c.rms_norm_eps},
-          {"activation_function", "gelu_new"},
+          {"activation_function", c.activation == "gelu" ? "gelu" : "gelu_new"},
           {"resid_pdrop", 0.0},
           {"embd_pdrop", 0.0},
           {"attn_pdrop", 0.0}};
@@ -47,9 +47,20 @@ static json scaling_json(const ModelConfig& c) {
   if (rope.type == "yarn") {
     object["beta_fast"] = rope.beta_fast;
     object["beta_slow"] = rope.beta_slow;
-    if (rope.attention_factor > 0) object["attention_factor"] = rope.attention_factor;
+    if (!rope.truncate) object["truncate"] = false;
   }
+  if (rope.type == "longrope") {
+    object["short_factor"] = rope.short_factor;
+    object["long_factor"] = rope.long_factor;
+  }
+  if (rope.attention_factor > 0) object["attention_factor"] = rope.attention_factor;
   return object;
+}
+
+// v4 knows three fields of it and derives the rest.
+static json phi3_scaling(const RopeScaling& rope) {
+  return {
+      {"type", "longrope"}, {"short_factor", rope.short_factor}, {"long_factor", rope.long_factor}};
 }
 
 // v4 reads theta and scaling at the top, v5 both in rope_parameters.
@@ -59,6 +70,14 @@ static void add_rope(const ModelConfig& c, json& document) {
   parameters["rope_theta"] = c.rope_theta;
   document["rope_theta"] = c.rope_theta;
   if (c.rope.type != "default") document["rope_scaling"] = scaling;
+  if (c.architecture == "phi3") {
+    document["partial_rotary_factor"] = c.partial_rotary_factor;
+    parameters["partial_rotary_factor"] = c.partial_rotary_factor;
+    if (c.rope.original_positions > 0) {
+      document["original_max_position_embeddings"] = c.rope.original_positions;
+    }
+    if (c.rope.type == "longrope") document["rope_scaling"] = phi3_scaling(c.rope);
+  }
   if (c.architecture == "gemma3_text") {
     document["rope_local_base_freq"] = c.rope_local_theta;
     parameters = {
@@ -104,7 +123,7 @@ static json rotary_config(const ModelConfig& c) {
                    {"max_position_embeddings", c.max_position_embeddings},
                    {"rms_norm_eps", c.rms_norm_eps},
                    {"attention_dropout", 0.0}};
-  const char* activation = c.activation == "silu" ? "silu" : "gelu_pytorch_tanh";
+  const std::string activation = c.activation == "gelu_tanh" ? "gelu_pytorch_tanh" : c.activation;
   document["hidden_act"] = activation;
   add_rope(c, document);
   if (c.architecture == "llama") document["mlp_bias"] = c.mlp_bias;

@@ -58,7 +58,7 @@ static void check_rope(std::vector<std::string>& out, const ModelConfig& config)
   if (config.rope_local_theta != 0) {
     check_number(out, "rope_local_theta", config.rope_local_theta, 1, kMost);
   }
-  check_choice(out, "rope_type", rope.type, "default linear dynamic yarn llama3");
+  check_choice(out, "rope_type", rope.type, kRopeTypes);
   check_number(out, "rope_factor", rope.factor, 1, 1e6);
   check_number(out, "rope_attention_factor", rope.attention_factor, 0, 1e3);
   if (rope.original_positions < 0 || rope.original_positions > limits::kSequenceLen) {
@@ -76,15 +76,45 @@ static void check_rope(std::vector<std::string>& out, const ModelConfig& config)
   }
 }
 
+// Of one of longrope's lists.
+static void check_factors(std::vector<std::string>& out,
+                          const char* name,
+                          const std::vector<double>& factors,
+                          int64_t pairs) {
+  if (std::cmp_not_equal(factors.size(), pairs)) {
+    out.push_back(std::string(name) + ": expected " + std::to_string(pairs) + " numbers, got " +
+                  std::to_string(factors.size()));
+  } else if (!std::all_of(factors.begin(), factors.end(),
+                          [](double f) { return f > 0 && std::isfinite(f); })) {
+    out.push_back(std::string(name) + ": expected numbers above 0");
+  }
+}
+
+static void check_rotated_part(std::vector<std::string>& out, const ModelConfig& config) {
+  const int64_t rotated = config.rotary_dim();
+  const double part = config.partial_rotary_factor;
+  if (!(part > 0 && part <= 1) || rotated < 2 || rotated % 2 != 0) {
+    out.push_back("partial_rotary_factor: expected a share of head_dim " +
+                  std::to_string(config.head_dim) + " that is an even number");
+    return;
+  }
+  const bool longrope = config.rope.type == "longrope";
+  if (longrope && config.rope.original_positions < 2) {
+    out.emplace_back("rope_original_positions: longrope needs it");
+  }
+  check_factors(out, "rope_short_factor", config.rope.short_factor, longrope ? rotated / 2 : 0);
+  check_factors(out, "rope_long_factor", config.rope.long_factor, longrope ? rotated / 2 : 0);
+}
+
 static void check_options(std::vector<std::string>& out, const ModelConfig& config) {
   check_choice(out, "architecture", config.architecture, architectures());
   check_choice(out, "norm", config.norm, "rms layer");
-  check_choice(out, "activation", config.activation, "silu gelu_tanh");
+  check_choice(out, "activation", config.activation, kActivations);
   if (config.norm == "layer" && config.norm_plus_one) {
     out.emplace_back("norm_plus_one: only rms norms have it");
   }
-  if (!config.gated_mlp && config.activation != "gelu_tanh") {
-    out.emplace_back("activation: an MLP that is not gated has gelu_tanh");
+  if (!config.gated_mlp && config.activation == "silu") {
+    out.emplace_back("activation: an MLP that is not gated has gelu_tanh or gelu");
   }
   const auto count = [&](const char* name, int64_t value, int64_t max) {
     if (value < 0 || value > max)
@@ -118,6 +148,7 @@ std::vector<std::string> problems(const ModelConfig& config) {
     out.push_back("initializer_range: expected 0 to 10");
   }
   check_rope(out, config);
+  if (config.head_dim >= 2 && config.head_dim % 2 == 0) check_rotated_part(out, config);
   check_options(out, config);
   return out;
 }

@@ -75,6 +75,10 @@ bool ModelConfig::slides(int64_t layer) const {
   return sliding_window > 0 && layer >= max_window_layers && !full;
 }
 
+int64_t ModelConfig::rotary_dim() const {
+  return static_cast<int64_t>(static_cast<double>(head_dim) * partial_rotary_factor);
+}
+
 ModelConfig resolved(ModelConfig config, int64_t vocab_size, int64_t sequence_len) {
   if (config.vocab_size == 0) config.vocab_size = vocab_size;
   if (config.intermediate_size == 0) {

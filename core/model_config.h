@@ -18,12 +18,15 @@ namespace llmctl {
 // How the rotary embedding is stretched beyond the length a model was trained at; the names and
 // meanings of Transformers' rope_parameters. In layers that slide by their own theta it is not.
 struct RopeScaling {
-  std::string type = "default";    // default | linear | dynamic | yarn | llama3
+  std::string type = "default";    // default | linear | dynamic | yarn | llama3 | longrope
   double factor = 1;               // dynamic: NTK-aware, for the length of the model's sequences
   int64_t original_positions = 0;  // original_max_position_embeddings; 0: max_position_embeddings
   double low_freq_factor = 1, high_freq_factor = 4;  // llama3
   double beta_fast = 32, beta_slow = 1;              // yarn
-  double attention_factor = 0;                       // yarn; 0: 0.1 ln(factor) + 1
+  bool truncate = true;                              // yarn: its ramp ends at whole pairs
+  double attention_factor = 0;  // yarn and longrope; 0: what their papers derive from the factor
+  // longrope: each pair's own, for sequences up to the original length and for longer ones.
+  std::vector<double> short_factor = {}, long_factor = {};
   bool operator==(const RopeScaling&) const = default;
 };
 
@@ -50,7 +53,7 @@ struct ModelConfig {
   bool out_bias = false;            // of the projection out of it
   bool mlp_bias = false;            // of all matrices of the MLP
   bool gated_mlp = true;            // down(act(gate) * up), or down(act(up))
-  std::string activation = "silu";  // silu | gelu_tanh
+  std::string activation = "silu";  // silu | gelu_tanh | gelu (by the error function)
   bool learned_positions = false;   // a table added to the embedding, instead of rotation
   bool scale_embedding = false;     // embeddings * sqrt(hidden_size)
 
@@ -59,13 +62,18 @@ struct ModelConfig {
   int64_t max_window_layers = 0;       // the first of them see all
   double rope_local_theta = 0;         // of layers that slide; 0: rope_theta and its scaling
   RopeScaling rope;
+  double partial_rotary_factor = 1;    // share of each head, from its beginning, that is turned
   double query_pre_attn_scalar = 0;    // scores are divided by its root; 0: head_dim
   double attn_logit_softcapping = 0;   // c: scores become c tanh(score / c); 0: not
   double final_logit_softcapping = 0;  // and logits
 
   bool slides(int64_t layer) const;  // attention of this layer sees only the window
+  int64_t rotary_dim() const;        // of head_dim
   bool operator==(const ModelConfig&) const = default;
 };
+
+inline constexpr const char* kRopeTypes = "default linear dynamic yarn llama3 longrope";
+inline constexpr const char* kActivations = "silu gelu_tanh gelu";
 
 const char* architectures();  // model_types, separated by spaces
 // Sets the architecture and every option to what the family has; the shape stays. Requires: one of

@@ -9,6 +9,7 @@
 
 #include "trainer/adamw.h"
 #include "trainer/adamw_8bit.h"
+#include "trainer/gelu.h"
 #include "trainer/parameters.h"
 #include "trainer/rms_norm.h"
 #include "trainer/rope.h"
@@ -38,10 +39,10 @@ void layer_norm_backward(const at::Tensor& dy,
 at::Tensor swiglu(const at::Tensor& gate_up);
 void swiglu_backward(at::Tensor& gate_up, const at::Tensor& da);
 
-at::Tensor gelu(const at::Tensor& up);
-void gelu_backward(at::Tensor& up, const at::Tensor& da);
-at::Tensor geglu(const at::Tensor& gate_up);
-void geglu_backward(at::Tensor& gate_up, const at::Tensor& da);
+at::Tensor gelu(const at::Tensor& up, GeluFormula formula);
+void gelu_backward(at::Tensor& up, const at::Tensor& da, GeluFormula formula);
+at::Tensor geglu(const at::Tensor& gate_up, GeluFormula formula);
+void geglu_backward(at::Tensor& gate_up, const at::Tensor& da, GeluFormula formula);
 
 void rotate(at::Tensor& qkv,
             const AttentionShape& shape,

@@ -92,24 +92,28 @@ void swiglu_backward(at::Tensor& gate_up, const at::Tensor& da) {
   at::silu_backward_out(gate, dsilu, gate);
 }
 
-at::Tensor gelu(const at::Tensor& up) {
-  return at::gelu(up, "tanh");
+static const char* name_of(GeluFormula formula) {
+  return formula == GeluFormula::tanh ? "tanh" : "none";
 }
 
-void gelu_backward(at::Tensor& up, const at::Tensor& da) {
-  up.copy_(at::gelu_backward(da, up, "tanh"));
+at::Tensor gelu(const at::Tensor& up, GeluFormula formula) {
+  return at::gelu(up, name_of(formula));
 }
 
-at::Tensor geglu(const at::Tensor& gate_up) {
+void gelu_backward(at::Tensor& up, const at::Tensor& da, GeluFormula formula) {
+  up.copy_(at::gelu_backward(da, up, name_of(formula)));
+}
+
+at::Tensor geglu(const at::Tensor& gate_up, GeluFormula formula) {
   const auto [gate, up] = halves(gate_up);
-  return at::gelu(gate, "tanh").mul_(up);
+  return at::gelu(gate, name_of(formula)).mul_(up);
 }
 
-void geglu_backward(at::Tensor& gate_up, const at::Tensor& da) {
+void geglu_backward(at::Tensor& gate_up, const at::Tensor& da, GeluFormula formula) {
   auto [gate, up] = halves(gate_up);
   const at::Tensor dgelu = at::mul(da, up);
-  at::mul_out(up, da, at::gelu(gate, "tanh"));
-  gate.copy_(at::gelu_backward(dgelu, gate, "tanh"));
+  at::mul_out(up, da, at::gelu(gate, name_of(formula)));
+  gate.copy_(at::gelu_backward(dgelu, gate, name_of(formula)));
 }
 
 struct Angles {
@@ -124,7 +128,7 @@ void rotate(at::Tensor& qkv,
             const AttentionShape& shape,
             const RotaryTable& table,
             int64_t first_position) {
-  const int64_t half = shape.head_dim / 2;
+  const int64_t half = table.pairs();
   const auto [cosine, sine] = angles_at(table, first_position, shape.sequence);
   const at::Tensor heads =
       qkv.view({-1, shape.sequence, shape.heads + 2 * shape.kv_heads, shape.head_dim})
@@ -139,7 +143,7 @@ void rotate_back(const AttentionGradient& grad,
                  const AttentionShape& shape,
                  const RotaryTable& table,
                  at::Tensor& dqkv) {
-  const int64_t half = shape.head_dim / 2;
+  const int64_t half = table.pairs(), rest = shape.head_dim - 2 * half;
   const auto angles = angles_at(table, 0, shape.sequence);
   const at::Tensor rows =
       dqkv.view({-1, shape.sequence, shape.heads + 2 * shape.kv_heads, shape.head_dim});
@@ -150,6 +154,7 @@ void rotate_back(const AttentionGradient& grad,
     at::Tensor to_a = to.narrow(3, 0, half), to_b = to.narrow(3, half, half);
     at::mul_out(to_a, a, angles.cosine).addcmul_(b, angles.sine);
     at::mul_out(to_b, b, angles.cosine).addcmul_(a, angles.sine, -1);
+    to.narrow(3, 2 * half, rest).copy_(from.narrow(3, 2 * half, rest));
   };
   turn_back(grad.q, 0);
   turn_back(grad.k, shape.heads);

@@ -116,30 +116,38 @@ void rms_norm_backward(const at::Tensor& dy,
   run_elements(x, kernels::AddParts{from<float>(sums), to<float>(dw), width, parts}, width);
 }
 
+static kernels::Function function_of(MlpActivation kind) {
+  if (kind == MlpActivation::swiglu) return kernels::Function::silu;
+  const bool erf = formula_of(kind) == GeluFormula::erf;
+  return erf ? kernels::Function::erf_gelu : kernels::Function::gelu;
+}
+
 at::Tensor activate(MlpActivation kind, const at::Tensor& up) {
-  const bool gated = kind != MlpActivation::gelu;
+  const bool gated = is_gated(kind);
+  const kernels::Function function = function_of(kind);
   const int64_t width = gated ? up.size(1) / 2 : up.size(1);
   at::Tensor a = at::empty({up.size(0), width}, up.options());
   with_number(up.scalar_type(), [&](auto number) {
     using Number = decltype(number);
     const Number* in = from<Number>(up);
-    if (!gated) return run_elements(up, kernels::Gelu<Number>{in, to<Number>(a)}, a.numel());
-    const bool silu = kind == MlpActivation::swiglu;
-    run_elements(up, kernels::Glu<Number>{in, to<Number>(a), width, silu}, a.numel());
+    if (!gated) {
+      return run_elements(up, kernels::Gelu<Number>{in, to<Number>(a), function}, a.numel());
+    }
+    run_elements(up, kernels::Glu<Number>{in, to<Number>(a), width, function}, a.numel());
   });
   return a;
 }
 
 void activate_backward(MlpActivation kind, at::Tensor& up, const at::Tensor& da) {
+  const kernels::Function function = function_of(kind);
   with_number(up.scalar_type(), [&](auto number) {
     using Number = decltype(number);
     Number* rows = to<Number>(up);
     const Number* grad = from<Number>(da);
-    if (kind == MlpActivation::gelu) {
-      return run_elements(up, kernels::GeluBackward<Number>{rows, grad}, da.numel());
+    if (!is_gated(kind)) {
+      return run_elements(up, kernels::GeluBackward<Number>{rows, grad, function}, da.numel());
     }
-    const bool silu = kind == MlpActivation::swiglu;
-    run_elements(up, kernels::GluBackward<Number>{rows, grad, da.size(1), silu}, da.numel());
+    run_elements(up, kernels::GluBackward<Number>{rows, grad, da.size(1), function}, da.numel());
   });
 }
 
@@ -147,12 +155,12 @@ void rotate(at::Tensor& qkv,
             const AttentionShape& s,
             const RotaryTable& table,
             int64_t first_position) {
-  const int64_t half = s.head_dim / 2, turned = s.heads + s.kv_heads;
+  const int64_t half = table.pairs(), turned = s.heads + s.kv_heads;
   with_number(qkv.scalar_type(), [&](auto number) {
     using Number = decltype(number);
     run_elements(qkv,
                  kernels::Rotate<Number>{to<Number>(qkv), angles_of(table), s.sequence,
-                                         first_position, s.row(), turned, half},
+                                         first_position, s.row(), turned, s.head_dim, half},
                  qkv.size(0) * turned * half);
   });
 }
@@ -161,7 +169,6 @@ void rotate_back(const AttentionGradient& grad,
                  const AttentionShape& s,
                  const RotaryTable& table,
                  at::Tensor& dqkv) {
-  const int64_t half = s.head_dim / 2;
   const at::ScalarType type = dqkv.scalar_type();
   const at::Tensor q = grad.q.to(type), k = grad.k.to(type), v = grad.v.to(type);
   with_number(type, [&](auto number) {
@@ -171,11 +178,11 @@ void rotate_back(const AttentionGradient& grad,
       return kernels::HeadGradient<Number>{t.const_data_ptr<Number>(), t.stride(0), t.stride(1),
                                            t.stride(2)};
     };
-    run_elements(
-        dqkv,
-        kernels::RotateBack<Number>{heads(q), heads(k), heads(v), to<Number>(dqkv),
-                                    angles_of(table), s.sequence, s.heads, s.kv_heads, half},
-        dqkv.size(0) * (s.heads + 2 * s.kv_heads) * half);
+    run_elements(dqkv,
+                 kernels::RotateBack<Number>{heads(q), heads(k), heads(v), to<Number>(dqkv),
+                                             angles_of(table), s.sequence, s.heads, s.kv_heads,
+                                             s.head_dim, table.pairs()},
+                 dqkv.size(0) * (s.heads + 2 * s.kv_heads) * (s.head_dim / 2));
   });
 }
 

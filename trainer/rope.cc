@@ -19,6 +19,10 @@ int64_t row_grain(const AttentionShape& shape) {
   return std::max<int64_t>(1, kGrain / shape.row());
 }
 
+struct HeadParts {
+  int64_t dim, pairs;
+};
+
 SIMD_CLONES void turn(float* head, const float* cosine, const float* sine, int64_t half) {
   for (int64_t i = 0; i < half; ++i) {
     const float a = head[i], b = head[i + half];
@@ -27,8 +31,11 @@ SIMD_CLONES void turn(float* head, const float* cosine, const float* sine, int64
   }
 }
 
+// What lies behind the pairs is copied.
 SIMD_CLONES void turn_back(
-    const float* from, float* to, const float* cosine, const float* sine, int64_t half) {
+    const float* from, float* to, const float* cosine, const float* sine, HeadParts parts) {
+  const int64_t half = parts.pairs;
+  for (int64_t i = 2 * half; i < parts.dim; ++i) to[i] = from[i];
   for (int64_t i = 0; i < half; ++i) {
     const float a = from[i], b = from[i + half];
     to[i] = a * cosine[i] + b * sine[i];
@@ -86,7 +93,7 @@ void rotate(at::Tensor& qkv,
             int64_t first_position) {
   if (own::take(qkv)) return own::rotate(qkv, shape, table, first_position);
   if (!fits_cpu_kernels(qkv)) return aten::rotate(qkv, shape, table, first_position);
-  const int64_t half = shape.head_dim / 2;
+  const int64_t half = table.pairs();
   const auto *cosine = table.cosine.const_data_ptr<float>(),
              *sine = table.sine.const_data_ptr<float>();
   float* rows = qkv.mutable_data_ptr<float>();
@@ -106,7 +113,7 @@ void rotate_back(const AttentionGradient& grad,
                  at::Tensor& dqkv) {
   if (own::take(dqkv)) return own::rotate_back(grad, shape, table, dqkv);
   if (!fits_cpu_kernels(dqkv)) return aten::rotate_back(grad, shape, table, dqkv);
-  const int64_t dim = shape.head_dim, half = dim / 2;
+  const int64_t dim = shape.head_dim, half = table.pairs();
   const auto *cosine = table.cosine.const_data_ptr<float>(),
              *sine = table.sine.const_data_ptr<float>();
   const HeadReader q(grad.q), k(grad.k), v(grad.v);
@@ -116,9 +123,11 @@ void rotate_back(const AttentionGradient& grad,
       const int64_t b = t / shape.sequence, s = t % shape.sequence;
       const float *c = cosine + s * half, *n = sine + s * half;
       float* to = rows + t * shape.row();
-      for (int64_t h = 0; h < shape.heads; ++h, to += dim) turn_back(q.at(b, h, s), to, c, n, half);
+      for (int64_t h = 0; h < shape.heads; ++h, to += dim) {
+        turn_back(q.at(b, h, s), to, c, n, {dim, half});
+      }
       for (int64_t h = 0; h < shape.kv_heads; ++h, to += dim) {
-        turn_back(k.at(b, h, s), to, c, n, half);
+        turn_back(k.at(b, h, s), to, c, n, {dim, half});
       }
       for (int64_t h = 0; h < shape.kv_heads; ++h, to += dim) {
         std::memcpy(to, v.at(b, h, s), static_cast<size_t>(dim) * sizeof(float));

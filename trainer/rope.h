@@ -1,6 +1,7 @@
 // Rotary position embedding (Su et al., arXiv 2104.09864) in Hugging Face's half-split layout: the
-// pair (i, i + D/2) of a head is turned by position * theta^(-2i/D). In place on the q and k heads
-// of the fused projection; the gradient is turned back while it is gathered into one row.
+// pair (i, i + R/2) of a head is turned by position * theta^(-2i/R), where R is head_dim or the
+// first part of it. In place on the q and k heads of the fused projection; the gradient is turned
+// back while it is gathered into one row.
 // Fused CPU kernels; tensors on another device go to trainer/aten.h.
 #pragma once
 
@@ -10,7 +11,8 @@
 namespace llmctl {
 
 struct RotaryTable {
-  at::Tensor cosine, sine;  // [positions, D/2]
+  at::Tensor cosine, sine;  // [positions, R/2]
+  int64_t pairs() const { return cosine.size(1); }
 };
 RotaryTable rotary_table(int64_t positions, int64_t head_dim, double theta, at::Device device);
 // As the model stretches it (rope_scaling.h); `local` is for layers with a sliding window. A model

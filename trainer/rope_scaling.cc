@@ -16,7 +16,7 @@ double trained_length(const ModelConfig& config) {
 double dynamic_theta(const ModelConfig& config, int64_t sequence_len) {
   const auto most = static_cast<double>(config.max_position_embeddings);
   const double length = std::max(most, static_cast<double>(sequence_len));
-  const auto dim = static_cast<double>(config.head_dim);
+  const auto dim = static_cast<double>(config.rotary_dim());
   const double growth = config.rope.factor * length / most - (config.rope.factor - 1);
   return config.rope_theta * std::pow(growth, dim / (dim - 2));
 }
@@ -35,14 +35,19 @@ void stretch_llama3(std::vector<double>& angles, const ModelConfig& config) {
 
 void stretch_yarn(std::vector<double>& angles, const ModelConfig& config) {
   const RopeScaling& rope = config.rope;
-  const auto dim = static_cast<double>(config.head_dim);
+  const auto dim = static_cast<double>(config.rotary_dim());
   // The pair that turns so often over the trained length.
   const auto pair_of = [&](double turns) {
     return dim * std::log(trained_length(config) / (turns * 2 * std::numbers::pi)) /
            (2 * std::log(config.rope_theta));
   };
-  const double low = std::max(std::floor(pair_of(rope.beta_fast)), 0.0);
-  double high = std::min(std::ceil(pair_of(rope.beta_slow)), dim - 1);
+  double low = pair_of(rope.beta_fast), high = pair_of(rope.beta_slow);
+  if (rope.truncate) {
+    low = std::floor(low);
+    high = std::ceil(high);
+  }
+  low = std::max(low, 0.0);
+  high = std::min(high, dim - 1);
   if (high == low) high += 0.001;
   for (size_t i = 0; i < angles.size(); ++i) {
     const double slowed = std::clamp((static_cast<double>(i) - low) / (high - low), 0.0, 1.0);
@@ -50,12 +55,32 @@ void stretch_yarn(std::vector<double>& angles, const ModelConfig& config) {
   }
 }
 
+void stretch_longrope(std::vector<double>& angles, const ModelConfig& config, int64_t length) {
+  const bool longer = static_cast<double>(length) > trained_length(config);
+  const auto& factors = longer ? config.rope.long_factor : config.rope.short_factor;
+  for (size_t i = 0; i < angles.size(); ++i) angles[i] /= factors[i];
+}
+
+double given_or(double derived, const RopeScaling& rope) {
+  return rope.attention_factor > 0 ? rope.attention_factor : derived;
+}
+
+double yarn_attention_factor(const RopeScaling& rope) {
+  return rope.factor <= 1 ? 1 : 0.1 * std::log(rope.factor) + 1;
+}
+
 }  // namespace
 
-std::vector<double> plain_angles(int64_t head_dim, double theta) {
+double longrope_attention_factor(const RopeScaling& rope) {
+  if (rope.factor <= 1) return 1;
+  return std::sqrt(1 +
+                   std::log(rope.factor) / std::log(static_cast<double>(rope.original_positions)));
+}
+
+std::vector<double> plain_angles(int64_t dim, double theta) {
   std::vector<double> angles;
-  for (int64_t i = 0; i < head_dim / 2; ++i) {
-    const double exponent = -2.0 * static_cast<double>(i) / static_cast<double>(head_dim);
+  for (int64_t i = 0; i < dim / 2; ++i) {
+    const double exponent = -2.0 * static_cast<double>(i) / static_cast<double>(dim);
     angles.push_back(std::pow(theta, exponent));
   }
   return angles;
@@ -63,23 +88,25 @@ std::vector<double> plain_angles(int64_t head_dim, double theta) {
 
 RotaryAngles rotary_angles(const ModelConfig& config, bool local, int64_t sequence_len) {
   if (config.learned_positions) {
-    return {std::vector<double>(static_cast<size_t>(config.head_dim / 2), 0.0)};
+    return {std::vector<double>(static_cast<size_t>(config.rotary_dim() / 2), 0.0)};
   }
   if (local && config.rope_local_theta > 0) {
-    return {plain_angles(config.head_dim, config.rope_local_theta)};
+    return {plain_angles(config.rotary_dim(), config.rope_local_theta)};
   }
   const RopeScaling& rope = config.rope;
   const double theta =
       rope.type == "dynamic" ? dynamic_theta(config, sequence_len) : config.rope_theta;
-  RotaryAngles angles = {plain_angles(config.head_dim, theta)};
+  RotaryAngles angles = {plain_angles(config.rotary_dim(), theta)};
   if (rope.type == "linear") {
     for (double& angle : angles.per_position) angle /= rope.factor;
   } else if (rope.type == "llama3") {
     stretch_llama3(angles.per_position, config);
   } else if (rope.type == "yarn") {
     stretch_yarn(angles.per_position, config);
-    const double derived = rope.factor <= 1 ? 1 : 0.1 * std::log(rope.factor) + 1;
-    angles.amplitude = rope.attention_factor > 0 ? rope.attention_factor : derived;
+    angles.amplitude = given_or(yarn_attention_factor(rope), rope);
+  } else if (rope.type == "longrope") {
+    stretch_longrope(angles.per_position, config, sequence_len);
+    angles.amplitude = given_or(longrope_attention_factor(rope), rope);
   }
   return angles;
 }

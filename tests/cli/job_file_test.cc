@@ -122,11 +122,23 @@ TEST_F(JobFile, MalformedOverridesAreRefused) {
 
 TEST_F(JobFile, ModelDirectoryGivesTheShape) {
   ModelConfig config = resolved(presets().front().config, 300, 256);
-  write("model/config.json", to_hf_config(config)->dump());
-  const LoadedJob job = load("model: ./model\ndatasets: a.txt\nmax_steps: 10\nval_set_size: 0.1\n");
-  EXPECT_EQ(job.text(), "");
-  EXPECT_EQ(job.spec.model.path, path("model"));
-  EXPECT_EQ(job.spec.model.config, config);
+  ModelConfig lists = config;  // a field of it is a list
+  set_family(lists, "phi3");
+  const auto pairs = static_cast<size_t>(lists.head_dim / 2);
+  lists.rope = {.type = "longrope",
+                .factor = 4,
+                .original_positions = 64,
+                .short_factor = std::vector<double>(pairs, 1),
+                .long_factor = std::vector<double>(pairs, 1.5)};
+  for (const ModelConfig& wanted : {config, lists}) {
+    write("model/config.json", to_hf_config(wanted)->dump());
+    const LoadedJob job =
+        load("model: ./model\ndatasets: a.txt\nmax_steps: 10\nval_set_size: 0.1\n");
+    EXPECT_EQ(job.text(), "");
+    EXPECT_EQ(job.spec.model.path, path("model"));
+    EXPECT_EQ(job.spec.model.config, wanted);
+    EXPECT_EQ(parse_spec_json(to_json(job.spec).dump()).value(), job.spec);
+  }
 }
 
 TEST_F(JobFile, ModelDirectoryGivesItsTokenizerUnlessTheJobNamesOne) {

@@ -92,6 +92,43 @@ TEST(ModelConfig, ReadsTheNamesOfVersionFour) {
   EXPECT_EQ(config.rope.original_positions, 8'192);
 }
 
+TEST(ModelConfig, Phi3sLongRopeIsReadUnderAllItsNames) {
+  const json factors = json::array({1.0, 1.5, 2.0, 4.0});  // pairs of half a head of 16
+  for (const char* type : {"su", "yarn", "longrope"}) {
+    ModelConfig phi = sample("phi3");
+    phi.head_dim = 16;
+    json document = to_hf_config(phi).value();
+    document.erase("rope_parameters");
+    document["max_position_embeddings"] = 256;
+    document["original_max_position_embeddings"] = 64;
+    document["partial_rotary_factor"] = 0.5;
+    document["rope_scaling"] = {
+        {"type", type}, {"short_factor", factors}, {"long_factor", factors}};
+    const Result<ModelConfig> config = parse_hf_config(document);
+    ASSERT_TRUE(config.ok()) << config.error().message;
+    EXPECT_EQ(config->rope.type, "longrope");
+    EXPECT_EQ(config->rope.factor, 4);
+    EXPECT_EQ(config->rope.original_positions, 64);
+    EXPECT_EQ(config->rotary_dim(), 8);
+    EXPECT_EQ(parse_hf_config(*to_hf_config(*config)).value(), *config);
+    EXPECT_EQ((*to_hf_config(*config))["rope_scaling"].size(), 3U) << "version 4 knows three";
+  }
+}
+
+TEST(ModelConfig, YarnsOptionsAreKept) {
+  json document = to_hf_config(sample("llama")).value();
+  document.erase("rope_scaling");
+  document["rope_parameters"] = {
+      {"rope_type", "yarn"}, {"factor", 4.0},    {"rope_theta", 10'000.0},
+      {"truncate", false},   {"mscale", 0.707},  {"mscale_all_dim", 1.0},
+      {"beta_fast", 32.0},   {"beta_slow", 1.0}, {"original_max_position_embeddings", 16}};
+  const ModelConfig config = parse_hf_config(document).value();
+  EXPECT_FALSE(config.rope.truncate);
+  EXPECT_NEAR(config.rope.attention_factor, (0.0707 * std::log(4) + 1) / (0.1 * std::log(4) + 1),
+              1e-12);
+  EXPECT_EQ(parse_hf_config(*to_hf_config(config)).value(), config);
+}
+
 TEST(ModelConfig, LayerTypesBecomeARule) {
   json document = to_hf_config(sample("qwen2")).value();
   const char *full = "full_attention", *slides = "sliding_attention";
@@ -112,11 +149,16 @@ TEST(ModelConfig, RefusesVariantsItCannotCompute) {
     return !parse_hf_config(document).ok();
   };
   EXPECT_TRUE(refused("llama", "model_type", "bert"));
-  EXPECT_TRUE(refused("llama", "hidden_act", "gelu"));
+  EXPECT_TRUE(refused("llama", "hidden_act", "relu2"));
   EXPECT_TRUE(refused("gpt2", "activation_function", "relu"));
   EXPECT_TRUE(refused("gpt2", "scale_attn_by_inverse_layer_idx", true));
+  EXPECT_TRUE(refused("gpt2", "activation_function", "silu"));
   EXPECT_TRUE(refused("llama", "rope_parameters", {{"rope_type", "longrope"}, {"factor", 2.0}}));
-  EXPECT_TRUE(refused("phi3", "partial_rotary_factor", 0.75));
+  EXPECT_TRUE(
+      refused("llama", "rope_parameters",
+              {{"rope_type", "longrope"}, {"short_factor", {1.0}}, {"long_factor", "many"}}));
+  EXPECT_TRUE(refused("llama", "partial_rotary_factor", 0.5));
+  EXPECT_TRUE(refused("phi3", "rope_parameters", {{"partial_rotary_factor", 0.01}}));
   EXPECT_TRUE(refused("llama", "hidden_size", 1LL << 60));
   EXPECT_TRUE(refused("llama", "num_attention_heads", 5));
   EXPECT_TRUE(refused("gemma2", "sliding_window", -1));

@@ -97,18 +97,20 @@ TEST_P(AtenNorm, LayerNormEqualsTheFusedLoops) {
 TEST_P(AtenNorm, GeluPlainAndGatedEqualTheFusedLoops) {
   const auto [rows, hidden] = GetParam();
   const at::Tensor da = numbers({rows, hidden}, 2);
-  at::Tensor got = numbers({rows, hidden}, 1).mul_(6), want = got.clone();
-  EXPECT_TRUE(close(aten::gelu(got), llmctl::gelu(want)));
-  aten::gelu_backward(got, da);
-  llmctl::gelu_backward(want, da);
-  EXPECT_TRUE(close(got, want));
+  for (const GeluFormula formula : {GeluFormula::tanh, GeluFormula::erf}) {
+    at::Tensor got = numbers({rows, hidden}, 1).mul_(6), want = got.clone();
+    EXPECT_TRUE(close(aten::gelu(got, formula), llmctl::gelu(want, formula)));
+    aten::gelu_backward(got, da, formula);
+    llmctl::gelu_backward(want, da, formula);
+    EXPECT_TRUE(close(got, want));
 
-  got = numbers({rows, 2 * hidden}, 1).mul_(6);
-  want = got.clone();
-  EXPECT_TRUE(close(aten::geglu(got), geglu(want)));
-  aten::geglu_backward(got, da);
-  geglu_backward(want, da);
-  EXPECT_TRUE(close(got, want));
+    got = numbers({rows, 2 * hidden}, 1).mul_(6);
+    want = got.clone();
+    EXPECT_TRUE(close(aten::geglu(got, formula), geglu(want, formula)));
+    aten::geglu_backward(got, da, formula);
+    geglu_backward(want, da, formula);
+    EXPECT_TRUE(close(got, want));
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Widths,
@@ -120,27 +122,31 @@ class AtenRotary : public ::testing::TestWithParam<AttentionShape> {};
 
 TEST_P(AtenRotary, EqualsTheFusedLoopsAtEveryFirstPosition) {
   const AttentionShape& s = GetParam();
-  const RotaryTable table = rotary_table(2 * s.sequence, s.head_dim, 10'000, at::kCPU);
-  for (const int64_t first : {int64_t{0}, s.sequence}) {
-    at::Tensor got = numbers({3 * s.sequence, s.row()}, 1), want = got.clone();
-    aten::rotate(got, s, table, first);
-    rotate(want, s, table, first);
-    EXPECT_TRUE(close(got, want)) << "from position " << first;
+  for (const int64_t dim : {s.head_dim, s.head_dim / 4 * 2}) {
+    const RotaryTable table = rotary_table(2 * s.sequence, dim, 10'000, at::kCPU);
+    for (const int64_t first : {int64_t{0}, s.sequence}) {
+      at::Tensor got = numbers({3 * s.sequence, s.row()}, 1), want = got.clone();
+      aten::rotate(got, s, table, first);
+      rotate(want, s, table, first);
+      EXPECT_TRUE(close(got, want)) << "from position " << first;
+    }
   }
 }
 
 TEST_P(AtenRotary, GradientsOfAnyStrideAreTurnedBackIntoRows) {
   const AttentionShape& s = GetParam();
-  const RotaryTable table = rotary_table(s.sequence, s.head_dim, 10'000, at::kCPU);
   const auto by_token = [&](int64_t heads, double seed) {  // [B, heads, S, D] over [B, S, heads, D]
     return numbers({3, s.sequence, heads, s.head_dim}, seed).transpose(1, 2);
   };
   const AttentionGradient grad = {by_token(s.heads, 1), by_token(s.kv_heads, 2).contiguous(),
                                   by_token(s.kv_heads, 3)};
-  at::Tensor got = at::empty({3 * s.sequence, s.row()}), want = at::empty_like(got);
-  aten::rotate_back(grad, s, table, got);
-  rotate_back(grad, s, table, want);
-  EXPECT_TRUE(close(got, want));
+  for (const int64_t dim : {s.head_dim, s.head_dim / 4 * 2}) {
+    const RotaryTable table = rotary_table(s.sequence, dim, 10'000, at::kCPU);
+    at::Tensor got = at::empty({3 * s.sequence, s.row()}), want = at::empty_like(got);
+    aten::rotate_back(grad, s, table, got);
+    rotate_back(grad, s, table, want);
+    EXPECT_TRUE(close(got, want));
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes,

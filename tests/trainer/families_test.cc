@@ -139,15 +139,39 @@ ModelConfig sample_of(std::string_view family) {
   return config;
 }
 
+// What families may have besides, under names of their own.
+std::map<std::string, ModelConfig> variants() {
+  ModelConfig phi3 = sample_of("phi3"), yarn = sample_of("llama"), gpt2 = sample_of("gpt2");
+  phi3.partial_rotary_factor = 0.5;
+  phi3.rope = {.type = "longrope",
+               .factor = static_cast<double>(phi3.max_position_embeddings) / 8,
+               .original_positions = 8,
+               .short_factor = {1, 1, 2},
+               .long_factor = {1, 2, 3}};
+  yarn.activation = "gelu";
+  yarn.rope = {.type = "yarn",
+               .factor = 4,
+               .original_positions = 8,
+               .beta_fast = 8,
+               .truncate = false,
+               .attention_factor = 1.25};
+  gpt2.activation = "gelu";
+  return {{"phi3_longrope", phi3}, {"llama_yarn_gelu", yarn}, {"gpt2_gelu", gpt2}};
+}
+
 // One model of every family with made-up weights, each also a directory under `root`.
 std::map<std::string, std::unique_ptr<Model>> our_models(const fs::path& root, double range) {
   std::map<std::string, std::unique_ptr<Model>> models;
+  std::map<std::string, ModelConfig> configs = variants();
   for (const std::string_view family : words(architectures())) {
-    auto& model = models[std::string(family)] = std::make_unique<Model>(
-        sample_of(family), ModelOptions{kSampleLength, AttentionKind::sdpa});
+    configs[std::string(family)] = sample_of(family);
+  }
+  for (const auto& [name, config] : configs) {
+    auto& model = models[name] =
+        std::make_unique<Model>(config, ModelOptions{kSampleLength, AttentionKind::sdpa});
     initialize(model->layout(), range, 5, model->weights());
     model->weights().add_(at::full({1}, 0.01));
-    save(*model, root / family);
+    save(*model, root / name);
   }
   return models;
 }

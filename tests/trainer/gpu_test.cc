@@ -177,9 +177,10 @@ TEST_F(Gpu, OwnKernelsOfEveryTypeEqualTheirBodiesOnTheCpu) {
       EXPECT_TRUE(same(dw_there, dw)) << width;
     }
     for (const MlpActivation kind :
-         {MlpActivation::swiglu, MlpActivation::geglu, MlpActivation::gelu}) {
+         {MlpActivation::swiglu, MlpActivation::geglu, MlpActivation::geglu_erf,
+          MlpActivation::gelu, MlpActivation::gelu_erf}) {
       at::Tensor up = made({37, 48}, 1).mul_(6), up_there = there(up);
-      const at::Tensor da = made({37, kind == MlpActivation::gelu ? 48 : 24}, 2);
+      const at::Tensor da = made({37, is_gated(kind) ? 24 : 48}, 2);
       EXPECT_TRUE(same(own::activate(kind, up_there), own::activate(kind, up)));
       own::activate_backward(kind, up, da);
       own::activate_backward(kind, up_there, there(da));

@@ -45,14 +45,20 @@ at::Tensor reference_linear(const at::Tensor& x, const LinearTensors& w) {
   return w.bias.defined() ? y + w.bias : y;
 }
 
-// x [T, heads, D] turned by its position; the angles themselves are rope_scaling_test.cc's.
-at::Tensor reference_rotate(const at::Tensor& x, const at::Tensor& positions, double theta) {
-  const int64_t half = x.size(2) / 2;
+// The first `dim` of x [T, heads, D] turned by its position; the angles themselves are
+// rope_scaling_test.cc's.
+at::Tensor reference_rotate(const at::Tensor& x,
+                            const at::Tensor& positions,
+                            double theta,
+                            int64_t dim) {
+  const int64_t half = dim / 2;
   const at::Tensor frequency =
       at::pow(theta, at::arange(half, at::kDouble) * (-2.0 / static_cast<double>(2 * half)));
   const at::Tensor angle = at::outer(positions.to(at::kDouble), frequency).unsqueeze(1);
   const at::Tensor a = x.narrow(2, 0, half), b = x.narrow(2, half, half);
-  return at::cat({a * angle.cos() - b * angle.sin(), b * angle.cos() + a * angle.sin()}, -1);
+  return at::cat({a * angle.cos() - b * angle.sin(), b * angle.cos() + a * angle.sin(),
+                  x.narrow(2, dim, x.size(2) - dim)},
+                 -1);
 }
 
 // Which document each row is in, and where in it.
@@ -88,8 +94,8 @@ at::Tensor reference_attention(const Model& model,
   if (!c.learned_positions) {
     const bool local = c.slides(layer) && c.rope_local_theta > 0;
     const double theta = local ? c.rope_local_theta : c.rope_theta;
-    q = reference_rotate(q, places.position, theta);
-    k = reference_rotate(k, places.position, theta);
+    q = reference_rotate(q, places.position, theta, c.rotary_dim());
+    k = reference_rotate(k, places.position, theta, c.rotary_dim());
   }
   const auto grouped = [&](const at::Tensor& t) {
     return t.repeat_interleave(h / kv, 1).transpose(0, 1);
@@ -111,7 +117,8 @@ at::Tensor reference_attention(const Model& model,
 
 at::Tensor reference_mlp(const BlockTensors& w, const at::Tensor& x, const ModelConfig& c) {
   const auto act = [&](const at::Tensor& t) {
-    return c.activation == "silu" ? at::silu(t) : at::gelu(t, "tanh");
+    if (c.activation == "silu") return at::silu(t);
+    return at::gelu(t, c.activation == "gelu" ? "none" : "tanh");
   };
   const at::Tensor up = reference_linear(x, w.up);
   if (!c.gated_mlp) return reference_linear(act(up), w.down);
@@ -221,6 +228,14 @@ void layer_norm_with_rotation(ModelConfig& c) {
   c.norm = "layer";
   c.post_norms = true;
 }
+void erf_gelu_gated_and_partly_turned(ModelConfig& c) {
+  c.activation = "gelu";
+  c.partial_rotary_factor = 0.5;
+}
+void erf_gelu(ModelConfig& c) {
+  gpt2(c);
+  c.activation = "gelu";
+}
 constexpr auto kSdpa = AttentionKind::sdpa, kManual = AttentionKind::manual;
 constexpr auto kNone = Checkpointing::none, kSelective = Checkpointing::selective,
                kBlock = Checkpointing::block;
@@ -246,6 +261,8 @@ INSTANTIATE_TEST_SUITE_P(Options,
                                            Case{"gemma2", gemma2},
                                            Case{"gemma3", gemma3, kBlock},
                                            Case{"layer_norm", layer_norm_with_rotation},
+                                           Case{"erf_gelu_gated", erf_gelu_gated_and_partly_turned},
+                                           Case{"erf_gelu", erf_gelu, kBlock},
                                            Case{"packed", grouped, kNone, kSdpa, true},
                                            Case{"packed_gpt2", gpt2, kBlock, kSdpa, true},
                                            Case{"packed_mistral", mistral, kNone, kSdpa, true},

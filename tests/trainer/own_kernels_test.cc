@@ -56,18 +56,20 @@ TEST_P(OwnKernels, NormARowAndItsGradientAsAtenDoes) {
 TEST_P(OwnKernels, ActivateAndGoBackInPlaceAsAtenDoes) {
   const at::Tensor da = made({37, 24}, 2);
   for (const MlpActivation kind :
-       {MlpActivation::swiglu, MlpActivation::geglu, MlpActivation::gelu}) {
-    const bool gated = kind != MlpActivation::gelu;
+       {MlpActivation::swiglu, MlpActivation::geglu, MlpActivation::geglu_erf, MlpActivation::gelu,
+        MlpActivation::gelu_erf}) {
+    const bool gated = is_gated(kind);
+    const GeluFormula formula = formula_of(kind);
     at::Tensor got = made({37, gated ? 48 : 24}, 1).mul_(6), want = got.clone();
     if (kind == MlpActivation::swiglu) {
       EXPECT_TRUE(close(own::activate(kind, got), aten::swiglu(want)));
       aten::swiglu_backward(want, da);
     } else if (gated) {
-      EXPECT_TRUE(close(own::activate(kind, got), aten::geglu(want)));
-      aten::geglu_backward(want, da);
+      EXPECT_TRUE(close(own::activate(kind, got), aten::geglu(want, formula)));
+      aten::geglu_backward(want, da, formula);
     } else {
-      EXPECT_TRUE(close(own::activate(kind, got), aten::gelu(want)));
-      aten::gelu_backward(want, da);
+      EXPECT_TRUE(close(own::activate(kind, got), aten::gelu(want, formula)));
+      aten::gelu_backward(want, da, formula);
     }
     own::activate_backward(kind, got, da);
     EXPECT_TRUE(close(got, want));
@@ -77,7 +79,8 @@ TEST_P(OwnKernels, ActivateAndGoBackInPlaceAsAtenDoes) {
 TEST_P(OwnKernels, TurnHeadsThereAndBackAsAtenDoes) {
   for (const AttentionShape& s :
        {AttentionShape{7, 4, 4, 8}, AttentionShape{12, 6, 2, 10}, AttentionShape{1, 2, 1, 64}}) {
-    const RotaryTable table = rotary_table(2 * s.sequence, s.head_dim, 10'000, at::kCPU);
+    const int64_t dim = s.head_dim == 10 ? 6 : s.head_dim;  // one that turns in part
+    const RotaryTable table = rotary_table(2 * s.sequence, dim, 10'000, at::kCPU);
     at::Tensor got = made({3 * s.sequence, s.row()}, 1), want = got.clone();
     own::rotate(got, s, table, s.sequence);
     aten::rotate(want, s, table, s.sequence);

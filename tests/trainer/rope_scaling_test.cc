@@ -46,6 +46,32 @@ TEST(RopeScaling, YarnSharpensAttentionByTheLogarithmOfItsFactorUnlessToldHow) {
   EXPECT_DOUBLE_EQ(rotary_angles(config, false, 1'024).amplitude, 1.5);
 }
 
+TEST(RopeScaling, YarnsRampEndsAtWholePairsUnlessToldNotTo) {
+  ModelConfig config = config_of("yarn", 4);
+  const auto whole = rotary_angles(config, false, 1'024).per_position;
+  config.rope.truncate = false;
+  const auto exact = rotary_angles(config, false, 1'024).per_position;
+  EXPECT_NE(exact, whole);
+  EXPECT_DOUBLE_EQ(exact.front(), whole.front());
+  EXPECT_DOUBLE_EQ(exact.back(), whole.back());
+}
+
+TEST(RopeScaling, LongRopeHasItsOwnFactorsForLongSequences) {
+  ModelConfig config = config_of("longrope", 4);
+  config.partial_rotary_factor = 0.125;  // of 64: 4 pairs
+  config.rope.short_factor = {1, 1, 2, 2};
+  config.rope.long_factor = {1, 2, 3, 4};
+  const auto plain = plain_angles(8, 10'000);
+  const RotaryAngles fits = rotary_angles(config, false, 256),
+                     longer = rotary_angles(config, false, 257);
+  for (size_t i = 0; i < plain.size(); ++i) {
+    EXPECT_DOUBLE_EQ(fits.per_position[i], plain[i] / config.rope.short_factor[i]);
+    EXPECT_DOUBLE_EQ(longer.per_position[i], plain[i] / config.rope.long_factor[i]);
+  }
+  EXPECT_DOUBLE_EQ(fits.amplitude, std::sqrt(1 + std::log(4.0) / std::log(256.0)));
+  EXPECT_DOUBLE_EQ(longer.amplitude, fits.amplitude);
+}
+
 TEST(RopeScaling, DynamicChangesNothingUntilTheSequenceIsLongerThanTheModel) {
   const ModelConfig config = config_of("dynamic", 2);
   EXPECT_EQ(rotary_angles(config, false, 1'024).per_position, plain_angles(64, 10'000));
