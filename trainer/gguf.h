@@ -42,7 +42,7 @@ Result<Bytes> write_gguf(const std::filesystem::path& file,
 
 struct GgufFile {
   GgufMetadata metadata;
-  std::vector<StoredTensor> tensors;  // F32, F16 and BF16; others are refused, by name
+  std::vector<StoredTensor> tensors;  // of GgufType's types; others are refused, by name
 };
 Result<GgufFile> read_gguf(const std::filesystem::path& file);
 

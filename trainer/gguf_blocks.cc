@@ -87,6 +87,13 @@ std::optional<GgufType> parse_gguf_type(std::string_view name) {
   return std::nullopt;
 }
 
+std::optional<GgufType> gguf_type(uint32_t number) {
+  for (const TypeRow& row : kTypes) {
+    if (number == static_cast<uint32_t>(row.type)) return row.type;
+  }
+  return std::nullopt;
+}
+
 const char* to_string(GgufType type) {
   return row_of(type).name;
 }

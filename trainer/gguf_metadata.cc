@@ -1,10 +1,10 @@
 // The keys of gguf_model.h, both ways.
-#include <charconv>
-#include <iterator>
 #include <nlohmann/json.hpp>
 #include <optional>
 
 #include "trainer/gguf_model.h"
+#include "trainer/gguf_rope.h"
+#include "trainer/rope_scaling.h"
 
 namespace llmctl {
 namespace {
@@ -36,15 +36,23 @@ uint32_t whole(int64_t value) {
 }
 
 Status add_rope(const ModelConfig& c, const std::string& prefix, GgufMetadata& out) {
-  out[prefix + "rope.dimension_count"] = whole(c.head_dim);
+  out[prefix + "rope.dimension_count"] = whole(c.rotary_dim());
   out[prefix + "rope.freq_base"] = static_cast<float>(c.rope_theta);
   if (c.rope_local_theta > 0) {
     out[prefix + "rope.freq_base_swa"] = static_cast<float>(c.rope_local_theta);
   }
   const RopeScaling& rope = c.rope;
-  if (rope.type == "default" || rope.type == "llama3") return ok_status();  // llama3: a tensor
-  if (rope.type != "linear" && rope.type != "yarn") {
-    return Error{Code::failed_precondition, "GGUF has no form for rope type " + rope.type, ""};
+  if (rope.type == "longrope" && c.architecture == "phi3") {
+    const double factor = rope.attention_factor;
+    out[prefix + "rope.scaling.original_context_length"] = whole(rope.original_positions);
+    out[prefix + "rope.scaling.attn_factor"] =
+        static_cast<float>(factor > 0 ? factor : longrope_attention_factor(rope));
+  }
+  if (rope.type == "default" || has_rope_tensors(c)) return ok_status();
+  const bool plain_yarn = rope.type == "yarn" && rope.truncate && rope.attention_factor == 0;
+  if (rope.type != "linear" && !plain_yarn) {
+    return Error{Code::failed_precondition,
+                 "GGUF has no form for these options of rope type " + rope.type, ""};
   }
   out[prefix + "rope.scaling.type"] = rope.type;
   out[prefix + "rope.scaling.factor"] = static_cast<float>(rope.factor);
@@ -80,6 +88,9 @@ Status refuse_variants(const ModelConfig& c) {
   const auto no_form = [](const std::string& what) {
     return Error{Code::failed_precondition, "GGUF has no form for " + what, ""};
   };
+  ModelConfig family = c;
+  set_family(family, c.architecture);
+  if (c.activation != family.activation) return no_form("activation " + c.activation);
   const auto dim = static_cast<double>(c.head_dim);
   if (c.query_pre_attn_scalar != 0 && c.query_pre_attn_scalar != dim) {
     return no_form("a query_pre_attn_scalar that is not head_dim");
@@ -117,7 +128,7 @@ class KeyReader {
     } else if (const auto* wide = std::get_if<uint64_t>(&found->second)) {
       out[name] = *wide;
     } else if (const auto* real = std::get_if<float>(&found->second)) {
-      out[name] = shortest(*real);
+      out[name] = as_written(*real);
     } else {
       fail(key, "expected a number");
     }
@@ -125,14 +136,6 @@ class KeyReader {
   Status status() const { return error_ ? Status(*error_) : ok_status(); }
 
  private:
-  // 1e-5 was stored as a float: the decimal number that people wrote.
-  static double shortest(float value) {
-    char text[32];
-    const auto end = std::to_chars(std::begin(text), std::end(text), value);
-    double number = 0;
-    std::from_chars(std::begin(text), end.ptr, number);
-    return number;
-  }
   void fail(const std::string& key, const char* what) {
     if (!error_) error_ = Error{Code::invalid_argument, key + ": " + what, ""};
   }
@@ -171,7 +174,7 @@ void read_shape(KeyReader& keys, const std::string& prefix, bool gpt2, json& out
 void read_scaling(KeyReader& keys, const std::string& prefix, json& out) {
   if (!keys.has(prefix + "scaling.type")) return;
   json scaling = {{"rope_type", keys.text(prefix + "scaling.type")}};
-  if (scaling["rope_type"] == "none") return;
+  if (scaling["rope_type"] == "none" || scaling["rope_type"] == "longrope") return;  // of tensors
   keys.number(prefix + "scaling.factor", scaling, "factor");
   keys.number(prefix + "scaling.original_context_length", scaling,
               "original_max_position_embeddings");
@@ -220,6 +223,7 @@ Result<ModelConfig> config_of_gguf(const GgufFile& file) {
   }
   read_shape(keys, prefix, gpt2, config);
   if (!gpt2) read_scaling(keys, prefix + "rope.", config);
+  if (config.value("sliding_window", json(nullptr)) == 0) config["sliding_window"] = nullptr;
   for (const StoredTensor& tensor : file.tensors) {
     if (tensor.name == "token_embd.weight") config["vocab_size"] = tensor.shape.front();
     if (tensor.name == "blk.0.attn_q.bias" && architecture == "llama") {
@@ -230,8 +234,20 @@ Result<ModelConfig> config_of_gguf(const GgufFile& file) {
   if (architecture.starts_with("gemma")) {
     config["query_pre_attn_scalar"] = config.value("head_dim", json(nullptr));
   }
+  json rotated = json::object();
+  if (architecture == "phi3") keys.number(prefix + "rope.dimension_count", rotated, "dim");
   TRY(keys.status());
-  return parse_hf_config(config);
+  ModelConfig parsed = TRY(parse_hf_config(config));
+  if (rotated.contains("dim")) {
+    parsed.partial_rotary_factor =
+        rotated["dim"].get<double>() / static_cast<double>(parsed.head_dim);
+  }
+  const std::vector<std::string> wrong = problems(parsed);
+  if (!wrong.empty()) {
+    return Error{Code::invalid_argument, prefix + "rope.dimension_count: " + wrong.front(), ""};
+  }
+  TRY(read_rope_tensors(file, prefix, parsed));
+  return parsed;
 }
 
 }  // namespace llmctl

@@ -2,15 +2,12 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
-#include <numbers>
 
+#include "trainer/gguf_rope.h"
 #include "trainer/hf_layout.h"
 
 namespace llmctl {
 namespace {
-
-constexpr const char* kRopeFactors = "rope_freqs.weight";
 
 struct Renamed {
   std::string_view ours, theirs;  // without ".weight" or ".bias"
@@ -127,23 +124,6 @@ StoredTensor converted(const ModelConfig& config, StoredTensor slot, bool back) 
   return slot;
 }
 
-// What Llama-3's scaling divides each frequency by (Transformers' _compute_llama3_parameters).
-std::vector<float> llama3_factors(const ModelConfig& c) {
-  const RopeScaling& rope = c.rope;
-  const auto length = static_cast<double>(rope.original_positions > 0 ? rope.original_positions
-                                                                      : c.max_position_embeddings);
-  std::vector<float> factors;
-  for (int64_t i = 0; i < c.head_dim; i += 2) {
-    const double exponent = static_cast<double>(i) / static_cast<double>(c.head_dim);
-    const double wavelength = 2 * std::numbers::pi * std::pow(c.rope_theta, exponent);
-    const double turns = length / wavelength;
-    const double blend = std::clamp(
-        (turns - rope.low_freq_factor) / (rope.high_freq_factor - rope.low_freq_factor), 0.0, 1.0);
-    factors.push_back(static_cast<float>(1 / ((1 - blend) / rope.factor + blend)));
-  }
-  return factors;
-}
-
 GgufType type_for(const ModelConfig& config, const StoredTensor& tensor, GgufType wanted) {
   if (tensor.shape.size() == 1 || tensor.name == "position_embd.weight") return GgufType::f32;
   const bool head =
@@ -163,14 +143,7 @@ std::vector<GgufTensor> gguf_tensors(const ModelConfig& config,
   std::vector<StoredTensor> theirs;
   theirs.reserve(slots.size());
   for (const StoredTensor& slot : slots) theirs.push_back(converted(config, slot, false));
-  std::vector<GgufTensor> out;
-  if (config.rope.type == "llama3") {
-    const std::vector<float> factors = llama3_factors(config);
-    const auto read = [factors](std::span<float> values) {
-      std::copy(factors.begin(), factors.end(), values.begin());
-    };
-    out.push_back({{kRopeFactors, {static_cast<int64_t>(factors.size())}, read}, GgufType::f32});
-  }
+  std::vector<GgufTensor> out = rope_tensors(config);
   for (StoredTensor& tensor : fuse_slots(gguf_places(config), theirs)) {
     const GgufType chosen = type_for(config, tensor, type);
     out.push_back({std::move(tensor), chosen});
@@ -181,12 +154,7 @@ std::vector<GgufTensor> gguf_tensors(const ModelConfig& config,
 Result<std::vector<StoredTensor>> slots_of_gguf(const ModelConfig& config, const GgufFile& file) {
   std::map<std::string, StoredTensor> stored;
   for (const StoredTensor& tensor : file.tensors) {
-    if (tensor.name == kRopeFactors) {
-      return Error{Code::invalid_argument,
-                   "tensor \"" + tensor.name + "\": scaled rotary frequencies are not read",
-                   "convert from the Hugging Face directory instead"};
-    }
-    stored.emplace(tensor.name, tensor);
+    if (!is_rope_tensor(tensor.name)) stored.emplace(tensor.name, tensor);
   }
   std::vector<StoredTensor> slots = TRY(cut_slots(config, gguf_places(config), stored));
   for (StoredTensor& slot : slots) slot = converted(config, slot, true);

@@ -1,9 +1,9 @@
 // A model in GGUF's terms: the keys that say its shape, and its tensors under GGUF's names and in
 // GGUF's conventions: rows of q and k reordered for architecture `llama` (the two halves of each
 // head interleaved), Gemma's norms with one added, q/k/v and gate/up fused where the architecture
-// fuses, rope_freqs.weight for Llama-3's scaling. Follows llama.cpp's converter of Hugging Face
-// models. Errors name what GGUF has no form for (failed_precondition), or the key or tensor that is
-// wrong (invalid_argument). Pure.
+// fuses, tensors for some rotary scalings (gguf_rope.h). Follows llama.cpp's converter of Hugging
+// Face models. Errors name what GGUF has no form for (failed_precondition), or the key or tensor
+// that is wrong (invalid_argument). Pure.
 #pragma once
 
 #include "core/model_config.h"

@@ -16,9 +16,15 @@ constexpr uint64_t kKeyBytes = 65'535;
 constexpr int64_t kExtent = int64_t{1} << 40;
 
 struct TensorInfo {
-  TensorView view;  // without bytes
+  std::string name;
+  std::vector<int64_t> shape;
+  GgufType type = GgufType::f32;
   uint64_t offset = 0;
 };
+
+DType dtype_of(GgufType plain) {
+  return plain == GgufType::f32 ? DType::f32 : plain == GgufType::f16 ? DType::f16 : DType::bf16;
+}
 
 class Reader {
  public:
@@ -133,26 +139,25 @@ class Reader {
 
   Status read_info() {
     TensorInfo info;
-    info.view.name = TRY(string("tensor name"));
-    const std::string place = "tensor \"" + info.view.name + "\"";
+    info.name = TRY(string("tensor name"));
+    const std::string place = "tensor \"" + info.name + "\"";
     const auto dimensions = TRY(number<uint32_t>(place));
     if (dimensions < 1 || dimensions > kDimensions) return fail(place, "has not 1 to 4 dimensions");
     for (uint32_t i = 0; i < dimensions; ++i) {
       const auto extent = TRY(number<uint64_t>(place));
       if (extent > static_cast<uint64_t>(kExtent)) return fail(place, "is too large");
-      info.view.shape.insert(info.view.shape.begin(), static_cast<int64_t>(extent));
+      info.shape.insert(info.shape.begin(), static_cast<int64_t>(extent));
     }
-    const auto type = TRY(number<uint32_t>(place));
+    const auto number_of_type = TRY(number<uint32_t>(place));
     info.offset = TRY(number<uint64_t>(place));
-    if (type == static_cast<uint32_t>(GgufType::f32)) {
-      info.view.dtype = DType::f32;
-    } else if (type == static_cast<uint32_t>(GgufType::f16)) {
-      info.view.dtype = DType::f16;
-    } else if (type == static_cast<uint32_t>(GgufType::bf16)) {
-      info.view.dtype = DType::bf16;
-    } else {
-      return fail(place, "is quantized (type " + std::to_string(type) +
-                             "); only F32, F16 and BF16 are read");
+    const std::optional<GgufType> type = gguf_type(number_of_type);
+    if (!type) {
+      return fail(place, "has type " + std::to_string(number_of_type) +
+                             ", which is not read; F32, F16, BF16, Q8_0, Q4_0, Q4_K and Q6_K are");
+    }
+    info.type = *type;
+    if (info.shape.back() % block_elements(*type) != 0) {
+      return fail(place, "its rows are no whole blocks of " + std::string(to_string(*type)));
     }
     infos_.push_back(std::move(info));
     return ok_status();
@@ -180,22 +185,31 @@ class Reader {
     uint64_t used = 0;
     std::map<std::string_view, int> names;
     for (TensorInfo& info : infos_) {
-      const std::string place = "tensor \"" + info.view.name + "\"";
-      const TensorShape shape = {info.view.name, info.view.dtype, info.view.shape};
-      const auto size = byte_size(shape);
-      if (!size.ok()) return fail(place, "its shape is no size");
+      const std::string place = "tensor \"" + info.name + "\"";
+      const auto elements = byte_size(TensorShape{info.name, DType::u8, info.shape});
+      if (!elements.ok()) return fail(place, "its shape is no size");
+      const auto blocks = static_cast<uint64_t>(*elements / block_elements(info.type));
+      const auto block = static_cast<uint64_t>(block_bytes(info.type));
       if (info.offset % unit != 0) return fail(place, "is not aligned");
       if (info.offset < used) return fail(place, "overlaps the tensor before it");
-      const auto wanted = static_cast<uint64_t>(*size);
-      if (info.offset > data.size() || wanted > data.size() - info.offset) {
+      if (info.offset > data.size() || blocks > (data.size() - info.offset) / block) {
         return fail(place, "lies outside the file");
       }
-      if (++names[info.view.name] > 1) return fail(place, "appears twice");
-      used = info.offset + wanted;
-      info.view.bytes = data.subspan(info.offset, wanted);
-      out_.tensors.push_back(TRY(stored_tensor(info.view, file_, name_)));
+      if (++names[info.name] > 1) return fail(place, "appears twice");
+      used = info.offset + blocks * block;
+      out_.tensors.push_back(TRY(stored(info, data.subspan(info.offset, blocks * block))));
     }
     return ok_status();
+  }
+
+  Result<StoredTensor> stored(const TensorInfo& info, std::span<const std::byte> content) const {
+    if (block_elements(info.type) == 1) {
+      return stored_tensor({info.name, dtype_of(info.type), info.shape, content}, file_, name_);
+    }
+    const auto read = [owner = file_, type = info.type, content](std::span<float> out) {
+      read_blocks(type, content, out);
+    };
+    return StoredTensor{info.name, info.shape, read};
   }
 
   std::shared_ptr<const MappedFile> file_;

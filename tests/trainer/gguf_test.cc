@@ -8,6 +8,7 @@
 #include "core/model_config.h"
 #include "tests/trainer/scratch.h"
 #include "trainer/gguf_model.h"
+#include "trainer/gguf_rope.h"
 #include "trainer/gguf_tokenizer.h"
 #include "trainer/parameter_slots.h"
 #include "trainer/tokenizer.h"
@@ -99,7 +100,13 @@ TEST_F(GgufTest, WhatIsWrongIsNamed) {
       {changed(whole, "second", number(9, 4)), "tensor \"second\": has not 1 to 4 dimensions"},
       {changed(whole, info, number(uint64_t{1} << 50)), "tensor \"second\": is too large"},
       {changed(whole, info, number(1 << 20)), "tensor \"second\": lies outside the file"},
-      {changed(whole, shape, number(12, 4)), "tensor \"second\": is quantized (type 12)"},
+      {changed(whole, shape, number(3, 4)), "tensor \"second\": has type 3, which is not read"},
+      {changed(whole, shape, number(12, 4)),
+       "tensor \"second\": its rows are no whole blocks of q4_k"},
+      {changed(whole, info, number(1 << 20) + number(8, 4)),
+       "tensor \"second\": lies outside the file"},
+      {changed(whole, info, number(uint64_t{1} << 40) + number(8, 4)),
+       "tensor \"second\": lies outside the file"},
       {changed(whole, type, number(0)), "overlaps the tensor before it"},
       {changed(whole, type, number(40)), "tensor \"second\": is not aligned"},
       {changed(whole, type, number(uint64_t{1} << 63)), "lies outside the file"},
@@ -142,6 +149,42 @@ TEST(GgufModel, RowsThatFillNoBlockFallBackAndTheHeadOfQ4KIsFiner) {
   EXPECT_EQ(types.at("output.weight"), GgufType::q6_k);
   EXPECT_EQ(types.at("token_embd.weight"), GgufType::q4_k);
   EXPECT_EQ(types.at("output_norm.weight"), GgufType::f32);
+}
+
+// Real Llama-3.1 files have nothing but these factors of the rule.
+TEST(GgufModel, Llama3sRuleIsFoundAgainInItsFactors) {
+  for (const double factor : {8.0, 32.0}) {
+    ModelConfig config = resolved(presets().front().config, 300, 131'072);
+    config.head_dim = 128;
+    config.rope_theta = 500'000;
+    GgufFile file;
+    config.rope = {.type = "llama3", .factor = factor, .original_positions = 8'192};
+    for (const GgufTensor& tensor : rope_tensors(config)) file.tensors.push_back(tensor.tensor);
+    ModelConfig read = config;
+    read.rope = {};
+    ASSERT_TRUE(read_rope_tensors(file, "llama.", read).ok());
+    EXPECT_EQ(read, config);
+  }
+}
+
+TEST(GgufModel, FactorsOfNoRuleStayAsTheyAreAndBadOnesAreNamed) {
+  ModelConfig config = resolved(presets().front().config, 300, 1'024);
+  const auto pairs = static_cast<size_t>(config.rotary_dim() / 2);
+  std::vector<float> factors(pairs, 1.5F);
+  factors.back() = 7;
+  GgufFile file;
+  file.tensors = {tensor_of("rope_freqs.weight", factors).tensor};
+  ASSERT_TRUE(read_rope_tensors(file, "llama.", config).ok());
+  EXPECT_EQ(config.rope.long_factor, std::vector<double>(factors.begin(), factors.end()));
+  EXPECT_EQ(problems(config), std::vector<std::string>());
+  EXPECT_EQ(rope_tensors(config).front().tensor.name, "rope_freqs.weight");
+  for (const std::vector<float>& bad :
+       {std::vector<float>(pairs, 0.0F), std::vector<float>(3, 1.0F)}) {
+    file.tensors = {tensor_of("rope_freqs.weight", bad).tensor};
+    const Status read = read_rope_tensors(file, "llama.", config);
+    ASSERT_FALSE(read.ok());
+    EXPECT_NE(read.error().message.find("tensor \"rope_freqs.weight\""), std::string::npos);
+  }
 }
 
 TEST(GgufModel, WhatGgufHasNoFormForIsRefused) {

@@ -54,7 +54,8 @@ class PythonTest : public ::testing::Test {
 };
 
 // Of those in reference_directories.py: one for each form that files take.
-inline const std::vector<std::string> kModelKinds = {"llama", "llama_tied", "qwen2",
-                                                     "qwen3", "gpt2",       "phi3"};
+inline const std::vector<std::string> kModelKinds = {"llama",  "llama_tied", "llama3", "qwen2",
+                                                     "qwen3",  "gpt2",       "phi3",   "phi3_long",
+                                                     "gemma2", "gemma3"};
 
 }  // namespace llmctl

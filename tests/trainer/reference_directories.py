@@ -26,6 +26,19 @@ KINDS = {
     "qwen2": lambda: transformers.Qwen2Config(**SHAPE, tie_word_embeddings=True),
     "qwen3": lambda: transformers.Qwen3Config(**SHAPE, head_dim=16, tie_word_embeddings=False),
     "phi3": lambda: transformers.Phi3Config(**SHAPE, pad_token_id=0, tie_word_embeddings=False),
+    "phi3_long": lambda: transformers.Phi3Config(
+        **SHAPE, pad_token_id=0, tie_word_embeddings=False, original_max_position_embeddings=32,
+        partial_rotary_factor=0.75, rope_parameters=dict(
+            rope_type="longrope", rope_theta=10000.0, short_factor=[1.0, 1.1, 1.2, 1.3, 1.4, 1.5],
+            long_factor=[1.0, 1.5, 2.0, 2.5, 3.0, 4.0])),
+    "llama3": lambda: transformers.LlamaConfig(
+        **SHAPE, head_dim=64, tie_word_embeddings=True, rope_parameters=dict(
+            rope_type="llama3", rope_theta=10000.0, factor=8.0, low_freq_factor=1.0,
+            high_freq_factor=4.0, original_max_position_embeddings=64)),
+    "gemma2": lambda: transformers.Gemma2Config(
+        **SHAPE, head_dim=16, query_pre_attn_scalar=16, sliding_window=24),
+    "gemma3": lambda: transformers.Gemma3TextConfig(
+        **SHAPE, head_dim=16, query_pre_attn_scalar=16, sliding_window=24),
     "gpt2": lambda: transformers.GPT2Config(vocab_size=257, n_embd=64, n_layer=3, n_head=4,
                                             n_positions=128),
 }

@@ -4,6 +4,7 @@ a list of requests; the answers are printed as a JSON list.
 blocks FILE SOURCE  every tensor of FILE beside the fp32 tensor of that name in the safetensors file
                     SOURCE: for types that gguf quantizes itself, whether the bytes are equal; for
                     K-quants, the weighted root mean square error of ours and of the classic search
+dequantize FILE OUT every tensor of FILE in fp32, as a safetensors file OUT
 model FILE DIR      tensors of FILE beside those of the Transformers model in DIR, by gguf's own
                     table of names and its converter's conventions; and the keys of FILE
 """
@@ -136,6 +137,25 @@ def converted(name, weight, config):
     return weight
 
 
+def factors(config):
+    """What the angles of each pair are divided by, by name of the tensor that says so."""
+    rope = getattr(config, "rope_parameters", None) or {}
+    if rope.get("rope_type") == "longrope":
+        return {f"rope_factors_{kind}.weight": rope[f"{kind}_factor"] for kind in ("short", "long")}
+    if rope.get("rope_type") == "llama3":
+        from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
+        angles, _ = ROPE_INIT_FUNCTIONS["llama3"](config, "cpu")
+        plain = rope["rope_theta"] ** -(np.arange(len(angles)) / len(angles))
+        return {"rope_freqs.weight": plain / angles.numpy()}
+    return {}
+
+
+def dequantize(file, out):
+    from safetensors.numpy import save_file
+    save_file({t.name: np.ascontiguousarray(values_of(t).astype(np.float32))
+               for t in gguf.GGUFReader(file).tensors}, out)
+
+
 def model(file, directory):
     import transformers
     reader = gguf.GGUFReader(file)
@@ -152,9 +172,12 @@ def model(file, directory):
         wanted = converted(name, weight.numpy(), theirs.config)
         if called not in ours or not np.array_equal(ours.pop(called), wanted):
             wrong.append(f"{name} as {called}")
+    for name, wanted in factors(theirs.config).items():
+        if name not in ours or not np.allclose(ours.pop(name), wanted, rtol=1e-6):
+            wrong.append(name)
     return {"wrong": wrong, "unexplained": list(ours), "keys": keys}
 
 
-VERBS = {"blocks": blocks, "model": model}
+VERBS = {"blocks": blocks, "model": model, "dequantize": dequantize}
 print(json.dumps([VERBS[verb](*arguments)
                   for verb, *arguments in json.loads(Path(sys.argv[1]).read_text())]))
