@@ -16,6 +16,7 @@
 #include "core/inventory.h"
 #include "core/job_spec.h"
 #include "core/job_state.h"
+#include "core/parameter_group.h"
 #include "core/plan.h"
 #include "core/train_phase.h"
 
@@ -168,6 +169,8 @@ struct Progressed {
   PhaseSeconds phase_seconds{};  // of rank 0, since the attempt began
   int64_t train_tokens = 0;      // of the data, one epoch; 0: unknown
   double unigram_entropy = 0;  // nats per training token: the loss without any context; 0: unknown
+  GroupNorms group_grad_norms{};  // 0: the model has not this group; NaN: not finite
+  int64_t loss_spikes = 0;        // losses far above the ones before, since the first step
   bool operator==(const Progressed&) const = default;
 };
 

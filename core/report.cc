@@ -33,6 +33,24 @@ static Status read_phases(JsonReader& reader, PhaseSeconds& seconds) {
   return phases.status();
 }
 
+static json to_json(const GroupNorms& norms) {
+  json by_name = json::object();
+  for (size_t i = 0; i < kParameterGroups; ++i) {
+    by_name[to_string(static_cast<ParameterGroup>(i))] = finite_or_null(norms[i]);
+  }
+  return by_name;
+}
+
+static Status read_group_norms(JsonReader& reader, GroupNorms& norms) {
+  const json* child = reader.child("group_grad_norms");
+  if (child == nullptr) return ok_status();
+  JsonReader groups(*child, "group_grad_norms");
+  for (size_t i = 0; i < kParameterGroups; ++i) {
+    groups.read_or_nan(to_string(static_cast<ParameterGroup>(i)), norms[i]);
+  }
+  return groups.status();
+}
+
 json to_report(const Progressed& progress) {
   return {{"type", "step"},
           {"step", progress.step},
@@ -48,7 +66,9 @@ json to_report(const Progressed& progress) {
           {"nonfinite_steps", progress.nonfinite_steps},
           {"phase", progress.phase},
           {"mfu", finite_or_null(progress.mfu)},
-          {"phase_seconds", to_json(progress.phase_seconds)}};
+          {"phase_seconds", to_json(progress.phase_seconds)},
+          {"group_grad_norms", to_json(progress.group_grad_norms)},
+          {"loss_spikes", progress.loss_spikes}};
 }
 
 Result<Progressed> parse_progress(const json& line) {
@@ -70,6 +90,8 @@ Result<Progressed> parse_progress(const json& line) {
   reader.read("phase", progress.phase);
   reader.read("mfu", progress.mfu);
   TRY(read_phases(reader, progress.phase_seconds));
+  TRY(read_group_norms(reader, progress.group_grad_norms));
+  reader.read("loss_spikes", progress.loss_spikes);
   TRY(reader.status());
   return progress;
 }

@@ -282,6 +282,8 @@ v1::Progress to_wire(const Progressed& progress) {
   for (const double seconds : progress.phase_seconds) out.add_phase_seconds(seconds);
   out.set_train_tokens(progress.train_tokens);
   out.set_unigram_entropy(progress.unigram_entropy);
+  for (const double norm : progress.group_grad_norms) out.add_group_grad_norms(norm);
+  out.set_loss_spikes(progress.loss_spikes);
   return out;
 }
 
@@ -308,6 +310,11 @@ Result<Progressed> from_wire(const v1::Progress& progress) {
   }
   out.train_tokens = TRY(wire::at_least("train_tokens", progress.train_tokens(), int64_t{0}));
   out.unigram_entropy = TRY(wire::finite("unigram_entropy", progress.unigram_entropy()));
+  const int groups = std::min(progress.group_grad_norms_size(), static_cast<int>(kParameterGroups));
+  for (int i = 0; i < groups; ++i) {
+    out.group_grad_norms[static_cast<size_t>(i)] = progress.group_grad_norms(i);
+  }
+  out.loss_spikes = TRY(wire::at_least("loss_spikes", progress.loss_spikes(), int64_t{0}));
   return out;
 }
 

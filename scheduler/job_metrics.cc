@@ -78,6 +78,12 @@ struct JobMetrics::Families {
                                   "Tokens trained on, those repeated after a restart included.");
   CounterFamily& nonfinite =
       counter(r, "llmctl_train_nonfinite_steps_total", "Steps skipped for a NaN or an infinity.");
+  CounterFamily& spikes = counter(
+      r, "llmctl_train_loss_spikes_total", "Losses far above what the ones before promised.");
+  GaugeFamily& group_norms = gauge(r,
+                                   "llmctl_train_group_grad_norm",
+                                   "Norm of the gradient of one group of parameters, before "
+                                   "clipping.");
   CounterFamily& restarts =
       counter(r, "llmctl_train_restarts_total", "Attempts that were lost and had to be repeated.");
   HistogramFamily& steps =
@@ -110,10 +116,11 @@ struct JobMetrics::OneJob {
       checkpoint_time, checkpoint_step;
   std::map<std::pair<WorkerId, std::string>, Series<prometheus::Gauge>> placement;
   std::array<Series<prometheus::Gauge>, kProgressGauges.size()> progress;
-  Series<prometheus::Counter> tokens, nonfinite, restarts, committed, corrupt;
+  std::array<Series<prometheus::Gauge>, kParameterGroups> group_norms;
+  Series<prometheus::Counter> tokens, nonfinite, spikes, restarts, committed, corrupt;
   std::array<Series<prometheus::Counter>, kTrainPhases> phases;
   Series<prometheus::Histogram> steps;
-  GrowingTotal tokens_seen, nonfinite_seen, steps_seen;
+  GrowingTotal tokens_seen, nonfinite_seen, spikes_seen, steps_seen;
   std::array<GrowingTotal, kTrainPhases> phases_seen;
   std::optional<Millis> ended_boot_ms;
 };
@@ -154,6 +161,7 @@ JobMetrics::OneJob* JobMetrics::begin(const Job& job) {
   one.info->Set(1);
   one.tokens = series(f.tokens, one.id);
   one.nonfinite = series(f.nonfinite, one.id);
+  one.spikes = series(f.spikes, one.id);
   one.restarts = series(f.restarts, one.id);
   one.restarts->Increment(static_cast<double>(job.restarts));
   one.steps = series(f.steps, one.id, step_buckets());
@@ -162,7 +170,8 @@ JobMetrics::OneJob* JobMetrics::begin(const Job& job) {
     one.phases[i] = series(f.phases, {{"job_id", job.id.str()}, {"phase", phase}});
   }
   if (job.checkpoints.empty() && !job.retry_of && job.attempts <= 1 && job.progress.step == 0) {
-    for (GrowingTotal* total : {&one.tokens_seen, &one.nonfinite_seen, &one.steps_seen}) {
+    for (GrowingTotal* total :
+         {&one.tokens_seen, &one.nonfinite_seen, &one.spikes_seen, &one.steps_seen}) {
       total->start_at(0);
     }
     for (GrowingTotal& total : one.phases_seen) total.start_at(0);
@@ -229,6 +238,13 @@ void JobMetrics::progressed(OneJob& one, const Progressed& progress) {
   one.tokens->Increment(one.tokens_seen.observe(static_cast<double>(progress.tokens)));
   one.nonfinite->Increment(
       one.nonfinite_seen.observe(static_cast<double>(progress.nonfinite_steps)));
+  one.spikes->Increment(one.spikes_seen.observe(static_cast<double>(progress.loss_spikes)));
+  for (size_t i = 0; i < kParameterGroups; ++i) {
+    const char* group = to_string(static_cast<ParameterGroup>(i));
+    set_finite(one.group_norms[i], families_->group_norms,
+               {{"job_id", one.id["job_id"]}, {"group", group}},
+               known(progress.group_grad_norms[i]));
+  }
   for (size_t i = 0; i < kTrainPhases; ++i) {
     one.phases[i]->Increment(one.phases_seen[i].observe(progress.phase_seconds[i]));
   }

@@ -66,12 +66,6 @@ std::vector<double> squares_by_slot(const ParameterLayout& layout, const at::Ten
 
 }  // namespace
 
-const char* to_string(ParameterGroup group) {
-  static constexpr std::array<const char*, kParameterGroups> kNames = {"embedding", "attention",
-                                                                       "mlp", "norm", "head"};
-  return kNames[static_cast<size_t>(group)];
-}
-
 ParameterGroup group_of(const ParameterSlot& slot) {
   const auto has = [&](const char* part) { return slot.name.find(part) != std::string::npos; };
   if (has("lm_head")) return ParameterGroup::head;

@@ -2,21 +2,17 @@
 // Summed in double in a fixed order, so the same on every run and for any number of threads.
 #pragma once
 
-#include <array>
-
+#include "core/parameter_group.h"
 #include "trainer/parameters.h"
 #include "trainer/tensor.h"
 
 namespace llmctl {
 
-enum class ParameterGroup { embedding, attention, mlp, norm, head };
-inline constexpr size_t kParameterGroups = 5;
-const char* to_string(ParameterGroup group);
 ParameterGroup group_of(const ParameterSlot& slot);  // by its Hugging Face name
 
 struct GradientNorms {
-  double all = 0;                                      // infinite or NaN when any element is
-  std::array<double, kParameterGroups> of_group = {};  // by ParameterGroup
+  double all = 0;  // infinite or NaN when any element is
+  GroupNorms of_group = {};
 };
 // Of gradients * scale.
 GradientNorms gradient_norms(const ParameterLayout& layout,

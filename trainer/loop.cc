@@ -428,6 +428,8 @@ void TrainingRun::progress(const std::string& phase) {
   now.eval_loss = state_.eval_loss;
   now.learning_rate = learning_rate_;
   now.grad_norm = gradient_norms_.all;
+  now.group_grad_norms = gradient_norms_.of_group;
+  now.loss_spikes = state_.trend.spikes;
   now.seconds_per_step = seconds_per_step_;
   now.tokens_per_second =
       seconds_per_step_ > 0

@@ -311,6 +311,35 @@ TEST_F(SchedulerMetricsTest, PhasesAddUpOverAttempts) {
   EXPECT_EQ(phase("communication"), 0);
 }
 
+TEST_F(SchedulerMetricsTest, GroupsOfParametersHaveTheirOwnNorms) {
+  run_job();
+  Progressed p = at_step(10);
+  p.group_grad_norms = {0.5, 2, 3, 0.25, 0};  // tied: no head of its own
+  happen(p);
+  const auto norm = [&](const std::string& group) {
+    return value("llmctl_train_group_grad_norm{group=\"" + group + "\",job_id=\"1\"}");
+  };
+  EXPECT_EQ(norm("embedding"), 0.5);
+  EXPECT_EQ(norm("norm"), 0.25);
+  EXPECT_EQ(norm("head"), -1);
+  p.group_grad_norms[0] = kNan;
+  happen(p);
+  EXPECT_EQ(norm("embedding"), -1);
+  EXPECT_EQ(norm("mlp"), 3);
+}
+
+TEST_F(SchedulerMetricsTest, SpikesAreCountedOnceAcrossAttempts) {
+  run_job();
+  const auto spikes = [&] { return value("llmctl_train_loss_spikes_total{job_id=\"1\"}"); };
+  EXPECT_EQ(spikes(), 0);
+  for (const int64_t total : {2, 2, 3, 2, 4}) {  // the fourth is of a resumed attempt
+    Progressed p = at_step(10 + total);
+    p.loss_spikes = total;
+    happen(p);
+  }
+  EXPECT_EQ(spikes(), 3 + 2);
+}
+
 TEST_F(SchedulerMetricsTest, AnUnknownMfuHasNoSeries) {
   run_job();
   Progressed p = at_step(10);

@@ -94,6 +94,8 @@ Progressed any_progress(Random& random) {
   progress.phase = "train";
   progress.mfu = random.real();
   for (double& seconds : progress.phase_seconds) seconds = random.real();
+  for (double& norm : progress.group_grad_norms) norm = random.real();
+  progress.loss_spikes = random.number();
   return progress;
 }
 

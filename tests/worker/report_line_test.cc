@@ -15,10 +15,14 @@ TEST(ReportLine, ReadsBackWhatTheTrainerWrites) {
   progress.step = 12;
   progress.loss = 3.5;
   progress.phase_seconds = {1, 2, 3, 4, 5, 6};
+  progress.group_grad_norms = {1, 2, 3, 4, 0};
+  progress.loss_spikes = 2;
   const Said step = parse_report_line(to_report(progress).dump());
   ASSERT_TRUE(std::holds_alternative<Progressed>(step));
   EXPECT_EQ(std::get<Progressed>(step).step, 12);
   EXPECT_EQ(std::get<Progressed>(step).phase_seconds, progress.phase_seconds);
+  EXPECT_EQ(std::get<Progressed>(step).group_grad_norms, progress.group_grad_norms);
+  EXPECT_EQ(std::get<Progressed>(step).loss_spikes, 2);
   CheckpointCommitted checkpoint;
   checkpoint.step = 12;
   checkpoint.path = "e1-s12";
