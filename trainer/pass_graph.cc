@@ -8,6 +8,8 @@ namespace llmctl {
 
 // Libraries choose their kernels and allocate their workspaces in the first ones.
 static constexpr int kEagerPasses = 2;
+// A capture costs about what an eager pass does.
+static constexpr int kLeastReplays = 4;
 
 PassGraph::PassGraph(Model& model, bool wanted, std::function<void(const std::string&)> tell)
     : model_(model), wanted_(wanted), tell_(std::move(tell)) {}
@@ -45,6 +47,7 @@ void PassGraph::capture(double scale) {
   }
   graph_ = std::move(graph);
   scale_ = scale;
+  replays_ = 0;
 }
 
 at::Tensor PassGraph::forward_backward(const MicroBatch& batch, double scale) {
@@ -61,9 +64,14 @@ at::Tensor PassGraph::forward_backward(const MicroBatch& batch, double scale) {
   copy_into(inputs_.ids, batch.ids);
   copy_into(inputs_.labels, batch.labels);
   model_.refresh_copy();
-  if (!graph_ || scale != scale_) capture(scale);
+  if (graph_ && scale != scale_ && replays_ < kLeastReplays) {
+    give_up("the scale of the loss changes with almost every pass");
+  } else if (!graph_ || scale != scale_) {
+    capture(scale);
+  }
   if (!graph_) return model_.forward_backward(batch, scale);
   graph_->replay();
+  ++replays_;
   model_.options().pulse();
   return loss_.clone();  // the next replay writes there again
 }

@@ -1,8 +1,9 @@
 // A micro-batch's forward and backward as one device graph (cuda_graphs: true): after a few eager
 // passes it is captured over inputs of fixed address and replayed, so that the host has next to
 // nothing to do. What a graph cannot hold stays eager, and `tell` says why, once: packed documents,
-// whose boundaries the host must know, offload, and whatever LibTorch refuses to capture. The
-// graph keeps its pass's memory for itself. One thread calls it.
+// whose boundaries the host must know, offload, a scale that is another one almost every time, and
+// whatever LibTorch refuses to capture. The graph keeps its pass's memory for itself. One thread
+// calls it.
 #pragma once
 
 #include <functional>
@@ -29,9 +30,9 @@ class PassGraph {
   Model& model_;
   bool wanted_;
   std::function<void(const std::string&)> tell_;
-  int passes_ = 0;
-  MicroBatch inputs_;  // on the device
-  double scale_ = 0;   // is part of what was captured
+  int passes_ = 0, replays_ = 0;  // the second since the last capture
+  MicroBatch inputs_;             // on the device
+  double scale_ = 0;              // is part of what was captured
   at::Tensor loss_;
   std::unique_ptr<DeviceGraph> graph_;
 };

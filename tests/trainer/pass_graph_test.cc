@@ -64,6 +64,20 @@ TEST(PassGraph, StaysEagerAndSaysOnceWhyForWhatAGraphCannotHold) {
   EXPECT_EQ(offloaded.losses, trained(false, {}).losses);
 }
 
+TEST(PassGraph, GivesUpWhenEveryPassHasAnotherScale) {
+  Model model(sample_config(), {kSampleLength});
+  initialize(model.layout(), 0.1, 1, model.weights());
+  std::vector<std::string> told;
+  PassGraph pass(model, true, [&](const std::string& why) { told.push_back(why); });
+  for (int i = 1; i <= 8; ++i) {
+    const double scale = 0.01 * i;
+    const double got = pass.forward_backward(sample_batch(2, 1), scale).item<double>();
+    EXPECT_EQ(got, model.forward_backward(sample_batch(2, 1), scale).item<double>());
+  }
+  EXPECT_FALSE(pass.captured());
+  EXPECT_EQ(told.size(), 1u);
+}
+
 TEST(PassGraph, RunsAMicroBatchOfAnotherSizeEagerly) {
   Model model(sample_config(), {kSampleLength});
   initialize(model.layout(), 0.1, 1, model.weights());
