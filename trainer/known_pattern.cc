@@ -1,5 +1,7 @@
 #include "trainer/known_pattern.h"
 
+#include <simdjson.h>
+
 #include <cstdint>
 
 #include "trainer/unicode_class.h"
@@ -152,6 +154,10 @@ size_t KnownPattern::llama3_end(std::string_view text, size_t begin) const {
   }
   if (!lines(scan)) spaces(scan);
   return end();
+}
+
+bool KnownPattern::takes(std::string_view text) {
+  return text.empty() || simdjson::validate_utf8(text.data(), text.size());
 }
 
 }  // namespace llmctl

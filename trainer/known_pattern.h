@@ -18,9 +18,10 @@ inline constexpr std::string_view kQwenPattern =
 
 class KnownPattern {
  public:
+  static bool takes(std::string_view text);  // valid UTF-8 only
   static std::optional<KnownPattern> recognise(std::string_view pattern);
   // The piece that begins at `begin` ends where? The pieces cover the text without gaps. Requires
-  // valid UTF-8 and begin < text.size().
+  // takes(text) and begin < text.size().
   size_t piece_end(std::string_view text, size_t begin) const {
     return digits_ == 0 ? gpt2_end(text, begin) : llama3_end(text, begin);
   }

@@ -2,7 +2,6 @@
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
-#include <simdjson.h>
 
 #include <algorithm>
 #include <array>
@@ -115,7 +114,7 @@ Status SplitPattern::split(std::string_view text, const Emit& emit) const {
     }
     return ok_status();
   }
-  if (!known_ || !simdjson::validate_utf8(text.data(), text.size())) {
+  if (!known_ || !KnownPattern::takes(text)) {
     return split_by_pcre2(text, emit);
   }
   for (size_t at = 0; at < text.size();) {

@@ -1,6 +1,5 @@
 // Text through the stages of a tokenizer.json: raw added tokens, normalizer, normalized added
 // tokens, pieces, merges.
-#include <simdjson.h>
 
 #include "trainer/piece_cache.h"
 #include "trainer/tokenizer_parts.h"
@@ -37,7 +36,7 @@ class Stages {
   }
 
   Status split(std::string_view text, bool first) {
-    if (known_ == nullptr || !simdjson::validate_utf8(text.data(), text.size())) {
+    if (known_ == nullptr || !KnownPattern::takes(text)) {
       return parts_.pretokenizer.split(text, first, [&](std::string_view piece) {
         add_piece(piece);
         return ok_status();
