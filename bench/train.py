@@ -262,14 +262,19 @@ def compare(args):
 
 
 def print_ratios(common, results):
-    """llmctl beside the better of PyTorch's engines: speed, and peak memory of the process."""
+    """llmctl beside the better of PyTorch's engines: speed, and peak memory of the process.
+
+    Speeds are divided round by round, since a noisy machine drifts: what ran one after the other
+    ran on the same machine. The median of those, of the peer against which it is lower.
+    """
     peers = [rows for name, rows in results.items() if name != "llmctl"]
     if not peers or "llmctl" not in results:
         return
-    speed = [statistics.median(r["tokens_per_second"] for r in rows)
-             for rows in (results["llmctl"], *peers)]
-    peak = [max(r["rss_bytes"] for r in rows) for rows in (results["llmctl"], *peers)]
-    print(json.dumps({**common, "figure": "speed_ratio", "value": round(speed[0] / max(speed[1:]), 3)}))
+    ours = results["llmctl"]
+    speed = [statistics.median(a["tokens_per_second"] / b["tokens_per_second"]
+                               for a, b in zip(ours, rows)) for rows in peers]
+    peak = [max(r["rss_bytes"] for r in rows) for rows in (ours, *peers)]
+    print(json.dumps({**common, "figure": "speed_ratio", "value": round(min(speed), 3)}))
     print(json.dumps({**common, "figure": "memory_ratio", "value": round(peak[0] / min(peak[1:]), 3)}))
 
 

@@ -21,6 +21,13 @@ std::vector<int> allowed_cpus() {
   return cpus;
 }
 
+bool stay_on(const std::vector<int>& cpus) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  for (const int cpu : cpus) CPU_SET(cpu, &set);
+  return sched_setaffinity(0, sizeof set, &set) == 0;
+}
+
 std::optional<double> cpu_quota(std::string_view cpu_max) {
   double microseconds = 0, period = 0;
   const char* end = cpu_max.data() + cpu_max.size();

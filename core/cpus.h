@@ -1,4 +1,4 @@
-// The CPUs of this process. Pure but for reading the kernel's files; any thread.
+// The CPUs of this process, as the kernel has them. Any thread.
 #pragma once
 
 #include <cstdint>
@@ -10,6 +10,9 @@ namespace llmctl {
 
 // On which this thread may be scheduled, ascending; never empty.
 std::vector<int> allowed_cpus();
+
+// From now on this thread runs on these, and so do those it starts; false: the kernel refuses.
+bool stay_on(const std::vector<int>& cpus);
 
 // How many threads can run at a time: the allowed CPUs, or fewer where a control group has a quota,
 // as containers have; at least 1.

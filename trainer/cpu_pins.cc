@@ -1,6 +1,5 @@
 #include "trainer/cpu_pins.h"
 
-#include <sched.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -70,11 +69,7 @@ std::vector<int> CpuPins::pin(int threads) {
     if (static_cast<int>(chosen.size()) == threads) break;
     if (busy(cpu) < rules_.busiest && claim(cpu)) chosen.push_back(cpu);
   }
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  for (const int cpu : chosen) CPU_SET(cpu, &set);
-  const bool enough = static_cast<int>(chosen.size()) == threads;
-  if (enough && sched_setaffinity(0, sizeof set, &set) == 0) return chosen;
+  if (static_cast<int>(chosen.size()) == threads && stay_on(chosen)) return chosen;
   release();
   return {};
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "core/cpus.h"
 #include "trainer/signals.h"
 
 namespace llmctl {
@@ -22,7 +23,8 @@ Saver::Saver(const RunConfig& config, const Lease& lease, Reporter& report)
       report_(report),
       checkpoints_(checkpoints_of(config.job_dir)),
       retention_(checkpoints_, config.spec.save_total_limit),
-      epoch_(config.epoch) {}
+      epoch_(config.epoch),
+      cpus_(allowed_cpus()) {}
 
 Result<std::optional<Checkpoint>> Saver::newest() {
   std::vector<fs::path> candidates;
@@ -108,6 +110,7 @@ Status Saver::save(const Request& request) {
   pending_->about = about;
   pending_->about.seconds = waited();
   pending_->thread = std::jthread([this, pending = pending_.get()](const std::stop_token& stop) {
+    stay_on(cpus_);  // or where training is, if the kernel refuses
     pending->result = write(pending->live.content, pending->best_step, stop);
     pending->done = true;
   });
