@@ -6,6 +6,11 @@ set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
 
+# Headers cost more than our code does: several files of a target are compiled as one, so names in
+# unnamed namespaces are a target's own. `./dev check` reads every file by itself.
+set(CMAKE_UNITY_BUILD ${LLMCTL_UNITY})
+set(CMAKE_UNITY_BUILD_BATCH_SIZE 8)
+
 find_program(LLMCTL_CCACHE ccache)
 if(LLMCTL_CCACHE)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env
@@ -32,6 +37,14 @@ function(llmctl_flags target)
   if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
     target_compile_options(${target} PRIVATE -Wno-gnu-statement-expression)
   endif()
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    # Its garbage collected late: a seventh of its time, for a quarter more memory.
+    target_compile_options(${target} PRIVATE
+      "SHELL:--param ggc-min-expand=100" "SHELL:--param ggc-min-heapsize=786432")
+    if(LLMCTL_UNITY)
+      target_compile_options(${target} PRIVATE -Wno-subobject-linkage) # it takes files for headers
+    endif()
+  endif()
   target_compile_definitions(${target} PRIVATE _GLIBCXX_ASSERTIONS)
   target_include_directories(${target} PUBLIC ${CMAKE_SOURCE_DIR})
 endfunction()
@@ -49,6 +62,12 @@ function(llmctl_program name)
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE ${ARG_LINK})
   llmctl_flags(${name})
+endfunction()
+
+# For code that is mostly other people's templates and waits for a person, a network or a disk: -O2
+# gains nothing there that could be seen, and costs a third more to compile.
+function(llmctl_cold target)
+  target_compile_options(${target} PRIVATE -O1)
 endfunction()
 
 # llmctl_test(name SOURCES a_test.cc LINK lib [LABELS slow]): one GoogleTest binary and ctest entry.

@@ -11,7 +11,7 @@ static std::string with_detail(const std::string& line, const std::string& detai
   return detail.empty() ? line : line + ": " + detail;
 }
 
-static std::string number(const char* pattern, double value) {
+static std::string printed(const char* pattern, double value) {
   char buffer[64];
   std::snprintf(buffer, sizeof buffer, pattern, value);
   return buffer;
@@ -118,8 +118,8 @@ static std::string line(const Progressed& e) {
   std::string text = e.phase.empty() ? "train" : e.phase;
   text += ": step " + std::to_string(e.step);
   if (e.steps > 0) text += "/" + std::to_string(e.steps);
-  if (std::isfinite(e.loss)) text += number(", loss %.4f", e.loss);
-  if (std::isfinite(e.eval_loss)) text += number(", eval loss %.4f", e.eval_loss);
+  if (std::isfinite(e.loss)) text += printed(", loss %.4f", e.loss);
+  if (std::isfinite(e.eval_loss)) text += printed(", eval loss %.4f", e.eval_loss);
   if (e.tokens_per_second > 0) text += ", " + format_count(e.tokens_per_second) + " tokens/s";
   return text;
 }

@@ -12,10 +12,6 @@ namespace llmctl {
 
 using Type = Rule::Type;
 
-static bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
-
 // Control characters could drive the terminal that shows them.
 static std::string printable(std::string_view text) {
   constexpr size_t kShown = 60;

@@ -63,13 +63,13 @@ std::vector<ParameterShape> parameter_shapes(const ModelConfig& c) {
 struct Sum {
   double state = 0, workspace = 0, largest_piece = 0;
 };
-static constexpr double kFloat = 4;  // bytes
+static constexpr double kFloatBytes = 4;  // bytes
 
 static double quantized_state(double elements) {
-  if (elements < static_cast<double>(kLeastQuantizedElements)) return 2 * kFloat * elements;
+  if (elements < static_cast<double>(kLeastQuantizedElements)) return 2 * kFloatBytes * elements;
   const auto block = static_cast<double>(kQuantizedBlock);
   const double blocks = static_cast<double>(static_cast<int64_t>((elements + block - 1) / block));
-  return 2 * (elements + kFloat * blocks);
+  return 2 * (elements + kFloatBytes * blocks);
 }
 
 static void add(Sum& sum, std::string_view optimizer, const ParameterShape& shape) {
@@ -78,19 +78,19 @@ static void add(Sum& sum, std::string_view optimizer, const ParameterShape& shap
   const double elements = rows * columns;
   const bool matrix = shape.rows > 1;
   const auto work = [&](double floats) {
-    sum.workspace = std::max(sum.workspace, kFloat * floats);
+    sum.workspace = std::max(sum.workspace, kFloatBytes * floats);
   };
-  double state = 2 * kFloat * elements;  // adamw, and what muon leaves to it
+  double state = 2 * kFloatBytes * elements;  // adamw, and what muon leaves to it
   bool whole = optimizer == "adafactor";
-  if (optimizer == "adamw_bf16" || optimizer == "lion") state = kFloat * elements;
+  if (optimizer == "adamw_bf16" || optimizer == "lion") state = kFloatBytes * elements;
   if (optimizer == "adamw_8bit") state = quantized_state(elements);
   if (optimizer == "adafactor") {
-    state = kFloat * (matrix ? rows + columns : elements);
+    state = kFloatBytes * (matrix ? rows + columns : elements);
     work(elements + rows + columns);
   }
   if (optimizer == "muon" && matrix && !shape.table) {
     const double side = std::min(rows, columns);
-    state = kFloat * elements;
+    state = kFloatBytes * elements;
     whole = true;
     work(elements + 2 * side * side);
   }
@@ -109,8 +109,8 @@ OptimizerMemory optimizer_memory(std::string_view optimizer,
   Sum sum;
   for (const ParameterShape& shape : parameter_shapes(config)) add(sum, optimizer, shape);
   if (averaged) {
-    sum.state += kFloat * static_cast<double>(parameter_count(config));
-    sum.largest_piece = std::max(sum.largest_piece, kFloat * kOffloadPiece);
+    sum.state += kFloatBytes * static_cast<double>(parameter_count(config));
+    sum.largest_piece = std::max(sum.largest_piece, kFloatBytes * kOffloadPiece);
   }
   const double staged = std::min(sum.state, kOffloadStages * sum.largest_piece);
   return {static_cast<Bytes>(std::min(sum.state, kMost)),

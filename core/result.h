@@ -40,6 +40,11 @@ struct Error {
   bool operator==(const Error&) const = default;
 };
 
+// What is wrong with something from outside.
+inline Error invalid(std::string message, std::string hint = {}) {
+  return {Code::invalid_argument, std::move(message), std::move(hint)};
+}
+
 template <class T = std::monostate>
 class [[nodiscard]] Result {
  public:

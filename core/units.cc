@@ -39,9 +39,6 @@ static constexpr auto kTimeUnits = std::to_array<Unit>({
     {"ms", 1},
 });
 
-static bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
 static bool is_letter(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }

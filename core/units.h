@@ -13,6 +13,10 @@ using Bytes = int64_t;  // a plain number of bytes; the name is for signatures
 using Millis =
     int64_t;  // milliseconds: durations, and points on a named clock (…_unix_ms, …_boot_ms)
 
+inline bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+
 // "512", "4GiB", "8GB", "1.5 MiB" (GB = 10^9, GiB and plain G = 2^30). Never negative.
 Result<Bytes> parse_bytes(std::string_view text);
 // "90s", "8h30m", "250ms", "2d"; a bare number is seconds.

@@ -13,8 +13,8 @@
 namespace llmctl {
 namespace {
 
-constexpr int kInFlight = 256;      // inputs of one worker that wait for the loop
-constexpr size_t kWaiting = 1'024;  // messages that wait for one worker
+constexpr int kInFlight = 256;              // inputs of one worker that wait for the loop
+constexpr size_t kWaitingMessages = 1'024;  // messages that wait for one worker
 
 const char* stop_text(RunOrder::Stop stop) {
   switch (stop) {
@@ -95,7 +95,7 @@ class FleetSession final : public grpc::ServerBidiReactor<v1::WorkerMessage, v1:
   }
 
   void send(v1::SchedulerMessage message) {
-    if (waiting_.size() >= kWaiting) {
+    if (waiting_.size() >= kWaitingMessages) {
       return finish({Code::resource_exhausted, "the worker does not read its messages", ""});
     }
     waiting_.push_back(std::move(message));

@@ -9,8 +9,9 @@
 namespace llmctl {
 namespace {
 
-constexpr int kPage = 256;          // events read from the store at a time
-constexpr size_t kWaiting = 1'024;  // live events held for one watcher before it reads the store
+constexpr int kPage = 256;  // events read from the store at a time
+constexpr size_t kWaitingEvents =
+    1'024;  // live events held for one watcher before it reads the store
 
 bool ends_job(const v1::Event& event) {
   if (!event.has_job_moved()) return false;
@@ -51,7 +52,7 @@ class Watcher final : public StreamWriter<v1::Event> {
 
   void offer(const v1::Event& event) {
     std::deque<v1::Event>& queue = behind_ ? beside_ : waiting_;
-    if (queue.size() >= kWaiting) return fall_back();
+    if (queue.size() >= kWaitingEvents) return fall_back();
     if (behind_) {
       beside_.push_back(event);
     } else {

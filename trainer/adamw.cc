@@ -1,6 +1,6 @@
 #include "trainer/adamw.h"
 
-#include <algorithm>
+#include <bit>
 #include <cmath>
 
 #include "trainer/aten.h"
@@ -10,17 +10,58 @@
 namespace llmctl {
 namespace {
 
-constexpr int64_t kPart = 1 << 16;  // elements of one thread's turn
+[[gnu::always_inline]] inline float widen(float value) {
+  return value;
+}
+[[gnu::always_inline]] inline float widen(uint16_t bits) {
+  return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
+}
 
-SIMD_CLONES void update_range(float* w, float* g, float* m, float* v, int64_t n, AdamWFactors f) {
+[[gnu::always_inline]] inline void put(float value, float& out) {
+  out = value;
+}
+// To nearest, ties to even. Gradients that are not finite never come here.
+[[gnu::always_inline]] inline void put(float value, uint16_t& out) {
+  const auto bits = std::bit_cast<uint32_t>(value);
+  out = static_cast<uint16_t>((bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16);
+}
+
+template <class Number>
+[[gnu::always_inline]] inline void update_elements(
+    float* w, float* g, Number* m, Number* v, int64_t n, AdamWFactors f) {
   for (int64_t i = 0; i < n; ++i) {
     const float grad = g[i] * f.clip;
-    m[i] = f.beta1 * m[i] + (1.0f - f.beta1) * grad;
-    v[i] = f.beta2 * v[i] + (1.0f - f.beta2) * grad * grad;
-    const float deviation = __builtin_sqrtf(v[i]) * f.inverse_root_correction2 + f.epsilon;
-    w[i] = w[i] * f.keep - f.step_size * (m[i] / deviation);
+    const float first = f.beta1 * widen(m[i]) + (1.0f - f.beta1) * grad;
+    const float second = f.beta2 * widen(v[i]) + (1.0f - f.beta2) * grad * grad;
+    const float deviation = __builtin_sqrtf(second) * f.inverse_root_correction2 + f.epsilon;
+    w[i] = w[i] * f.keep - f.step_size * (first / deviation);
+    put(first, m[i]);
+    put(second, v[i]);
     g[i] = 0;
   }
+}
+
+SIMD_CLONES void adamw_range(float* w, float* g, float* m, float* v, int64_t n, AdamWFactors f) {
+  update_elements(w, g, m, v, n, f);
+}
+SIMD_CLONES void adamw_range(
+    float* w, float* g, uint16_t* m, uint16_t* v, int64_t n, AdamWFactors f) {
+  update_elements(w, g, m, v, n, f);
+}
+
+template <class Number>
+void update_on_cpu(const at::Tensor& weights,
+                   const at::Tensor& gradients,
+                   const Moments& moments,
+                   int64_t decay_end,
+                   const AdamWFactors& decayed,
+                   const AdamWFactors& plain) {
+  auto *w = weights.mutable_data_ptr<float>(), *g = gradients.mutable_data_ptr<float>();
+  auto* m = static_cast<Number*>(moments.first.mutable_data_ptr());
+  auto* v = static_cast<Number*>(moments.second.mutable_data_ptr());
+  for_ranges(weights.numel(), decay_end, [&](int64_t begin, int64_t size, bool decays) {
+    adamw_range(w + begin, g + begin, m + begin, v + begin, size, decays ? decayed : plain);
+  });
 }
 
 }  // namespace
@@ -52,20 +93,17 @@ void adamw_update(const at::Tensor& weights,
   if (!weights.is_cpu()) {
     return aten::adamw(weights, gradients, moments, decay_end, update, step);
   }
-  auto *w = weights.mutable_data_ptr<float>(), *g = gradients.mutable_data_ptr<float>(),
-       *m = moments.first.mutable_data_ptr<float>(), *v = moments.second.mutable_data_ptr<float>();
-  at::parallel_for(0, weights.numel(), kPart, [&](int64_t begin, int64_t end) {
-    const int64_t middle = std::clamp(decay_end, begin, end);
-    update_range(w + begin, g + begin, m + begin, v + begin, middle - begin, decayed);
-    update_range(w + middle, g + middle, m + middle, v + middle, end - middle, plain);
-  });
+  if (moments.first.scalar_type() == at::kBFloat16) {
+    return update_on_cpu<uint16_t>(weights, gradients, moments, decay_end, decayed, plain);
+  }
+  update_on_cpu<float>(weights, gradients, moments, decay_end, decayed, plain);
 }
 
-AdamW::AdamW(int64_t elements, int64_t decay_end, StateStore store)
+AdamW::AdamW(int64_t elements, int64_t decay_end, StateStore store, at::ScalarType moments)
     : decay_end_(decay_end),
       store_(std::move(store)),
-      first_(store_.zeros({elements})),
-      second_(store_.zeros({elements})) {}
+      first_(store_.zeros({elements}, moments)),
+      second_(store_.zeros({elements}, moments)) {}
 
 std::vector<NamedTensor> AdamW::state(const ParameterLayout& layout) {
   store_.settle();

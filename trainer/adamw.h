@@ -1,7 +1,8 @@
 // AdamW (Loshchilov & Hutter, arXiv 1711.05101; PyTorch's formula) as one pass over flat buffers:
-// clip, decay, moments, update and clearing the gradient together. Weights before `decay_end`
-// decay, those behind (norms) do not. Deterministic for any number of threads. Tensors on another
-// device than the CPU go to trainer/aten.h.
+// clip, decay, moments, update and clearing the gradient together. Moments kept in bf16, half of
+// the state, are read, updated in fp32, used, and rounded to nearest even when put back. Weights
+// before `decay_end` decay, those behind (norms) do not. Deterministic for any number of threads.
+// Tensors on another device than the CPU go to trainer/own_kernels.h or trainer/aten.h.
 #pragma once
 
 #include "trainer/kernels/update_elements.h"
@@ -10,9 +11,9 @@
 namespace llmctl {
 
 struct Moments {
-  at::Tensor first, second;
+  at::Tensor first, second;  // fp32 or bf16
 };
-// The `update`-th one, counted from 1. All of the same number of elements, fp32.
+// The `update`-th one, counted from 1. All of the same number of elements; the others fp32.
 void adamw_update(const at::Tensor& weights,
                   const at::Tensor& gradients,
                   const Moments& moments,
@@ -24,7 +25,10 @@ AdamWFactors adamw_factors(const OptimizerStep& step, int64_t update, bool decay
 
 class AdamW final : public Optimizer {
  public:
-  AdamW(int64_t elements, int64_t decay_end, StateStore store = {});
+  AdamW(int64_t elements,
+        int64_t decay_end,
+        StateStore store = {},
+        at::ScalarType moments = at::kFloat);
   std::vector<NamedTensor> state(const ParameterLayout& layout) override;
   at::Tensor& first_moment() { return first_; }
   at::Tensor& second_moment() { return second_; }

@@ -13,7 +13,7 @@
 namespace llmctl {
 namespace {
 
-struct Block {
+struct CodeBlock {
   float *weights, *gradients;
   uint8_t *first, *second;
   float *first_largest, *second_largest;
@@ -41,7 +41,7 @@ void quantize_positive(const float* x, uint8_t* codes, float& largest, int64_t n
   }
 }
 
-SIMD_CLONES void update_block(const Block& b, AdamWFactors f) {
+SIMD_CLONES void update_block(const CodeBlock& b, AdamWFactors f) {
   const QuantizationMap &signed_map = signed_dynamic_map(), &unsigned_map = unsigned_dynamic_map();
   float first[kQuantizedBlock], second[kQuantizedBlock];
   const float first_largest = *b.first_largest, second_largest = *b.second_largest;

@@ -71,12 +71,6 @@ void adamw(const at::Tensor& weights,
            int64_t decay_end,
            int64_t update,
            const OptimizerStep& step);
-void adamw_bf16(const at::Tensor& weights,
-                const at::Tensor& gradients,
-                const Moments& moments,  // bf16
-                int64_t decay_end,
-                int64_t update,
-                const OptimizerStep& step);
 void lion(const at::Tensor& weights,
           const at::Tensor& gradients,
           const at::Tensor& moment,

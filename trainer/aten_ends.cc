@@ -26,29 +26,6 @@ void cross_entropy(at::Tensor& logits,
   logits.masked_fill_(masked, 0);
 }
 
-void adamw(const at::Tensor& weights,
-           const at::Tensor& gradients,
-           const Moments& moments,
-           int64_t decay_end,
-           int64_t update,
-           const OptimizerStep& step) {
-  const at::Tensor count = at::full({}, update, weights.options());
-  std::optional<at::Tensor> divisor;  // of the gradient
-  if (step.gradient_scale != 1) {
-    divisor = at::full({}, 1 / step.gradient_scale, weights.options());
-  }
-  const auto range = [&](int64_t begin, int64_t end, double weight_decay) {
-    const auto part = [&](const at::Tensor& flat) { return flat.narrow(0, begin, end - begin); };
-    at::_fused_adamw_({part(weights)}, {part(gradients)}, {part(moments.first)},
-                      {part(moments.second)}, {}, {count}, step.learning_rate, step.beta1,
-                      step.beta2, weight_decay, step.epsilon, /*amsgrad=*/false, /*maximize=*/false,
-                      divisor);
-  };
-  range(0, decay_end, step.weight_decay);
-  range(decay_end, weights.numel(), 0);
-  gradients.zero_();
-}
-
 double gradient_norm(const at::Tensor& gradients) {
   return at::_foreach_norm({gradients}, 2, at::kDouble)[0].item<double>();
 }

@@ -74,19 +74,21 @@ void round_stochastically(const at::Tensor& values, at::Tensor& out, uint64_t ke
   out.copy_(rounded.to(at::kShort).view(at::kBFloat16));
 }
 
-void adamw_bf16(const at::Tensor& weights,
-                const at::Tensor& gradients,
-                const Moments& moments,
-                int64_t decay_end,
-                int64_t update,
-                const OptimizerStep& step) {
+void adamw(const at::Tensor& weights,
+           const at::Tensor& gradients,
+           const Moments& moments,
+           int64_t decay_end,
+           int64_t update,
+           const OptimizerStep& step) {
   for_both_pieces(weights.numel(), decay_end, [&](int64_t begin, int64_t size, bool decays) {
     const auto piece = [&](const at::Tensor& flat) { return flat.narrow(0, begin, size); };
-    at::Tensor first = piece(moments.first).to(at::kFloat);
-    at::Tensor second = piece(moments.second).to(at::kFloat);
+    const at::Tensor m = piece(moments.first), v = piece(moments.second);
+    at::Tensor first = m.to(at::kFloat), second = v.to(at::kFloat);  // themselves when fp32
     step_with(piece(weights), piece(gradients), first, second, adamw_factors(step, update, decays));
-    piece(moments.first).copy_(first);
-    piece(moments.second).copy_(second);
+    if (!first.is_same(m)) {
+      m.copy_(first);
+      v.copy_(second);
+    }
   });
 }
 

@@ -12,13 +12,8 @@ namespace llmctl {
 namespace {
 
 constexpr size_t kTokenBytes = 4096;  // the longest public token has 256
-constexpr size_t kShort = 64;         // symbols; up to here searching again beats a heap
+constexpr size_t kShortWord = 64;     // symbols; up to here searching again beats a heap
 constexpr int32_t kNoRank = std::numeric_limits<int32_t>::max();
-constexpr std::string_view kWordStart = "\u2581";
-
-Error bad(std::string message) {
-  return Error{Code::invalid_argument, std::move(message), ""};
-}
 
 // For messages: hostile tokens may be long.
 std::string shown(std::string_view token) {
@@ -38,21 +33,21 @@ bool spans_words(std::string_view token) {
 
 Status BpeModel::add_token(std::string_view token, int64_t id) {
   if (id < 0 || id >= limits::kVocabSize) {
-    return bad(shown(token) + ": id " + std::to_string(id) + " is not between 0 and " +
-               std::to_string(limits::kVocabSize - 1));
+    return invalid(shown(token) + ": id " + std::to_string(id) + " is not between 0 and " +
+                   std::to_string(limits::kVocabSize - 1));
   }
   if (token.empty() || token.size() > kTokenBytes) {
-    return bad("token of id " + std::to_string(id) + " is empty or longer than " +
-               std::to_string(kTokenBytes) + " bytes");
+    return invalid("token of id " + std::to_string(id) + " is empty or longer than " +
+                   std::to_string(kTokenBytes) + " bytes");
   }
   const auto index = static_cast<size_t>(id);
   if (index >= tokens_.size()) tokens_.resize(index + 1);
   if (!tokens_[index].empty()) {
-    return bad(shown(token) + ": id " + std::to_string(id) + " is already that of " +
-               shown(tokens_[index]));
+    return invalid(shown(token) + ": id " + std::to_string(id) + " is already that of " +
+                   shown(tokens_[index]));
   }
   if (!ids_.emplace(token, static_cast<int32_t>(id)).second) {
-    return bad(shown(token) + " appears twice");
+    return invalid(shown(token) + " appears twice");
   }
   tokens_[index] = token;
   return ok_status();
@@ -60,14 +55,14 @@ Status BpeModel::add_token(std::string_view token, int64_t id) {
 
 Status BpeModel::add_merge(std::string_view left, std::string_view right) {
   const auto left_id = id_of(left), right_id = id_of(right);
-  if (!left_id) return bad(shown(left) + " is not in the vocabulary");
-  if (!right_id) return bad(shown(right) + " is not in the vocabulary");
+  if (!left_id) return invalid(shown(left) + " is not in the vocabulary");
+  if (!right_id) return invalid(shown(right) + " is not in the vocabulary");
   const std::string whole = std::string(left).append(right);
   const auto id = id_of(whole);
-  if (!id) return bad("the merged " + shown(whole) + " is not in the vocabulary");
+  if (!id) return invalid("the merged " + shown(whole) + " is not in the vocabulary");
   const auto rank = static_cast<int32_t>(merged_ids_.size());
   if (ranks_.insert(*left_id, *right_id, rank) != rank) {
-    return bad(shown(left) + " and " + shown(right) + " are merged twice");
+    return invalid(shown(left) + " and " + shown(right) + " are merged twice");
   }
   merged_ids_.push_back(*id);
   return ok_status();
@@ -84,7 +79,7 @@ Status BpeModel::finish(const Options& options) {
   }
   if (!options.unk_token.empty()) {
     const auto unk = id_of(options.unk_token);
-    if (!unk) return bad("unk_token " + shown(options.unk_token) + " is not in the vocabulary");
+    if (!unk) return invalid("unk_token " + shown(options.unk_token) + " is not in the vocabulary");
     unk_ = *unk;
   }
   words_are_apart_ = !options.byte_level && !options.ignore_merges && id_of(kWordStart) &&
@@ -141,7 +136,7 @@ void BpeModel::to_symbols(std::string_view piece, std::vector<int32_t>& symbols)
 }
 
 void BpeModel::merge_short(std::vector<int32_t>& symbols, size_t first) const {
-  std::array<int32_t, kShort> ranks;  // ranks[i]: of the pair (i, i + 1)
+  std::array<int32_t, kShortWord> ranks;  // ranks[i]: of the pair (i, i + 1)
   int32_t* ids = symbols.data() + first;
   size_t count = symbols.size() - first;
   const auto rank_at = [&](size_t i) {
@@ -218,7 +213,7 @@ void BpeModel::encode(std::string_view piece, std::vector<int32_t>& ids) const {
   }
   const size_t first = ids.size();
   to_symbols(piece, ids);
-  if (ids.size() - first <= kShort) {
+  if (ids.size() - first <= kShortWord) {
     merge_short(ids, first);
   } else {
     merge_long(ids, first);

@@ -17,6 +17,8 @@
 
 namespace llmctl {
 
+inline constexpr std::string_view kWordStart = "\u2581";  // SentencePiece's mark of a space
+
 class BpeModel {
  public:
   struct Options {

@@ -11,7 +11,6 @@
 namespace llmctl {
 namespace {
 
-constexpr int64_t kSmallestCount = 2;  // a pair seen once is not worth an id
 constexpr int64_t kPhaseMerges = 500;  // between two progress reports
 
 using Pair = std::pair<int32_t, int32_t>;

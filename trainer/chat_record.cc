@@ -14,10 +14,6 @@ namespace {
 constexpr size_t kRecordDepth = 64;
 constexpr size_t kMessages = 10'000;
 
-Error bad(std::string message, std::string hint = "") {
-  return Error{Code::invalid_argument, std::move(message), std::move(hint)};
-}
-
 Result<Value> value_of(dom::element element) {
   switch (element.type()) {
     case dom::element_type::ARRAY: {
@@ -51,14 +47,14 @@ Result<Value> value_of(dom::element element) {
 }  // namespace
 
 Result<Value> read_json_value(std::string_view json) {
-  if (json.size() > static_cast<size_t>(limits::kJsonLineBytes)) return bad("line is too long");
+  if (json.size() > static_cast<size_t>(limits::kJsonLineBytes)) return invalid("line is too long");
   const simdjson::padded_string padded(json);
   dom::parser parser;
   dom::element record;
   auto failed = parser.allocate(std::max<size_t>(json.size(), 1024), kRecordDepth);
   if (failed == simdjson::SUCCESS) failed = parser.parse(padded).get(record);
   if (failed != simdjson::SUCCESS) {
-    return bad(std::string("not valid JSON: ") + simdjson::error_message(failed));
+    return invalid(std::string("not valid JSON: ") + simdjson::error_message(failed));
   }
   return value_of(record);
 }
@@ -80,8 +76,9 @@ Result<std::string> text_field(const Value& record, const std::string& name, boo
   if (value != nullptr && value->is(Value::Kind::text)) return value->text();
   const bool absent = value == nullptr || value->is(Value::Kind::none);
   if (absent && !needed) return std::string();
-  if (absent) return bad("no field \"" + name + "\"; " + keys_of(record), "name it: datasets[]");
-  return bad("\"" + name + "\" is not a string");
+  if (absent)
+    return invalid("no field \"" + name + "\"; " + keys_of(record), "name it: datasets[]");
+  return invalid("\"" + name + "\" is not a string");
 }
 
 // Content in parts, as for pictures, becomes one text.
@@ -90,7 +87,7 @@ Result<std::string> joined_parts(const Value& parts) {
   for (const Value& part : parts.items()) {
     const Value* own = part.is(Value::Kind::map) ? part.find("text") : nullptr;
     if (own == nullptr || !own->is(Value::Kind::text)) {
-      return bad("content has a part that is not text");
+      return invalid("content has a part that is not text");
     }
     text += own->text();
   }
@@ -98,7 +95,7 @@ Result<std::string> joined_parts(const Value& parts) {
 }
 
 Status add_message(const Value& given, ChatRecord& record) {
-  if (!given.is(Value::Kind::map)) return bad("a message is not a mapping");
+  if (!given.is(Value::Kind::map)) return invalid("a message is not a mapping");
   const std::string role = TRY(text_field(given, "role", true));
   const Value* weight = given.find("weight");  // OpenAI's: 0 is not learned
   jinja::Members members;
@@ -108,11 +105,11 @@ Status add_message(const Value& given, ChatRecord& record) {
   }
   const Value* content = given.find("content");
   const bool empty = content == nullptr || content->is(Value::Kind::none);
-  if (empty && given.find("tool_calls") == nullptr) return bad("a message has no content");
+  if (empty && given.find("tool_calls") == nullptr) return invalid("a message has no content");
   if (!empty && !content->is(Value::Kind::text) && !content->is(Value::Kind::list)) {
-    return bad("content of a message is not a string");
+    return invalid("content of a message is not a string");
   }
-  if (record.messages.size() >= kMessages) return bad("more than 10,000 messages");
+  if (record.messages.size() >= kMessages) return invalid("more than 10,000 messages");
   record.messages.push_back(TRY(Value::map(std::move(members))));
   record.learned.push_back(role == "assistant" &&
                            (weight == nullptr || !weight->is_number() || weight->truth()));
@@ -126,10 +123,10 @@ Status add_text(const char* role, const std::string& content, ChatRecord& record
 
 Status add_messages(const Value& record, const std::string& field, ChatRecord& out) {
   const Value* list = record.find(field);
-  if (list == nullptr) return bad("no field \"" + field + "\"; " + keys_of(record));
-  if (!list->is(Value::Kind::list)) return bad("\"" + field + "\" is not a list");
+  if (list == nullptr) return invalid("no field \"" + field + "\"; " + keys_of(record));
+  if (!list->is(Value::Kind::list)) return invalid("\"" + field + "\" is not a list");
   for (const Value& one : list->items()) TRY(add_message(one, out));
-  if (list->items().empty()) return bad("\"" + field + "\" is empty");
+  if (list->items().empty()) return invalid("\"" + field + "\" is empty");
   return ok_status();
 }
 
@@ -142,7 +139,7 @@ Result<const char*> role_of(const std::string& from) {
   for (const auto& [name, role] : kRoles) {
     if (from == name) return role;
   }
-  return bad("\"from\" is \"" + from.substr(0, 40) + "\", not human, gpt, system or tool");
+  return invalid("\"from\" is \"" + from.substr(0, 40) + "\", not human, gpt, system or tool");
 }
 
 Status add_system(const Value& record, const DatasetSpec& dataset, ChatRecord& out) {
@@ -154,10 +151,10 @@ Status read_sharegpt(const Value& record, const DatasetSpec& dataset, ChatRecord
   TRY(add_system(record, dataset, out));
   const Value* list = record.find(dataset.field_conversations);
   if (list == nullptr || !list->is(Value::Kind::list)) {
-    return bad("\"" + dataset.field_conversations + "\" is not a list");
+    return invalid("\"" + dataset.field_conversations + "\" is not a list");
   }
   for (const Value& turn : list->items()) {
-    if (!turn.is(Value::Kind::map)) return bad("a turn is not a mapping");
+    if (!turn.is(Value::Kind::map)) return invalid("a turn is not a mapping");
     const std::string from = TRY(text_field(turn, "from", true));
     const char* role = TRY(role_of(from));
     const std::string value = TRY(text_field(turn, "value", true));
@@ -169,12 +166,12 @@ Status read_sharegpt(const Value& record, const DatasetSpec& dataset, ChatRecord
 Status read_alpaca(const Value& record, const DatasetSpec& dataset, ChatRecord& out) {
   TRY(add_system(record, dataset, out));
   if (const Value* history = record.find("history"); history != nullptr && history->truth()) {
-    if (!history->is(Value::Kind::list)) return bad("\"history\" is not a list");
+    if (!history->is(Value::Kind::list)) return invalid("\"history\" is not a list");
     for (const Value& pair : history->items()) {
       const bool texts = pair.is(Value::Kind::list) && pair.items().size() == 2 &&
                          pair.items()[0].is(Value::Kind::text) &&
                          pair.items()[1].is(Value::Kind::text);
-      if (!texts) return bad("\"history\" is not a list of [question, answer]");
+      if (!texts) return invalid("\"history\" is not a list of [question, answer]");
       TRY(add_text("user", pair.items()[0].text(), out));
       TRY(add_text("assistant", pair.items()[1].text(), out));
     }
@@ -198,7 +195,7 @@ Status read_completion(const Value& record, const DatasetSpec& dataset, ChatReco
   if (prompt == nullptr || !prompt->is(Value::Kind::list)) {
     out.prompt = TRY(text_field(record, dataset.field_prompt, true));
     out.completion = TRY(text_field(record, dataset.field_completion, true));
-    if (out.completion.empty()) return bad("\"" + dataset.field_completion + "\" is empty");
+    if (out.completion.empty()) return invalid("\"" + dataset.field_completion + "\" is empty");
     return ok_status();
   }
   TRY(add_messages(record, dataset.field_prompt, out));
@@ -215,7 +212,7 @@ Result<std::string> type_of(const Value& record, const DatasetSpec& dataset) {
     return std::string("prompt_completion");
   }
   if (has(dataset.field_instruction) && has(dataset.field_output)) return std::string("alpaca");
-  return bad(
+  return invalid(
       "neither messages, conversations, prompt and completion, nor instruction and output; " +
           keys_of(record),
       "name the fields, for example datasets: [{path: ..., field_prompt: ..., "
@@ -226,7 +223,7 @@ Result<std::string> type_of(const Value& record, const DatasetSpec& dataset) {
 
 Result<ChatRecord> read_chat_record(std::string_view json, const DatasetSpec& dataset) {
   const Value record = TRY(read_json_value(json));
-  if (!record.is(Value::Kind::map)) return bad("not a JSON object", "one record per line");
+  if (!record.is(Value::Kind::map)) return invalid("not a JSON object", "one record per line");
   const std::string type = TRY(type_of(record, dataset));
   ChatRecord out;
   if (const Value* tools = record.find("tools")) out.tools = *tools;

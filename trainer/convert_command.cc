@@ -14,39 +14,37 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kUsage =
+constexpr const char* kConvertUsage =
     "usage: llmctl-trainer convert SRC DST [--format hf|gguf] [--dtype TYPE]\n"
     "                              [--max-shard-size BYTES] [--json]\n"
     "TYPE: fp32, bf16 or fp16; for gguf also q8_0, q6_k, q4_k or q4_0\n";
 
-struct Command {
+struct ConvertCommand {
   fs::path from, to;
   std::string format, dtype = "fp32";
   Bytes shard_bytes = HfExport{}.shard_bytes;
   bool json = false;
 };
 
-Error wrong(const std::string& message) {
-  return {Code::invalid_argument, message, ""};
-}
-
-Status read_flag(const std::string& flag, const std::string& value, Command& command) {
+Status read_convert_flag(const std::string& flag,
+                         const std::string& value,
+                         ConvertCommand& command) {
   if (flag == "--format") {
-    if (value != "hf" && value != "gguf") return wrong("--format: expected hf or gguf");
+    if (value != "hf" && value != "gguf") return invalid("--format: expected hf or gguf");
     command.format = value;
   } else if (flag == "--dtype") {
     command.dtype = value;
   } else if (flag == "--max-shard-size") {
     command.shard_bytes = TRY(parse_bytes(value));
-    if (command.shard_bytes < 1) return wrong("--max-shard-size: expected more than 0");
+    if (command.shard_bytes < 1) return invalid("--max-shard-size: expected more than 0");
   } else {
-    return wrong("unknown option " + flag);
+    return invalid("unknown option " + flag);
   }
   return ok_status();
 }
 
-Result<Command> parse(const std::vector<std::string>& args) {
-  Command command;
+Result<ConvertCommand> parse_convert(const std::vector<std::string>& args) {
+  ConvertCommand command;
   std::vector<std::string> paths;
   for (size_t i = 0; i < args.size(); ++i) {
     if (args[i] == "--json") {
@@ -54,13 +52,13 @@ Result<Command> parse(const std::vector<std::string>& args) {
     } else if (!args[i].starts_with("--")) {
       paths.push_back(args[i]);
     } else if (i + 1 == args.size()) {
-      return wrong(args[i] + ": its value is missing");
+      return invalid(args[i] + ": its value is missing");
     } else {
-      TRY(read_flag(args[i], args[i + 1], command));
+      TRY(read_convert_flag(args[i], args[i + 1], command));
       ++i;
     }
   }
-  if (paths.size() != 2) return wrong("expected a source and a destination");
+  if (paths.size() != 2) return invalid("expected a source and a destination");
   command.from = paths[0];
   command.to = paths[1];
   if (command.format.empty()) command.format = command.to.extension() == ".gguf" ? "gguf" : "hf";
@@ -71,19 +69,19 @@ Result<DType> hf_dtype(const std::string& name) {
   if (name == "fp32") return DType::f32;
   if (name == "bf16") return DType::bf16;
   if (name == "fp16") return DType::f16;
-  return wrong("--dtype: expected fp32, bf16 or fp16, got " + name);
+  return invalid("--dtype: expected fp32, bf16 or fp16, got " + name);
 }
 
-Result<WrittenModel> write_hf(const Command& command, const StoredModel& model) {
+Result<WrittenModel> write_hf(const ConvertCommand& command, const StoredModel& model) {
   const DType dtype = TRY(hf_dtype(command.dtype));
   HfExport exported = TRY(hf_export(model, dtype));
   exported.shard_bytes = command.shard_bytes;
   return write_hf_directory(command.to, exported);
 }
 
-Result<WrittenModel> write_gguf_file(const Command& command, const StoredModel& model) {
+Result<WrittenModel> write_gguf_file(const ConvertCommand& command, const StoredModel& model) {
   const auto type = parse_gguf_type(command.dtype);
-  if (!type) return wrong("--dtype: unknown type " + command.dtype);
+  if (!type) return invalid("--dtype: unknown type " + command.dtype);
   const HfExport facts = TRY(hf_export(model, DType::f32));
   const std::string name = command.to.stem().string();
   GgufMetadata metadata = TRY(gguf_metadata(model.config, name, *type));
@@ -96,7 +94,7 @@ Result<WrittenModel> write_gguf_file(const Command& command, const StoredModel& 
   return WrittenModel{static_cast<int64_t>(tensors.size()), 1, bytes};
 }
 
-void tell(const Command& command,
+void tell(const ConvertCommand& command,
           const StoredModel& model,
           const WrittenModel& written,
           std::ostream& out) {
@@ -117,10 +115,10 @@ void tell(const Command& command,
       << format_bytes(written.bytes) << ", from a " << model.form << '\n';
 }
 
-Status run(const std::vector<std::string>& args, std::ostream& out) {
-  const Command command = TRY(parse(args));
+Status run_convert(const std::vector<std::string>& args, std::ostream& out) {
+  const ConvertCommand command = TRY(parse_convert(args));
   const StoredModel model = TRY(open_stored_model(command.from));
-  if (model.slots.empty()) return wrong(command.from.string() + ": has no weights");
+  if (model.slots.empty()) return invalid(command.from.string() + ": has no weights");
   const WrittenModel written =
       TRY(command.format == "gguf" ? write_gguf_file(command, model) : write_hf(command, model));
   tell(command, model, written, out);
@@ -130,14 +128,14 @@ Status run(const std::vector<std::string>& args, std::ostream& out) {
 }  // namespace
 
 int convert_command(const std::vector<std::string>& args, std::ostream& out) {
-  const Status done = run(args, out);
+  const Status done = run_convert(args, out);
   out.flush();
   if (done.ok() && out.good()) return 0;
   std::fprintf(stderr, "%s\n", done.ok() ? "cannot write" : done.error().message.c_str());
   if (!done.ok() && !done.error().hint.empty()) {
     std::fprintf(stderr, "hint: %s\n", done.error().hint.c_str());
   }
-  if (args.empty()) std::fputs(kUsage, stderr);
+  if (args.empty()) std::fputs(kConvertUsage, stderr);
   return done.ok() ? 1 : 2;
 }
 

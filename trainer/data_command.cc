@@ -19,7 +19,7 @@
 namespace llmctl {
 namespace {
 
-constexpr const char* kUsage =
+constexpr const char* kDataUsage =
     "usage: llmctl-trainer data preview SPEC.json [--documents N] [--json]\n";
 constexpr size_t kShownBytes = 200;  // of a document
 
@@ -29,12 +29,8 @@ struct Preview {
   bool json = false;
 };
 
-Error wrong(const std::string& message) {
-  return {Code::invalid_argument, message, ""};
-}
-
-Result<Preview> parse(const std::vector<std::string>& args) {
-  if (args.size() < 2 || args[0] != "preview") return wrong(kUsage);
+Result<Preview> parse_preview(const std::vector<std::string>& args) {
+  if (args.size() < 2 || args[0] != "preview") return invalid(kDataUsage);
   Preview preview;
   preview.spec_file = args[1];
   for (size_t i = 2; i < args.size(); ++i) {
@@ -45,10 +41,10 @@ Result<Preview> parse(const std::vector<std::string>& args) {
       const auto [end, error] =
           std::from_chars(text.data(), text.data() + text.size(), preview.documents);
       if (error != std::errc() || *end != '\0' || preview.documents < 1) {
-        return wrong("--documents: expected a number above 0");
+        return invalid("--documents: expected a number above 0");
       }
     } else {
-      return wrong("unknown option " + args[i]);
+      return invalid("unknown option " + args[i]);
     }
   }
   return preview;
@@ -165,7 +161,7 @@ Status walk(const SourceFile& source,
 }
 
 Status run(const std::vector<std::string>& args, std::ostream& out) {
-  const Preview preview = TRY(parse(args));
+  const Preview preview = TRY(parse_preview(args));
   std::ifstream in(preview.spec_file, std::ios::binary);
   const JobSpec spec = TRY(parse_spec_json(std::string{std::istreambuf_iterator<char>(in), {}}));
   const auto sources = TRY(list_sources(spec.datasets, spec.method));

@@ -18,13 +18,9 @@ namespace {
 
 constexpr size_t kFiles = 1'000'000;      // of one job; more belong into JSONL files
 constexpr size_t kSniffBytes = 64 << 10;  // of a file, to tell text from binary
-constexpr size_t kRecordDepth = 64;
-constexpr size_t kTextBytes = 1 << 30;  // of a compressed document, which is held in memory
+constexpr size_t kLineDepth = 64;
+constexpr size_t kDocumentBytes = 1 << 30;  // of a compressed document, which is held in memory
 constexpr std::string_view kUtf8Mark = "\xEF\xBB\xBF";
-
-Error bad(std::string message, std::string hint = "") {
-  return Error{Code::invalid_argument, std::move(message), std::move(hint)};
-}
 
 bool is_zstd(const fs::path& file) {
   return file.extension() == ".zst";
@@ -68,8 +64,8 @@ Status add_file(const DatasetSpec& dataset,
                 bool sft,
                 std::vector<SourceFile>& sources) {
   if (sources.size() >= kFiles) {
-    return bad(dataset.path + ": more than " + std::to_string(kFiles) + " files",
-               "put the documents into JSONL files");
+    return invalid(dataset.path + ": more than " + std::to_string(kFiles) + " files",
+                   "put the documents into JSONL files");
   }
   SourceFile source{path, is_jsonl(dataset, path), dataset.field};
   if (sft) source.chat = std::make_shared<const DatasetSpec>(dataset);
@@ -93,7 +89,7 @@ Status add_directory(const DatasetSpec& dataset,
     if (is_named_text(it->path()) || looks_like_text(it->path())) files.push_back(it->path());
     if (files.size() > kFiles) break;  // add_file names the limit
   }
-  if (failed) return bad(directory.string() + ": cannot list: " + failed.message());
+  if (failed) return invalid(directory.string() + ": cannot list: " + failed.message());
   std::sort(files.begin(), files.end());
   for (const fs::path& file : files) TRY(add_file(dataset, file, sft, sources));
   return ok_status();
@@ -106,15 +102,15 @@ Status add_path(const DatasetSpec& dataset,
   std::error_code failed;
   if (fs::is_directory(path, failed)) return add_directory(dataset, path, sft, sources);
   if (!fs::is_regular_file(path, failed)) {
-    return bad(path.string() + ": no such file or directory",
-               "datasets[].path is a file, a glob or a directory");
+    return invalid(path.string() + ": no such file or directory",
+                   "datasets[].path is a file, a glob or a directory");
   }
   return add_file(dataset, path, sft, sources);
 }
 
 Status add_glob(const DatasetSpec& dataset, bool sft, std::vector<SourceFile>& sources) {
   const auto paths = TRY(expand_glob(dataset.path, kFiles));
-  if (paths.empty()) return bad(dataset.path + ": no file matches");
+  if (paths.empty()) return invalid(dataset.path + ": no file matches");
   for (const fs::path& path : paths) TRY(add_path(dataset, path, sft, sources));
   return ok_status();
 }
@@ -125,25 +121,26 @@ class RecordReader {
   explicit RecordReader(const std::string& field) : field_(field) {}
 
   Result<std::string_view> text_of(std::string_view line) {
-    if (line.size() > static_cast<size_t>(limits::kJsonLineBytes)) return bad("line is too long");
+    if (line.size() > static_cast<size_t>(limits::kJsonLineBytes))
+      return invalid("line is too long");
     buffer_.assign(line);
     buffer_.reserve(line.size() + simdjson::SIMDJSON_PADDING);
     dom::element record;
-    auto failed = parser_.allocate(std::max<size_t>(line.size(), 1024), kRecordDepth);
+    auto failed = parser_.allocate(std::max<size_t>(line.size(), 1024), kLineDepth);
     if (failed == simdjson::SUCCESS) {
       failed = parser_.parse(buffer_.data(), line.size(), false).get(record);
     }
     if (failed != simdjson::SUCCESS) {
-      return bad(std::string("not valid JSON: ") + simdjson::error_message(failed));
+      return invalid(std::string("not valid JSON: ") + simdjson::error_message(failed));
     }
     dom::object object;
-    if (record.get(object) != simdjson::SUCCESS) return bad("not a JSON object");
+    if (record.get(object) != simdjson::SUCCESS) return invalid("not a JSON object");
     dom::element value;
     if (object.at_key(field_).get(value) != simdjson::SUCCESS) {
-      return bad("no field \"" + field_ + "\"" + fields_of(object), "set datasets[].field");
+      return invalid("no field \"" + field_ + "\"" + fields_of(object), "set datasets[].field");
     }
     std::string_view text;
-    if (value.get(text) != simdjson::SUCCESS) return bad("\"" + field_ + "\" is not a string");
+    if (value.get(text) != simdjson::SUCCESS) return invalid("\"" + field_ + "\" is not a string");
     return text;
   }
 
@@ -200,8 +197,8 @@ Status whole_document(std::string_view text, const fs::path& path, const Documen
   if (text.starts_with(kUtf8Mark)) text.remove_prefix(kUtf8Mark.size());
   if (text.empty()) return ok_status();
   if (text.substr(0, kSniffBytes).find('\0') != text.npos) {
-    return bad(path.string() + ": is not a text file",
-               "give text or JSONL files; a directory passes binaries over");
+    return invalid(path.string() + ": is not a text file",
+                   "give text or JSONL files; a directory passes binaries over");
   }
   return document(text);
 }
@@ -215,7 +212,7 @@ Status for_each_compressed_line(const fs::path& file, const RecordFn& record) {
     TRY(walk.lines(std::string_view(text).substr(0, whole)));
     text.erase(0, whole);
     if (text.size() > static_cast<size_t>(limits::kJsonLineBytes)) {
-      return bad(file.string() + ": line is too long");
+      return invalid(file.string() + ": line is too long");
     }
   }
   return walk.lines(text);
@@ -225,7 +222,7 @@ Status whole_compressed(const fs::path& file, const DocumentFn& document) {
   auto reader = TRY(ZstdReader::open(file));
   std::string text;
   while (TRY(reader.read(text))) {
-    if (text.size() > kTextBytes) return bad(file.string() + ": more than 1 GiB of text");
+    if (text.size() > kDocumentBytes) return invalid(file.string() + ": more than 1 GiB of text");
   }
   return whole_document(text, file, document);
 }
@@ -243,7 +240,7 @@ Result<std::vector<SourceFile>> list_sources(const std::vector<DatasetSpec>& dat
     const bool glob =
         dataset.path.find_first_of("*?[") != std::string::npos && !fs::exists(dataset.path, failed);
     TRY(glob ? add_glob(dataset, sft, sources) : add_path(dataset, dataset.path, sft, sources));
-    if (sources.size() == before) return bad(dataset.path + ": holds no text file");
+    if (sources.size() == before) return invalid(dataset.path + ": holds no text file");
   }
   return sources;
 }

@@ -10,10 +10,6 @@ namespace {
 
 constexpr int64_t kColumnGrain = 64;  // floats: whole cache lines for each thread
 
-SIMD_CLONES void add(float* to, const float* from, int64_t width) {
-  for (int64_t i = 0; i < width; ++i) to[i] += from[i];
-}
-
 }  // namespace
 
 at::Tensor embed(const at::Tensor& ids, const at::Tensor& table) {
@@ -38,7 +34,7 @@ void embed_backward(const at::Tensor& ids, const at::Tensor& dx, at::Tensor& dta
   float* to = dtable.mutable_data_ptr<float>();
   at::parallel_for(0, width, kColumnGrain, [&](int64_t begin, int64_t end) {
     for (int64_t t = 0; t < tokens; ++t) {
-      add(to + id[t] * width + begin, from + t * width + begin, end - begin);
+      add_row(to + id[t] * width + begin, from + t * width + begin, end - begin);
     }
   });
 }

@@ -9,7 +9,6 @@
 namespace llmctl {
 namespace {
 
-constexpr int64_t kGrain = 8'192;                                 // elements worth a thread
 constexpr float kRoot = 0.7978845608028654f, kCubic = 0.044715f;  // sqrt(2 / pi)
 
 // The share of x that passes: for tanh (1 + tanh(z)) / 2, the sigmoid of 2 z; for erf the normal
@@ -80,10 +79,6 @@ SIMD_CLONES void row_geglu_backward(float* row,
                                     GeluFormula formula) {
   if (formula == GeluFormula::erf) return gated_backward<GeluFormula::erf>(row, da, width);
   gated_backward<GeluFormula::tanh>(row, da, width);
-}
-
-int64_t row_grain(int64_t width) {
-  return std::max<int64_t>(1, kGrain / width);
 }
 
 }  // namespace

@@ -20,34 +20,30 @@ namespace fs = std::filesystem;
 
 constexpr int64_t kContextLen = 4'096;  // memory of keys and values; long models have 128k
 
-struct Command {
+struct GenerateCommand {
   fs::path from;
   std::string device = "cpu";
   GenerateOptions options;
 };
 
-Error wrong(const std::string& message) {
-  return {Code::invalid_argument, message, ""};
-}
-
 template <class Number>
 Status read_number(const std::string& flag, const std::string& text, Number& value) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error == std::errc() && end == text.data() + text.size() && value >= 0) return ok_status();
-  return wrong(flag + ": expected a number that is not negative, got \"" + text + "\"");
+  return invalid(flag + ": expected a number that is not negative, got \"" + text + "\"");
 }
 
-Result<Command> parse(const std::vector<std::string>& args) {
-  Command command;
+Result<GenerateCommand> parse_generate(const std::vector<std::string>& args) {
+  GenerateCommand command;
   GenerateOptions& o = command.options;
   for (size_t i = 0; i < args.size(); ++i) {
     if (args[i].rfind("--", 0) != 0) {
-      if (!command.from.empty()) return wrong("more than one source: " + args[i]);
+      if (!command.from.empty()) return invalid("more than one source: " + args[i]);
       command.from = args[i];
       continue;
     }
     const std::string& flag = args[i];
-    if (++i == args.size()) return wrong(flag + ": its value is missing");
+    if (++i == args.size()) return invalid(flag + ": its value is missing");
     if (flag == "--prompt") {
       o.prompt = args[i];
     } else if (flag == "--device") {
@@ -61,10 +57,10 @@ Result<Command> parse(const std::vector<std::string>& args) {
     } else if (flag == "--seed") {
       TRY(read_number(flag, args[i], o.seed));
     } else {
-      return wrong("unknown option " + flag);
+      return invalid("unknown option " + flag);
     }
   }
-  if (command.from.empty()) return wrong("expected a checkpoint directory or a config.json");
+  if (command.from.empty()) return invalid("expected a checkpoint directory or a config.json");
   return command;
 }
 
@@ -82,8 +78,8 @@ Result<StoredModel> open_source(const fs::path& from) {
   return open_stored_model(found.checkpoint->path);
 }
 
-Status run(const std::vector<std::string>& args) {
-  const Command command = TRY(parse(args));
+Status run_generate(const std::vector<std::string>& args) {
+  const GenerateCommand command = TRY(parse_generate(args));
   const StoredModel stored = TRY(open_source(command.from));
   const Tokenizer tokenizer = TRY(stored.tokenizer());
   ModelOptions options;
@@ -103,7 +99,7 @@ Status run(const std::vector<std::string>& args) {
 int generate_command(const std::vector<std::string>& args) {
   std::string problem;
   try {
-    const Status status = run(args);
+    const Status status = run_generate(args);
     if (status.ok()) return 0;
     problem = status.error().message;
   } catch (const std::exception& e) {  // LibTorch's

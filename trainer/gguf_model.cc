@@ -9,10 +9,10 @@
 namespace llmctl {
 namespace {
 
-struct Renamed {
+struct GgufName {
   std::string_view ours, theirs;  // without ".weight" or ".bias"
 };
-constexpr std::array<Renamed, 13> kParts = {{
+constexpr std::array<GgufName, 13> kParts = {{
     {"input_layernorm", "attn_norm"},
     {"self_attn.q_proj", "attn_q"},
     {"self_attn.k_proj", "attn_k"},
@@ -27,7 +27,7 @@ constexpr std::array<Renamed, 13> kParts = {{
     {"mlp.up_proj", "ffn_up"},
     {"mlp.down_proj", "ffn_down"},
 }};
-constexpr std::array<Renamed, 4> kOuter = {{
+constexpr std::array<GgufName, 4> kOuter = {{
     {"model.embed_tokens", "token_embd"},
     {"model.embed_positions", "position_embd"},
     {"model.norm", "output_norm"},
@@ -46,7 +46,7 @@ std::string part_name(const ModelConfig& config, std::string_view part) {
   if (part == "mlp.gate_proj" && config.architecture == "phi3") return "ffn_up";
   if (part == "post_attention_layernorm" && config.post_norms) return "post_attention_norm";
   const auto* found = std::find_if(kParts.begin(), kParts.end(),
-                                   [&](const Renamed& row) { return row.ours == part; });
+                                   [&](const GgufName& row) { return row.ours == part; });
   CHECK(found != kParts.end());
   return std::string(found->theirs);
 }
@@ -59,7 +59,7 @@ std::string gguf_name(const ModelConfig& config, std::string_view slot) {
   std::string_view module = slot.substr(0, dot);
   if (!module.starts_with(kLayers)) {
     const auto* found = std::find_if(kOuter.begin(), kOuter.end(),
-                                     [&](const Renamed& row) { return row.ours == module; });
+                                     [&](const GgufName& row) { return row.ours == module; });
     CHECK(found != kOuter.end());
     return std::string(found->theirs) + kind;
   }

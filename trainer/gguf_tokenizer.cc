@@ -28,7 +28,7 @@ struct Vocabulary {
   std::vector<int32_t> types;
 };
 
-Error wrong(const std::string& what) {
+Error wrong_tokenizer(const std::string& what) {
   return {Code::invalid_argument, "tokenizer.json: " + what, ""};
 }
 
@@ -52,13 +52,14 @@ Result<Vocabulary> read_vocabulary(const json& root, int64_t vocab_size) {
   const bool fallback = member(model, "byte_fallback") == true;
   const auto put = [&](const std::string& text, const json& id, TokenType type) -> Status {
     if (!id.is_number_unsigned() || id.get<uint64_t>() >= size) {
-      return wrong("token " + dump_json(text) + ": its id is not a row of the embedding");
+      return wrong_tokenizer("token " + dump_json(text) + ": its id is not a row of the embedding");
     }
     out.tokens[id.get<size_t>()] = text;
     out.types[id.get<size_t>()] = type;
     return ok_status();
   };
-  if (!member(model, "vocab").is_object()) return wrong("model.vocab: expected an object");
+  if (!member(model, "vocab").is_object())
+    return wrong_tokenizer("model.vocab: expected an object");
   for (const auto& [text, id] : model["vocab"].items()) {
     const TokenType type = member(model, "unk_token") == text ? kUnknown
                            : fallback && is_byte_token(text)  ? kByte
@@ -66,7 +67,8 @@ Result<Vocabulary> read_vocabulary(const json& root, int64_t vocab_size) {
     TRY(put(text, id, type));
   }
   for (const json& added : member(root, "added_tokens")) {
-    if (!member(added, "content").is_string()) return wrong("added_tokens: one has no content");
+    if (!member(added, "content").is_string())
+      return wrong_tokenizer("added_tokens: one has no content");
     const bool unknown = member(model, "unk_token") == added["content"];
     const TokenType type = unknown                            ? kUnknown
                            : member(added, "special") == true ? kControl
@@ -89,7 +91,7 @@ Result<std::vector<std::string>> read_merges(const json& model) {
                merge[1].is_string()) {
       merges.push_back(merge[0].get<std::string>() + " " + merge[1].get<std::string>());
     } else {
-      return wrong("model.merges: expected pairs of texts");
+      return wrong_tokenizer("model.merges: expected pairs of texts");
     }
   }
   return merges;
@@ -169,7 +171,8 @@ Result<GgufMetadata> gguf_tokenizer(const Companions& companions,
   const std::string& text = companions.at("tokenizer.json");
   const json root = TRY(parse_json(text, "tokenizer.json"));
   const json& model = member(root, "model");
-  if (member(model, "type") != "BPE") return wrong("model.type: only BPE has a form in GGUF");
+  if (member(model, "type") != "BPE")
+    return wrong_tokenizer("model.type: only BPE has a form in GGUF");
   Vocabulary vocabulary = TRY(read_vocabulary(root, vocab_size));
   std::vector<std::string> merges = TRY(read_merges(model));
   json config = json::object();

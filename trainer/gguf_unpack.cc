@@ -11,7 +11,7 @@
 namespace llmctl {
 namespace {
 
-constexpr size_t kBlocksPerTask = 4'096;
+constexpr size_t kBlocksRead = 4'096;
 
 float f16_at(const std::byte* bytes) {
   uint16_t bits = 0;
@@ -99,9 +99,9 @@ void read_blocks(GgufType type, std::span<const std::byte> blocks, std::span<flo
   const size_t count = out.size() / elements;
   CHECK(elements > 1 && count * elements == out.size() && count * bytes == blocks.size());
   OrderedThreads threads(usable_threads(0));
-  for (size_t first = 0; first < count; first += kBlocksPerTask) {
+  for (size_t first = 0; first < count; first += kBlocksRead) {
     const auto work = [=](size_t) {
-      for (size_t i = first; i < std::min(first + kBlocksPerTask, count); ++i) {
+      for (size_t i = first; i < std::min(first + kBlocksRead, count); ++i) {
         unpack(type, blocks.data() + i * bytes, out.data() + i * elements);
       }
     };

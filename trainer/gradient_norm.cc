@@ -10,7 +10,7 @@
 namespace llmctl {
 namespace {
 
-constexpr int64_t kPart = 1 << 16;  // elements summed in one go; fixed, so sums are too
+constexpr int64_t kSummed = 1 << 16;  // elements summed in one go; fixed, so sums are too
 
 SIMD_CLONES double sum_of_squares(const float* x, int64_t n) {
   double sum = 0;
@@ -24,8 +24,8 @@ struct Part {
 };
 
 void append_parts(std::vector<Part>& parts, int64_t offset, int64_t elements, size_t slot) {
-  for (int64_t done = 0; done < elements; done += kPart) {
-    parts.push_back({offset + done, std::min(kPart, elements - done), slot});
+  for (int64_t done = 0; done < elements; done += kSummed) {
+    parts.push_back({offset + done, std::min(kSummed, elements - done), slot});
   }
 }
 

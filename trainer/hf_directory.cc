@@ -12,9 +12,9 @@ namespace llmctl {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr Bytes kConfigBytes = 1 << 20;  // real ones have a few KiB
-constexpr Bytes kIndexBytes = 64 << 20;  // 100 bytes per tensor
-constexpr size_t kShards = 4'096;        // the largest public models have 200
+constexpr Bytes kModelConfigBytes = 1 << 20;  // real ones have a few KiB
+constexpr Bytes kIndexBytes = 64 << 20;       // 100 bytes per tensor
+constexpr size_t kShards = 4'096;             // the largest public models have 200
 constexpr const char* kSingle = "model.safetensors";
 constexpr const char* kIndex = "model.safetensors.index.json";
 
@@ -114,7 +114,7 @@ Result<Companions> read_companions(const fs::path& directory) {
 
 Result<HfDirectory> open_hf_directory(const fs::path& directory) {
   HfDirectory model;
-  model.config_json = TRY(read_json(directory / "config.json", kConfigBytes));
+  model.config_json = TRY(read_json(directory / "config.json", kModelConfigBytes));
   auto config = parse_hf_config(model.config_json);
   if (!config.ok()) {
     Error error = config.error();

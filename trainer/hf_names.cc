@@ -9,10 +9,10 @@
 namespace llmctl {
 namespace {
 
-struct Renamed {
+struct HfName {
   std::string_view ours, theirs;  // without ".weight" or ".bias"
 };
-constexpr std::array<Renamed, 9> kGpt2 = {{
+constexpr std::array<HfName, 9> kGpt2 = {{
     {"input_layernorm", "ln_1"},
     {"post_attention_layernorm", "ln_2"},
     {"self_attn.q_proj", "attn.c_attn"},
@@ -23,7 +23,7 @@ constexpr std::array<Renamed, 9> kGpt2 = {{
     {"mlp.down_proj", "mlp.c_proj"},
     {"norm", "ln_f"},
 }};
-constexpr std::array<Renamed, 5> kPhi3 = {{
+constexpr std::array<HfName, 5> kPhi3 = {{
     {"self_attn.q_proj", "self_attn.qkv_proj"},
     {"self_attn.k_proj", "self_attn.qkv_proj"},
     {"self_attn.v_proj", "self_attn.qkv_proj"},
@@ -52,9 +52,9 @@ Parts parts_of(std::string_view name) {
 }
 
 template <size_t N>
-std::string_view renamed(const std::array<Renamed, N>& table, std::string_view module) {
+std::string_view renamed(const std::array<HfName, N>& table, std::string_view module) {
   const auto found =
-      std::find_if(table.begin(), table.end(), [&](const Renamed& r) { return r.ours == module; });
+      std::find_if(table.begin(), table.end(), [&](const HfName& r) { return r.ours == module; });
   return found == table.end() ? module : found->theirs;
 }
 

@@ -10,12 +10,8 @@ namespace {
 
 using Kind = Value::Kind;
 
-Error wrong(const std::string& message) {
-  return {Code::invalid_argument, message, ""};
-}
-
 Error not_for(const std::string& name, const Value& value) {
-  return wrong(name + ": not for " + name_of(value.kind()));
+  return invalid(name + ": not for " + name_of(value.kind()));
 }
 
 Result<std::string> text_argument(const std::string& name, const Value& value) {
@@ -53,7 +49,7 @@ Result<Value> replaced(const Value& text, const Arguments& a, Budget& budget) {
   const std::string from = TRY(text_argument("replace", a.get(0, "old", Value())));
   const std::string to = TRY(text_argument("replace", a.get(1, "new", Value())));
   const Value most = a.get(2, "count", Value(int64_t{-1}));
-  if (from.empty()) return wrong("replace: the text to replace is empty");
+  if (from.empty()) return invalid("replace: the text to replace is empty");
   if (!most.is(Kind::integer)) return not_for("replace", most);
   TRY(budget.charge(text.text().size() / from.size() * to.size()));
   return Value(replace(text.text(), from, to, most.integer()));
@@ -175,20 +171,20 @@ Result<Value> call_text(const Value& text,
     if (!most.is(Kind::integer)) return not_for("split", most);
     const bool spaces = separator.is(Kind::none);
     if (!spaces && (!separator.is(Kind::text) || separator.text().empty())) {
-      return wrong("split: expected a separator");
+      return invalid("split: expected a separator");
     }
     auto parts = split(text.text(), spaces ? "" : separator.text(), most.integer());
     TRY(budget.charge(parts.size() * sizeof(Value)));
     return list_of(parts);
   }
-  return wrong("a text has no method " + name);
+  return invalid("a text has no method " + name);
 }
 
 }  // namespace
 
 Status Budget::charge(size_t bytes) {
   left_ -= 1 + static_cast<int64_t>(std::min<size_t>(bytes, size_t{1} << 40) / 64);
-  return left_ >= 0 ? ok_status() : Status(wrong("the template takes too many steps"));
+  return left_ >= 0 ? ok_status() : Status(invalid("the template takes too many steps"));
 }
 
 Value Arguments::get(size_t place, const char* name, Value otherwise) const {
@@ -228,7 +224,7 @@ Result<Items> items_of(const Value& value) {
       for (const auto& [key, member] : value.members()) items.emplace_back(key);
       break;
     default:
-      return wrong(std::string("cannot loop over ") + name_of(value.kind()));
+      return invalid(std::string("cannot loop over ") + name_of(value.kind()));
   }
   return items;
 }
@@ -290,7 +286,7 @@ Result<Value> apply_filter(const std::string& name,
     TRY(budget.charge(json.size()));
     return Value(std::move(json));
   }
-  return wrong("there is no filter " + name);
+  return invalid("there is no filter " + name);
 }
 
 Result<bool> apply_test(const std::string& name, const Value& value, const Items& arguments) {
@@ -315,12 +311,12 @@ Result<bool> apply_test(const std::string& name, const Value& value, const Items
     if (!value.is_number()) return not_for(name, value);
     return (value.integer() % 2 != 0) == (name == "odd");
   }
-  if (arguments.empty()) return wrong("there is no test " + name);
+  if (arguments.empty()) return invalid("there is no test " + name);
   const Value& other = arguments.front();
   if (name == "eq" || name == "equalto" || name == "sameas") return value == other;
   if (name == "ne") return !(value == other);
   if (name == "in") return contains(other, value);
-  return wrong("there is no test " + name);
+  return invalid("there is no test " + name);
 }
 
 Result<Value> call_method(const Value& object,
@@ -343,7 +339,7 @@ Result<Value> call_method(const Value& object,
       return Value::list(std::move(values));
     }
   }
-  return wrong(std::string(name_of(object.kind())) + " has no method " + name);
+  return invalid(std::string(name_of(object.kind())) + " has no method " + name);
 }
 
 }  // namespace llmctl::jinja

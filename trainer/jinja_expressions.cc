@@ -14,17 +14,14 @@ using Kind = Value::Kind;
 
 constexpr int64_t kRange = 100'000;
 
-Error wrong(const std::string& message) {
-  return {Code::invalid_argument, message, ""};
-}
-
 Error not_for(const std::string& symbol, const Value& a, const Value& b) {
-  return wrong("\"" + symbol + "\" is not for " + name_of(a.kind()) + " and " + name_of(b.kind()));
+  return invalid("\"" + symbol + "\" is not for " + name_of(a.kind()) + " and " +
+                 name_of(b.kind()));
 }
 
 // a // b and a % b as Python rounds them: towards minus infinity.
 Result<Value> divided(const std::string& symbol, const Value& a, const Value& b) {
-  if (b.number() == 0) return wrong("division by zero");
+  if (b.number() == 0) return invalid("division by zero");
   const bool whole = !a.is(Kind::number) && !b.is(Kind::number);
   if (symbol == "/" || !whole) {
     const double floor = std::floor(a.number() / b.number());
@@ -50,7 +47,7 @@ Result<Value> calculated(const std::string& symbol, const Value& a, const Value&
   const bool over = symbol == "+"   ? __builtin_add_overflow(x, y, &result)
                     : symbol == "-" ? __builtin_sub_overflow(x, y, &result)
                                     : __builtin_mul_overflow(x, y, &result);
-  if (over) return wrong("a number is too large");
+  if (over) return invalid("a number is too large");
   return Value(result);
 }
 
@@ -161,14 +158,14 @@ class Evaluation {
     Members members;
     for (size_t i = 0; i + 1 < e.children.size(); i += 2) {
       const Value key = TRY(child(e, i));
-      if (!key.is(Kind::text)) return wrong("keys of a mapping are texts");
+      if (!key.is(Kind::text)) return invalid("keys of a mapping are texts");
       members.emplace_back(key.text(), TRY(child(e, i + 1)));
     }
     return Value::map(std::move(members));
   }
 
   static Result<Value> attribute(const Value& object, const std::string& name) {
-    if (object.is(Kind::undefined)) return wrong("\"" + name + "\" of an undefined value");
+    if (object.is(Kind::undefined)) return invalid("\"" + name + "\" of an undefined value");
     if (!object.is(Kind::map) && !object.is(Kind::space)) return Value();
     const Value* found = object.find(name);
     return found != nullptr ? *found : Value();
@@ -176,7 +173,7 @@ class Evaluation {
 
   Result<Value> indexed(const Expr& e) {
     const Value object = TRY(child(e, 0)), index = TRY(child(e, 1));
-    if (object.is(Kind::undefined)) return wrong("an item of an undefined value");
+    if (object.is(Kind::undefined)) return invalid("an item of an undefined value");
     if (index.is(Kind::text)) return attribute(object, index.text());
     if (!index.is(Kind::integer) || (!object.is(Kind::list) && !object.is(Kind::text))) {
       return Value();
@@ -192,15 +189,15 @@ class Evaluation {
   // Absent parts as Python fills them.
   Result<Value> sliced(const Expr& e) {
     const Value object = TRY(child(e, 0));
-    if (object.is(Kind::undefined)) return wrong("a slice of an undefined value");
+    if (object.is(Kind::undefined)) return invalid("a slice of an undefined value");
     if (!object.is(Kind::list) && !object.is(Kind::text)) {
-      return wrong(std::string("a slice is not for ") + name_of(object.kind()));
+      return invalid(std::string("a slice is not for ") + name_of(object.kind()));
     }
     const Items items = TRY(items_of(object));
     TRY(variables_.budget.charge(items.size() * sizeof(Value)));
     const auto size = static_cast<int64_t>(items.size());
     const int64_t step = TRY(part(e, 3, 1));
-    if (step == 0) return wrong("a slice with step 0");
+    if (step == 0) return invalid("a slice with step 0");
     const auto place = [&](int64_t at) {  // from the end when below 0; inside the list
       if (at < 0) at = std::max<int64_t>(at + size, -1);
       return std::clamp<int64_t>(at, step > 0 ? 0 : -1, step > 0 ? size : size - 1);
@@ -223,7 +220,7 @@ class Evaluation {
     if (!e.children[i]) return otherwise;
     const Value value = TRY(child(e, i));
     if (value.is(Kind::none)) return otherwise;
-    if (!value.is(Kind::integer)) return wrong("a slice needs whole numbers");
+    if (!value.is(Kind::integer)) return invalid("a slice needs whole numbers");
     return std::clamp<int64_t>(value.integer(), -(int64_t{1} << 40), int64_t{1} << 40);
   }
 
@@ -235,7 +232,7 @@ class Evaluation {
 
   static Result<Value> unary(const std::string& symbol, const Value& value) {
     if (symbol == "not") return Value(!value.truth());
-    if (!value.is_number()) return wrong("a sign before " + std::string(name_of(value.kind())));
+    if (!value.is_number()) return invalid("a sign before " + std::string(name_of(value.kind())));
     if (value.is(Kind::number)) return Value(symbol == "-" ? -value.number() : value.number());
     return Value(symbol == "-" ? -value.integer() : value.integer());
   }
@@ -246,30 +243,30 @@ class Evaluation {
       const Value object = TRY(child(callee, 0));
       return call_method(object, callee.text, TRY(arguments(e)), variables_.budget);
     }
-    if (callee.kind != Expr::Kind::name) return wrong("this cannot be called");
+    if (callee.kind != Expr::Kind::name) return invalid("this cannot be called");
     const Arguments a = TRY(arguments(e));
     if (callee.text == "namespace") return Value::space(a.named);
     if (callee.text == "dict") return Value::map(a.named);
     if (callee.text == "range") return range(a);
     if (callee.text == "raise_exception") {
-      return wrong("the template says: " + TRY(text_of(a.get(0, "message", Value()))));
+      return invalid("the template says: " + TRY(text_of(a.get(0, "message", Value()))));
     }
-    return wrong("there is no function " + callee.text);
+    return invalid("there is no function " + callee.text);
   }
 
   Result<Value> range(const Arguments& a) {
     int64_t numbers[3] = {0, 0, 1};
     for (size_t i = 0; i < a.values.size() && i < 3; ++i) {
-      if (!a.values[i].is(Kind::integer)) return wrong("range() needs whole numbers");
+      if (!a.values[i].is(Kind::integer)) return invalid("range() needs whole numbers");
       numbers[i] = a.values[i].integer();
     }
     if (a.values.size() == 1) std::swap(numbers[0], numbers[1]);
     const auto [begin, end, step] = std::tie(numbers[0], numbers[1], numbers[2]);
-    if (step == 0) return wrong("range() with step 0");
+    if (step == 0) return invalid("range() with step 0");
     Items items;
     for (int64_t i = begin; step > 0 ? i < end : i > end; i += step) {
       if (items.size() >= kRange || std::abs(i) > (int64_t{1} << 40) || std::abs(step) > kRange) {
-        return wrong("range() is too long");
+        return invalid("range() is too long");
       }
       items.emplace_back(i);
     }

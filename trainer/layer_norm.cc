@@ -9,17 +9,6 @@
 namespace llmctl {
 namespace {
 
-constexpr int64_t kParts = 32;  // of the rows, for sums over them: whatever the number of threads
-constexpr int64_t kGrain = 16'384;  // elements worth a thread
-
-int64_t row_grain(int64_t width) {
-  return std::max<int64_t>(1, kGrain / width);
-}
-
-SIMD_CLONES void add(float* x, const float* delta, int64_t width) {
-  for (int64_t i = 0; i < width; ++i) x[i] += delta[i];
-}
-
 SIMD_CLONES float sum_of(const float* x, int64_t width) {
   float sum = 0;
   for (int64_t i = 0; i < width; ++i) sum += x[i];
@@ -78,7 +67,7 @@ Normed normalize(
   at::parallel_for(0, rows, row_grain(width), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       float* from = x + row * width;
-      if (delta != nullptr) add(from, delta + row * width, width);
+      if (delta != nullptr) add_row(from, delta + row * width, width);
       const float mean = sum_of(from, width) / static_cast<float>(width);
       const double variance = sum_of_squares(from, mean, width) / static_cast<double>(width);
       const auto r = static_cast<float>(1.0 / std::sqrt(variance + eps));
@@ -128,12 +117,12 @@ void layer_norm_backward(const at::Tensor& dy,
                          NormTensors& dw) {
   if (!fits_cpu_kernels(x)) return aten::layer_norm_backward(dy, x, statistics, weight, dx, dw);
   const int64_t rows = x.size(0), width = x.size(1);
-  const int64_t part_rows = (rows + kParts - 1) / kParts;
-  const at::Tensor parts = at::zeros({kParts, 2, width}, x.options());
+  const int64_t part_rows = (rows + kRowParts - 1) / kRowParts;
+  const at::Tensor parts = at::zeros({kRowParts, 2, width}, x.options());
   const auto *in = x.const_data_ptr<float>(), *stats = statistics.const_data_ptr<float>(),
              *w = weight.const_data_ptr<float>(), *grad = dy.const_data_ptr<float>();
   auto *out = dx.mutable_data_ptr<float>(), *sums = parts.mutable_data_ptr<float>();
-  at::parallel_for(0, kParts, 1, [&](int64_t begin, int64_t end) {
+  at::parallel_for(0, kRowParts, 1, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin * part_rows; row < std::min(rows, end * part_rows); ++row) {
       const float mean = stats[2 * row], r = stats[2 * row + 1];
       const float *g = grad + row * width, *from = in + row * width;
@@ -144,9 +133,9 @@ void layer_norm_backward(const at::Tensor& dy,
       row_backward(g, from, mean, r, w, means, {out + row * width, part, part + width}, width);
     }
   });
-  for (int64_t part = 0; part < kParts; ++part) {
-    add(dw.weight.mutable_data_ptr<float>(), sums + part * 2 * width, width);
-    add(dw.bias.mutable_data_ptr<float>(), sums + (part * 2 + 1) * width, width);
+  for (int64_t part = 0; part < kRowParts; ++part) {
+    add_row(dw.weight.mutable_data_ptr<float>(), sums + part * 2 * width, width);
+    add_row(dw.bias.mutable_data_ptr<float>(), sums + (part * 2 + 1) * width, width);
   }
 }
 

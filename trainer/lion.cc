@@ -1,7 +1,5 @@
 #include "trainer/lion.h"
 
-#include <algorithm>
-
 #include "trainer/aten.h"
 #include "trainer/own_kernels.h"
 #include "trainer/simd.h"
@@ -9,9 +7,7 @@
 namespace llmctl {
 namespace {
 
-constexpr int64_t kPart = 1 << 16;
-
-SIMD_CLONES void update_range(float* w, float* g, float* m, int64_t n, LionFactors f) {
+SIMD_CLONES void lion_range(float* w, float* g, float* m, int64_t n, LionFactors f) {
   for (int64_t i = 0; i < n; ++i) {
     const float grad = g[i] * f.clip;
     const float direction = f.beta1 * m[i] + (1.0f - f.beta1) * grad;
@@ -41,11 +37,11 @@ LionFactors lion_factors(const OptimizerStep& step, bool decays) {
           static_cast<float>(step.learning_rate)};
 }
 
-static void update_piece(const at::Tensor& weights,
-                         const at::Tensor& gradients,
-                         const at::Tensor& moment,
-                         int64_t decay_end,
-                         const OptimizerStep& step) {
+static void lion_update(const at::Tensor& weights,
+                        const at::Tensor& gradients,
+                        const at::Tensor& moment,
+                        int64_t decay_end,
+                        const OptimizerStep& step) {
   const LionFactors decayed = lion_factors(step, true), plain = lion_factors(step, false);
   if (own::take(weights)) {
     return own::lion(weights, gradients, moment, {decay_end, decayed, plain});
@@ -53,18 +49,16 @@ static void update_piece(const at::Tensor& weights,
   if (!weights.is_cpu()) return aten::lion(weights, gradients, moment, decay_end, step);
   auto *w = weights.mutable_data_ptr<float>(), *g = gradients.mutable_data_ptr<float>(),
        *m = moment.mutable_data_ptr<float>();
-  at::parallel_for(0, weights.numel(), kPart, [&](int64_t begin, int64_t end) {
-    const int64_t middle = std::clamp(decay_end, begin, end);
-    update_range(w + begin, g + begin, m + begin, middle - begin, decayed);
-    update_range(w + middle, g + middle, m + middle, end - middle, plain);
+  for_ranges(weights.numel(), decay_end, [&](int64_t begin, int64_t size, bool decays) {
+    lion_range(w + begin, g + begin, m + begin, size, decays ? decayed : plain);
   });
 }
 
 void Lion::apply(WeightWindows& weights, at::Tensor& gradients, const OptimizerStep& step) {
   store_.visit_flat({moment_}, [&](int64_t begin, int64_t size, StateStore::Tensors& moment) {
     weights.change(begin, size, [&](const WeightWindow& w) {
-      update_piece(w.weights, w.of(gradients), w.of(moment[0], begin), w.decay_end(decay_end_),
-                   step);
+      lion_update(w.weights, w.of(gradients), w.of(moment[0], begin), w.decay_end(decay_end_),
+                  step);
     });
   });
 }

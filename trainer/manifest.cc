@@ -16,7 +16,7 @@ namespace dom = simdjson::dom;
 namespace {
 
 constexpr const char* kFormat = "llmctl-checkpoint-1";
-constexpr size_t kDepth = 8;
+constexpr size_t kManifestDepth = 8;
 
 bool read_sums(dom::element element, FileSums& sums) {
   dom::array chunks;
@@ -81,7 +81,7 @@ Result<Manifest> parse_manifest(std::string_view text, std::string_view name) {
   if (text.size() > static_cast<size_t>(limits::kManifestBytes)) return damaged("too long");
   dom::parser parser;
   dom::element root;
-  auto failed = parser.allocate(text.size(), kDepth);
+  auto failed = parser.allocate(text.size(), kManifestDepth);
   if (failed == simdjson::SUCCESS) failed = parser.parse(text.data(), text.size()).get(root);
   if (failed != simdjson::SUCCESS) return damaged(simdjson::error_message(failed));
 

@@ -37,7 +37,7 @@ std::string loss_of(const nlohmann::json& state, const char* name) {
   return found == state.end() || !found->is_number() ? "" : number(*found, "%.4f");
 }
 
-std::string tokenizer_of(const TokenizerSpec& tokenizer) {
+std::string tokenizer_cell(const TokenizerSpec& tokenizer) {
   const std::string size = std::to_string(tokenizer.vocab_size) + " tokens";
   switch (tokenizer.kind) {
     case TokenizerSpec::Kind::bytes:
@@ -64,7 +64,7 @@ void training_rows(const JobSpec& spec, const nlohmann::json& state, std::string
   row(out, "Base", base_of(spec.model));
   row(out, "Method", spec.method);
   row(out, "Data", data);
-  row(out, "Tokenizer", tokenizer_of(spec.tokenizer));
+  row(out, "Tokenizer", tokenizer_cell(spec.tokenizer));
   row(out, "Length", length_of(spec, state));
   row(out, "Optimizer",
       spec.optimizer + ", learning rate " + number(spec.learning_rate, "%g") + ", " +

@@ -1,10 +1,11 @@
 #include "trainer/optimizer.h"
 
+#include <algorithm>
+
 #include "core/offload.h"
 #include "trainer/adafactor.h"
 #include "trainer/adamw.h"
 #include "trainer/adamw_8bit.h"
-#include "trainer/adamw_bf16.h"
 #include "trainer/averaged.h"
 #include "trainer/lion.h"
 #include "trainer/muon.h"
@@ -26,7 +27,7 @@ static std::unique_ptr<Optimizer> plain_optimizer(const std::string& name,
   const int64_t elements = layout.size(), decay_end = layout.matrices_end();
   if (name == "adamw") return std::make_unique<AdamW>(elements, decay_end, std::move(store));
   if (name == "adamw_bf16") {
-    return std::make_unique<AdamWBf16>(elements, decay_end, std::move(store));
+    return std::make_unique<AdamW>(elements, decay_end, std::move(store), at::kBFloat16);
   }
   if (name == "adamw_8bit") return std::make_unique<AdamW8bit>(layout, std::move(store));
   if (name == "adafactor") return std::make_unique<Adafactor>(layout, std::move(store));
@@ -44,6 +45,17 @@ std::unique_ptr<Optimizer> make_optimizer(const std::string& name,
   if (options.ema_decay <= 0) return optimizer;
   return std::make_unique<Averaged>(std::move(optimizer), options.ema_decay, layout.size(),
                                     store());
+}
+
+void for_ranges(int64_t elements,
+                int64_t decay_end,
+                const std::function<void(int64_t begin, int64_t size, bool decays)>& range) {
+  constexpr int64_t kTurn = 1 << 16;
+  at::parallel_for(0, elements, kTurn, [&](int64_t begin, int64_t end) {
+    const int64_t middle = std::clamp(decay_end, begin, end);
+    if (middle > begin) range(begin, middle - begin, true);
+    if (end > middle) range(middle, end - middle, false);
+  });
 }
 
 void append_slots(std::vector<NamedTensor>& out,

@@ -5,6 +5,7 @@
 // of threads. Which there are, and their bytes: core/optimizer_facts.h.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -63,6 +64,11 @@ std::unique_ptr<Optimizer> make_optimizer(const std::string& name,
                                           const ParameterLayout& layout,
                                           at::Device device,
                                           const OptimizerOptions& options = {});
+
+// [0, elements) in ranges, each by one thread and on one side of `decay_end`.
+void for_ranges(int64_t elements,
+                int64_t decay_end,
+                const std::function<void(int64_t begin, int64_t size, bool decays)>& range);
 
 // Views of a flat buffer that has the layout, as "<prefix><slot's name>".
 void append_slots(std::vector<NamedTensor>& out,

@@ -18,9 +18,9 @@
 namespace llmctl {
 namespace {
 
-constexpr int kSteps = 3;         // the first warms up, the fastest of the others counts
-constexpr size_t kEnough = 3;     // plans that fit; candidates come best first
-constexpr double kLongStep = 20;  // seconds: one such step tells enough
+constexpr int kSteps = 3;            // the first warms up, the fastest of the others counts
+constexpr size_t kEnoughTrials = 3;  // plans that fit; candidates come best first
+constexpr double kLongStep = 20;     // seconds: one such step tells enough
 
 MicroBatch made_up_batch(const JobSpec& spec, int64_t sequences) {
   const at::Tensor ids = at::arange(sequences * spec.sequence_len, at::kLong)
@@ -110,7 +110,7 @@ std::vector<ProbeResult> probe(const RunConfig& config,
   Checkpointing least = Checkpointing::block;  // that fits: always faster than with more
   const double device_flops = measure_device_flops(device);
   for (const Plan& plan : config.candidates) {
-    if (fitting >= kEnough || (fitting > 0 && plan.gradient_checkpointing > least)) break;
+    if (fitting >= kEnoughTrials || (fitting > 0 && plan.gradient_checkpointing > least)) break;
     if (cannot_fit(plan, results)) continue;
     results.push_back(measure(config, device, plan, pulse));
     results.back().device_flops = device_flops;

@@ -10,23 +10,10 @@
 namespace llmctl {
 namespace {
 
-// Parts that the rows are cut into for sums over rows: a constant, so that the order of additions
-// is the same for any number of threads.
-constexpr int64_t kParts = 32;
-constexpr int64_t kGrain = 16'384;  // elements worth a thread
-
-int64_t row_grain(int64_t width) {
-  return std::max<int64_t>(1, kGrain / width);
-}
-
-SIMD_CLONES float sum_of_squares(const float* x, int64_t width) {
+SIMD_CLONES float row_squares(const float* x, int64_t width) {
   float sum = 0;
   for (int64_t i = 0; i < width; ++i) sum += x[i] * x[i];
   return sum;
-}
-
-SIMD_CLONES void add(float* x, const float* delta, int64_t width) {
-  for (int64_t i = 0; i < width; ++i) x[i] += delta[i];
 }
 
 SIMD_CLONES void scale(const float* x, float r, const float* w, float* y, int64_t width) {
@@ -54,8 +41,8 @@ Normed normalize(
   at::parallel_for(0, rows, row_grain(width), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       float* from = x + row * width;
-      if (delta != nullptr) add(from, delta + row * width, width);
-      const double mean = sum_of_squares(from, width) / static_cast<double>(width);
+      if (delta != nullptr) add_row(from, delta + row * width, width);
+      const double mean = row_squares(from, width) / static_cast<double>(width);
       statistics[row] = static_cast<float>(1.0 / std::sqrt(mean + eps));
       scale(from, statistics[row], weight, y + row * width, width);
     }
@@ -102,19 +89,19 @@ void rms_norm_backward(const at::Tensor& dy,
   if (own::take(x, w)) return own::rms_norm_backward(dy, x, statistics, w, dx, dw);
   if (!fits_cpu_kernels(x)) return aten::rms_norm_backward(dy, x, statistics, w, dx, dw);
   const int64_t rows = x.size(0), width = x.size(1);
-  const int64_t part_rows = (rows + kParts - 1) / kParts;
-  const at::Tensor parts = at::zeros({kParts, width}, x.options());
+  const int64_t part_rows = (rows + kRowParts - 1) / kRowParts;
+  const at::Tensor parts = at::zeros({kRowParts, width}, x.options());
   const auto *in = x.const_data_ptr<float>(), *r = statistics.const_data_ptr<float>(),
              *weight = w.const_data_ptr<float>(), *grad = dy.const_data_ptr<float>();
   auto *out = dx.mutable_data_ptr<float>(), *sums = parts.mutable_data_ptr<float>();
-  at::parallel_for(0, kParts, 1, [&](int64_t begin, int64_t end) {
+  at::parallel_for(0, kRowParts, 1, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin * part_rows; row < std::min(rows, end * part_rows); ++row) {
       row_backward(grad + row * width, in + row * width, r[row], weight, out + row * width,
                    sums + row / part_rows * width, width);
     }
   });
-  for (int64_t part = 0; part < kParts; ++part) {
-    add(dw.mutable_data_ptr<float>(), sums + part * width, width);
+  for (int64_t part = 0; part < kRowParts; ++part) {
+    add_row(dw.mutable_data_ptr<float>(), sums + part * width, width);
   }
 }
 

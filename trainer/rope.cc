@@ -13,12 +13,6 @@
 namespace llmctl {
 namespace {
 
-constexpr int64_t kGrain = 8'192;  // elements worth a thread
-
-int64_t row_grain(const AttentionShape& shape) {
-  return std::max<int64_t>(1, kGrain / shape.row());
-}
-
 struct HeadParts {
   int64_t dim, pairs;
 };
@@ -97,7 +91,7 @@ void rotate(at::Tensor& qkv,
   const auto *cosine = table.cosine.const_data_ptr<float>(),
              *sine = table.sine.const_data_ptr<float>();
   float* rows = qkv.mutable_data_ptr<float>();
-  at::parallel_for(0, qkv.size(0), row_grain(shape), [&](int64_t begin, int64_t end) {
+  at::parallel_for(0, qkv.size(0), row_grain(shape.row()), [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
       const int64_t angles = (first_position + t % shape.sequence) * half;
       for (int64_t h = 0; h < shape.heads + shape.kv_heads; ++h) {
@@ -118,7 +112,7 @@ void rotate_back(const AttentionGradient& grad,
              *sine = table.sine.const_data_ptr<float>();
   const HeadReader q(grad.q), k(grad.k), v(grad.v);
   float* rows = dqkv.mutable_data_ptr<float>();
-  at::parallel_for(0, dqkv.size(0), row_grain(shape), [&](int64_t begin, int64_t end) {
+  at::parallel_for(0, dqkv.size(0), row_grain(shape.row()), [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
       const int64_t b = t / shape.sequence, s = t % shape.sequence;
       const float *c = cosine + s * half, *n = sine + s * half;

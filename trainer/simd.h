@@ -16,6 +16,18 @@
 
 namespace llmctl {
 
+// Parts that rows are cut into for sums over them: a constant, so that the order of additions is
+// the same for any number of threads.
+inline constexpr int64_t kRowParts = 32;
+
+// Rows of so many elements that are worth a thread.
+inline int64_t row_grain(int64_t width) {
+  constexpr int64_t kElements = 8'192;
+  return width < kElements ? kElements / width : 1;
+}
+
+void add_row(float* to, const float* row, int64_t width);
+
 // exp(x) with a relative error below 3e-7; saturates instead of overflowing, keeps NaN.
 // Cody-Waite reduction and a degree-6 polynomial on [-ln2/2, ln2/2].
 [[gnu::always_inline]] inline float simd_exp(float x) {

@@ -9,8 +9,6 @@
 namespace llmctl {
 namespace {
 
-constexpr int64_t kGrain = 8'192;  // elements worth a thread
-
 SIMD_CLONES void row_forward(const float* gate, const float* up, float* a, int64_t width) {
   for (int64_t i = 0; i < width; ++i) a[i] = gate[i] * up[i] / (1.0f + simd_exp(-gate[i]));
 }
@@ -33,7 +31,7 @@ at::Tensor swiglu(const at::Tensor& gate_up) {
   at::Tensor out = at::empty({rows, width}, gate_up.options());
   const auto* in = gate_up.const_data_ptr<float>();
   float* a = out.mutable_data_ptr<float>();
-  at::parallel_for(0, rows, std::max<int64_t>(1, kGrain / width), [&](int64_t begin, int64_t end) {
+  at::parallel_for(0, rows, row_grain(width), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       const float* gate = in + row * 2 * width;
       row_forward(gate, gate + width, a + row * width, width);
@@ -48,7 +46,7 @@ void swiglu_backward(at::Tensor& gate_up, const at::Tensor& da) {
   const int64_t rows = gate_up.size(0), width = gate_up.size(1) / 2;
   float* in = gate_up.mutable_data_ptr<float>();
   const auto* grad = da.const_data_ptr<float>();
-  at::parallel_for(0, rows, std::max<int64_t>(1, kGrain / width), [&](int64_t begin, int64_t end) {
+  at::parallel_for(0, rows, row_grain(width), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       float* gate = in + row * 2 * width;
       row_backward(gate, gate + width, grad + row * width, width);

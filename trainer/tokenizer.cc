@@ -13,7 +13,7 @@ namespace llmctl {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr size_t kConfigBytes = 16 << 20;  // of tokenizer_config.json; Llama-3's has 50 KB
+constexpr size_t kTokenizerConfigBytes = 16 << 20;  // of tokenizer_config.json; Llama-3's has 50 KB
 constexpr const char* kReplacement = "\xEF\xBF\xBD";
 
 // tokenizer.json does not say which token ends a document; these are what the families call it.
@@ -23,7 +23,7 @@ constexpr const char* kEosNames[] = {"<|endoftext|>", "</s>",       "<|end_of_te
 // "eos_token" of the tokenizer_config.json beside the file: a string or {"content": ...}.
 std::string configured_eos(const fs::path& tokenizer_file) {
   const auto file = MappedFile::open(tokenizer_file.parent_path() / "tokenizer_config.json");
-  if (!file.ok() || (*file)->bytes().size() > kConfigBytes) {
+  if (!file.ok() || (*file)->bytes().size() > kTokenizerConfigBytes) {
     return "";
   }
   const auto config = nlohmann::json::parse(as_text((*file)->bytes()), nullptr, false);
@@ -43,11 +43,11 @@ std::optional<int32_t> find_id(const Tokenizer::Parts& parts, std::string_view t
   return parts.model.id_of(token);
 }
 
-Result<std::shared_ptr<Tokenizer::Parts>> read_parts(std::string_view json,
+Result<std::shared_ptr<Tokenizer::Parts>> read_parts(std::string_view text,
                                                      std::string_view name,
                                                      const std::string& eos) {
   auto parts = std::make_shared<Tokenizer::Parts>();
-  const Status read = read_tokenizer_file(json, *parts);
+  const Status read = read_tokenizer_file(text, *parts);
   if (!read.ok()) {
     return Error{read.error().code, std::string(name) + ": " + read.error().message,
                  read.error().hint};
@@ -56,8 +56,8 @@ Result<std::shared_ptr<Tokenizer::Parts>> read_parts(std::string_view json,
   for (const char* candidate : kEosNames) {
     if (!parts->eos) parts->eos = find_id(*parts, candidate);
   }
-  parts->json = json;
-  parts->fingerprint = content_hash(content_hash(json) + std::to_string(parts->eos.value_or(-1)));
+  parts->json = text;
+  parts->fingerprint = content_hash(content_hash(text) + std::to_string(parts->eos.value_or(-1)));
   return parts;
 }
 
@@ -91,8 +91,8 @@ Result<Tokenizer> Tokenizer::load(const fs::path& file) {
   return Tokenizer(std::move(parts));
 }
 
-Result<Tokenizer> Tokenizer::parse(std::string_view json, std::string_view name) {
-  auto parts = TRY(read_parts(json, name, ""));
+Result<Tokenizer> Tokenizer::parse(std::string_view text, std::string_view name) {
+  auto parts = TRY(read_parts(text, name, ""));
   return Tokenizer(std::move(parts));
 }
 
@@ -142,8 +142,8 @@ const std::string& Tokenizer::fingerprint() const {
 }
 
 Status Tokenizer::save(const fs::path& file) const {
-  const auto json = as_bytes(parts_->json);
-  TRY(replace_file(file, std::span(&json, 1)));
+  const auto text = as_bytes(parts_->json);
+  TRY(replace_file(file, std::span(&text, 1)));
   if (!parts_->eos) return ok_status();
   const std::string config = nlohmann::json{{"eos_token", token_of(*parts_->eos)}}.dump(1) + "\n";
   const auto bytes = as_bytes(config);

@@ -25,7 +25,7 @@ class Tokenizer {
  public:
   static Result<Tokenizer> load(const std::filesystem::path& file);
   // `json` is the text of a tokenizer.json; `name` stands for the file in errors.
-  static Result<Tokenizer> parse(std::string_view json, std::string_view name);
+  static Result<Tokenizer> parse(std::string_view text, std::string_view name);
   static Tokenizer bytes();  // ids 0..255 are the bytes, 256 is <|endoftext|>
 
   // Fails only when the file's own pattern needs more matching steps than the limit allows.

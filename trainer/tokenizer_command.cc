@@ -15,12 +15,12 @@
 namespace llmctl {
 namespace {
 
-constexpr const char* kUsage =
+constexpr const char* kTokenizerUsage =
     "usage: llmctl-trainer tokenizer train --vocab-size N [--special TOKEN]... [--field NAME]\n"
     "                                      -o tokenizer.json FILE...\n"
     "       llmctl-trainer tokenizer encode --tokenizer FILE|bytes [--lines] [FILE...]\n"
     "       llmctl-trainer tokenizer decode --tokenizer FILE|bytes [--lines] [FILE...]\n";
-constexpr size_t kReadBytes = 1 << 20;
+constexpr size_t kInputPart = 1 << 20;
 
 struct Command {
   std::string verb, tokenizer, output, field = "text";
@@ -28,10 +28,6 @@ struct Command {
   int64_t vocab_size = 0;
   bool lines = false;
 };
-
-Error wrong(const std::string& message) {
-  return {Code::invalid_argument, message, ""};
-}
 
 Status read_flag(const std::string& flag, const std::string& value, Command& command) {
   if (flag == "--tokenizer") {
@@ -45,15 +41,15 @@ Status read_flag(const std::string& flag, const std::string& value, Command& com
   } else if (flag == "--vocab-size") {
     const char* end = value.data() + value.size();
     const auto [stop, error] = std::from_chars(value.data(), end, command.vocab_size);
-    if (error != std::errc() || stop != end) return wrong(flag + ": expected a whole number");
+    if (error != std::errc() || stop != end) return invalid(flag + ": expected a whole number");
   } else {
-    return wrong("unknown option " + flag);
+    return invalid("unknown option " + flag);
   }
   return ok_status();
 }
 
 Result<Command> parse(const std::vector<std::string>& args) {
-  if (args.empty()) return wrong("expected train, encode or decode");
+  if (args.empty()) return invalid("expected train, encode or decode");
   Command command;
   command.verb = args[0];
   for (size_t i = 1; i < args.size(); ++i) {
@@ -62,7 +58,7 @@ Result<Command> parse(const std::vector<std::string>& args) {
     } else if (!args[i].starts_with('-')) {
       command.files.push_back(args[i]);
     } else if (i + 1 == args.size()) {
-      return wrong(args[i] + ": its value is missing");
+      return invalid(args[i] + ": its value is missing");
     } else {
       TRY(read_flag(args[i], args[i + 1], command));
       ++i;
@@ -92,7 +88,7 @@ Status for_each_text(const Command& command, std::istream& in, const Take& take)
     while (std::getline(in, text)) TRY(take(std::string_view(text)));
     return ok_status();
   }
-  for (std::string part(kReadBytes, '\0'); in.read(part.data(), kReadBytes), in.gcount() > 0;) {
+  for (std::string part(kInputPart, '\0'); in.read(part.data(), kInputPart), in.gcount() > 0;) {
     text.append(part, 0, static_cast<size_t>(in.gcount()));
   }
   return take(std::string_view(text));
@@ -134,13 +130,13 @@ Status decode(const Command& command,
   int64_t number = 0;
   return for_each_text(command, in, [&](std::string_view text) -> Status {
     ++number;
-    const auto json = nlohmann::json::parse(text, nullptr, false);
+    const auto list = nlohmann::json::parse(text, nullptr, false);
     std::vector<int32_t> ids;
-    for (const auto& id : json) {
-      if (json.is_array() && id.is_number_integer()) ids.push_back(id.get<int32_t>());
+    for (const auto& id : list) {
+      if (list.is_array() && id.is_number_integer()) ids.push_back(id.get<int32_t>());
     }
-    if (!json.is_array() || ids.size() != json.size()) {
-      return wrong("line " + std::to_string(number) + ": expected an array of whole numbers");
+    if (!list.is_array() || ids.size() != list.size()) {
+      return invalid("line " + std::to_string(number) + ": expected an array of whole numbers");
     }
     out << tokenizer.decode(ids);
     if (command.lines) out << '\n';
@@ -150,7 +146,7 @@ Status decode(const Command& command,
 
 Status train(const Command& command) {
   if (command.output.empty() || command.files.empty()) {
-    return wrong("expected -o tokenizer.json and the files to learn from");
+    return invalid("expected -o tokenizer.list and the files to learn from");
   }
   std::vector<DatasetSpec> datasets;
   for (const std::string& file : command.files) datasets.push_back({file, "auto", command.field});
@@ -170,9 +166,9 @@ Status run(const std::vector<std::string>& args, std::istream& in, std::ostream&
   const Command command = TRY(parse(args));
   if (command.verb == "train") return train(command);
   if (command.verb != "encode" && command.verb != "decode") {
-    return wrong("expected train, encode or decode, got " + command.verb);
+    return invalid("expected train, encode or decode, got " + command.verb);
   }
-  if (command.tokenizer.empty()) return wrong("--tokenizer is missing");
+  if (command.tokenizer.empty()) return invalid("--tokenizer is missing");
   const Tokenizer tokenizer =
       command.tokenizer == "bytes" ? Tokenizer::bytes() : TRY(Tokenizer::load(command.tokenizer));
   return command.verb == "encode" ? encode(command, tokenizer, in, out)
@@ -186,7 +182,7 @@ int tokenizer_command(const std::vector<std::string>& args, std::istream& in, st
   out.flush();
   if (done.ok() && out.good()) return 0;
   std::fprintf(stderr, "%s\n", done.ok() ? "cannot write" : done.error().message.c_str());
-  if (args.empty()) std::fputs(kUsage, stderr);
+  if (args.empty()) std::fputs(kTokenizerUsage, stderr);
   return done.ok() ? 1 : 2;
 }
 

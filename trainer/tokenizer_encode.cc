@@ -8,7 +8,6 @@ namespace llmctl {
 namespace {
 
 constexpr size_t kTextBytes = 1 << 30;  // positions inside BPE are 32 bits wide
-constexpr std::string_view kWordStart = "\u2581";
 
 class Stages {
  public:

@@ -15,24 +15,24 @@ namespace llmctl {
 namespace dom = simdjson::dom;
 namespace {
 
-constexpr size_t kDepth = 32;
+constexpr size_t kFileDepth = 32;
 constexpr size_t kSteps = 16;  // of a normalizer, pre-tokenizer or decoder
 constexpr size_t kAddedTokens = 100'000;
 constexpr size_t kContentBytes = 4096;  // of an added token or a replacement
 
-Error bad(const std::string& place, const std::string& what) {
+Error bad_at(const std::string& place, const std::string& what) {
   return Error{Code::invalid_argument, place.empty() ? what : place + ": " + what, ""};
 }
 
 // The value of a field, with its place for messages. Absent and null are the same.
-class Field {
+class Member {
  public:
-  Field(dom::element value, std::string place) : value_(value), place_(std::move(place)) {}
-  Field(std::string place) : place_(std::move(place)) {}
+  Member(dom::element value, std::string place) : value_(value), place_(std::move(place)) {}
+  Member(std::string place) : place_(std::move(place)) {}
 
   const std::string& place() const { return place_; }
   bool present() const { return value_ && !value_->is_null(); }
-  Field operator[](const std::string& key) const {
+  Member operator[](const std::string& key) const {
     dom::element inner;
     const std::string inner_place = place_.empty() ? key : place_ + "." + key;
     if (!value_ || value_->at_key(key).get(inner) != simdjson::SUCCESS) return {inner_place};
@@ -41,46 +41,46 @@ class Field {
   Result<std::string> text(const std::string& otherwise) const {
     std::string_view string;
     if (!present()) return otherwise;
-    if (value_->get(string) != simdjson::SUCCESS) return bad(place_, "expected a string");
-    if (string.size() > kContentBytes * 4) return bad(place_, "string is too long");
+    if (value_->get(string) != simdjson::SUCCESS) return bad_at(place_, "expected a string");
+    if (string.size() > kContentBytes * 4) return bad_at(place_, "string is too long");
     return std::string(string);
   }
   Result<bool> flag(bool otherwise) const {
     bool flag = otherwise;
     if (present() && value_->get(flag) != simdjson::SUCCESS) {
-      return bad(place_, "expected true or false");
+      return bad_at(place_, "expected true or false");
     }
     return flag;
   }
   Result<int64_t> number() const {
     int64_t number = 0;
     if (!present() || value_->get(number) != simdjson::SUCCESS) {
-      return bad(place_, "expected a whole number");
+      return bad_at(place_, "expected a whole number");
     }
     return number;
   }
   Result<dom::object> object() const {
     dom::object object;
     if (!present() || value_->get(object) != simdjson::SUCCESS) {
-      return bad(place_, "expected an object");
+      return bad_at(place_, "expected an object");
     }
     return object;
   }
-  Result<std::vector<Field>> list(size_t limit) const {
-    std::vector<Field> items;
+  Result<std::vector<Member>> list(size_t limit) const {
+    std::vector<Member> items;
     if (!present()) return items;
     dom::array array;
-    if (value_->get(array) != simdjson::SUCCESS) return bad(place_, "expected a list");
+    if (value_->get(array) != simdjson::SUCCESS) return bad_at(place_, "expected a list");
     for (const dom::element item : array) {
       if (items.size() >= limit) {
-        return bad(place_, "more than " + std::to_string(limit) + " entries");
+        return bad_at(place_, "more than " + std::to_string(limit) + " entries");
       }
       items.emplace_back(item, place_ + "[" + std::to_string(items.size()) + "]");
     }
     return items;
   }
   Error unsupported(const std::string& what) const {
-    return bad(place_, what + " is not supported");
+    return bad_at(place_, what + " is not supported");
   }
 
  private:
@@ -89,29 +89,29 @@ class Field {
 };
 
 // A component is null, one step, or a Sequence (nested ones too) whose steps are under `items`.
-Status flatten(const Field& component, const std::string& items, std::vector<Field>& steps) {
+Status flatten(const Member& component, const std::string& items, std::vector<Member>& steps) {
   if (!component.present()) return ok_status();
   TRY(component.object());
   if (TRY(component["type"].text("")) != "Sequence") {
-    if (steps.size() >= kSteps) return bad(component.place(), "too many steps");
+    if (steps.size() >= kSteps) return bad_at(component.place(), "too many steps");
     steps.push_back(component);
     return ok_status();
   }
-  for (const Field& item : TRY(component[items].list(kSteps))) TRY(flatten(item, items, steps));
+  for (const Member& item : TRY(component[items].list(kSteps))) TRY(flatten(item, items, steps));
   return ok_status();
 }
 
-Result<std::string> replaced_text(const Field& step) {
+Result<std::string> replaced_text(const Member& step) {
   if (step["pattern"]["Regex"].present()) return step["pattern"].unsupported("Regex");
   auto text = TRY(step["pattern"]["String"].text(""));
-  if (text.empty()) return bad(step["pattern"].place(), "expected {\"String\": \"...\"}");
+  if (text.empty()) return bad_at(step["pattern"].place(), "expected {\"String\": \"...\"}");
   return text;
 }
 
-Status read_normalizer(const Field& root, Tokenizer::Parts& parts) {
-  std::vector<Field> steps;
+Status read_normalizer(const Member& root, Tokenizer::Parts& parts) {
+  std::vector<Member> steps;
   TRY(flatten(root["normalizer"], "normalizers", steps));
-  for (const Field& field : steps) {
+  for (const Member& field : steps) {
     const std::string type = TRY(field["type"].text(""));
     using Kind = NormalizerStep::Kind;
     NormalizerStep step;
@@ -134,16 +134,16 @@ Status read_normalizer(const Field& root, Tokenizer::Parts& parts) {
   return ok_status();
 }
 
-Result<SplitPattern> read_pattern(const Field& field) {
+Result<SplitPattern> read_pattern(const Member& field) {
   if (field["String"].present()) return SplitPattern::literal(TRY(field["String"].text("")));
   const std::string regex = TRY(field["Regex"].text(""));
-  if (regex.empty()) return bad(field.place(), "expected {\"Regex\": ...} or {\"String\": ...}");
+  if (regex.empty()) return bad_at(field.place(), "expected {\"Regex\": ...} or {\"String\": ...}");
   auto compiled = SplitPattern::compile(regex);
-  if (!compiled.ok()) return bad(field.place(), compiled.error().message);
+  if (!compiled.ok()) return bad_at(field.place(), compiled.error().message);
   return compiled;
 }
 
-Result<PreTokenizerStep> read_split(const Field& field) {
+Result<PreTokenizerStep> read_split(const Member& field) {
   PreTokenizerStep step;
   step.pattern.push_back(TRY(read_pattern(field["pattern"])));
   const std::string behavior = TRY(field["behavior"].text(""));
@@ -157,7 +157,7 @@ Result<PreTokenizerStep> read_split(const Field& field) {
   return step;
 }
 
-Result<PreTokenizerStep> read_metaspace(const Field& field) {
+Result<PreTokenizerStep> read_metaspace(const Member& field) {
   PreTokenizerStep step;
   step.kind = PreTokenizerStep::Kind::metaspace;
   step.replacement = TRY(field["replacement"].text("\u2581"));
@@ -173,7 +173,7 @@ Result<PreTokenizerStep> read_metaspace(const Field& field) {
   return step;
 }
 
-Result<PreTokenizerStep> read_pretokenizer_step(const Field& field) {
+Result<PreTokenizerStep> read_pretokenizer_step(const Member& field) {
   const std::string type = TRY(field["type"].text(""));
   if (type == "Split") return read_split(field);
   if (type == "Metaspace") return read_metaspace(field);
@@ -192,10 +192,10 @@ Result<PreTokenizerStep> read_pretokenizer_step(const Field& field) {
   return field["type"].unsupported("\"" + type + "\"");
 }
 
-Status read_pretokenizer(const Field& root, Tokenizer::Parts& parts) {
-  std::vector<Field> steps;
+Status read_pretokenizer(const Member& root, Tokenizer::Parts& parts) {
+  std::vector<Member> steps;
   TRY(flatten(root["pre_tokenizer"], "pretokenizers", steps));
-  for (const Field& field : steps) {
+  for (const Member& field : steps) {
     // ByteLevel turns text into the byte alphabet: nothing after it would see the text.
     if (parts.pretokenizer.byte_level()) return field.unsupported("a step after ByteLevel");
     parts.pretokenizer.add(TRY(read_pretokenizer_step(field)));
@@ -203,15 +203,15 @@ Status read_pretokenizer(const Field& root, Tokenizer::Parts& parts) {
   return ok_status();
 }
 
-Status read_vocab(const Field& vocab, BpeModel& model) {
+Status read_vocab(const Member& vocab, BpeModel& model) {
   for (const auto [token, value] : TRY(vocab.object())) {
     int64_t id = -1;
     if (value.get(id) != simdjson::SUCCESS) {
-      return bad(vocab.place() + "[\"" + std::string(token.substr(0, 40)) + "\"]",
-                 "expected a whole number");
+      return bad_at(vocab.place() + "[\"" + std::string(token.substr(0, 40)) + "\"]",
+                    "expected a whole number");
     }
     const Status added = model.add_token(token, id);
-    if (!added.ok()) return bad(vocab.place(), added.error().message);
+    if (!added.ok()) return bad_at(vocab.place(), added.error().message);
   }
   return ok_status();
 }
@@ -223,13 +223,13 @@ Result<std::pair<std::string_view, std::string_view>> merge_sides(dom::element m
   if (merge.get(text) == simdjson::SUCCESS) {
     const size_t space = text.find(' ');
     if (space == text.npos || text.find(' ', space + 1) != text.npos) {
-      return bad("", "expected two tokens with one space between");
+      return bad_at("", "expected two tokens with one space between");
     }
     return std::pair(text.substr(0, space), text.substr(space + 1));
   }
   if (merge.get(pair) != simdjson::SUCCESS || pair.size() != 2 ||
       pair.at(0).get(left) != simdjson::SUCCESS || pair.at(1).get(right) != simdjson::SUCCESS) {
-    return bad("", "expected \"left right\" or [\"left\", \"right\"]");
+    return bad_at("", "expected \"left right\" or [\"left\", \"right\"]");
   }
   return std::pair(left, right);
 }
@@ -237,7 +237,7 @@ Result<std::pair<std::string_view, std::string_view>> merge_sides(dom::element m
 Status read_merges(dom::element root, BpeModel& model) {
   dom::array merges;
   if (root["model"]["merges"].get(merges) != simdjson::SUCCESS) {
-    return bad("model.merges", "expected a list");
+    return bad_at("model.merges", "expected a list");
   }
   size_t index = 0;
   for (const dom::element merge : merges) {
@@ -246,15 +246,15 @@ Status read_merges(dom::element root, BpeModel& model) {
       return model.add_merge(left, right);
     }();
     if (!added.ok()) {
-      return bad("model.merges[" + std::to_string(index) + "]", added.error().message);
+      return bad_at("model.merges[" + std::to_string(index) + "]", added.error().message);
     }
     ++index;
   }
   return ok_status();
 }
 
-Status read_model(dom::element json, const Field& root, Tokenizer::Parts& parts) {
-  const Field model = root["model"];
+Status read_model(dom::element document, const Member& root, Tokenizer::Parts& parts) {
+  const Member model = root["model"];
   TRY(model.object());
   const std::string type = TRY(model["type"].text("BPE"));
   if (type != "BPE") return model["type"].unsupported("\"" + type + "\"");
@@ -269,28 +269,28 @@ Status read_model(dom::element json, const Field& root, Tokenizer::Parts& parts)
   options.ignore_merges = TRY(model["ignore_merges"].flag(false));
   options.unk_token = TRY(model["unk_token"].text(""));
   TRY(read_vocab(model["vocab"], parts.model));
-  TRY(read_merges(json, parts.model));
+  TRY(read_merges(document, parts.model));
   const Status finished = parts.model.finish(options);
-  if (!finished.ok()) return bad("model", finished.error().message);
+  if (!finished.ok()) return bad_at("model", finished.error().message);
   return ok_status();
 }
 
-Result<AddedToken> read_added_token(const Field& field, const BpeModel& model) {
+Result<AddedToken> read_added_token(const Member& field, const BpeModel& model) {
   AddedToken token;
   token.content = TRY(field["content"].text(""));
-  if (token.content.size() > kContentBytes) return bad(field["content"].place(), "too long");
+  if (token.content.size() > kContentBytes) return bad_at(field["content"].place(), "too long");
   const int64_t id = TRY(field["id"].number());
-  if (id < 0 || id >= limits::kVocabSize) return bad(field["id"].place(), "out of range");
+  if (id < 0 || id >= limits::kVocabSize) return bad_at(field["id"].place(), "out of range");
   token.id = static_cast<int32_t>(id);
   const auto known = model.id_of(token.content);
   if (known && *known != token.id) {
-    return bad(field["id"].place(),
-               "the vocabulary gives this token the id " + std::to_string(*known));
+    return bad_at(field["id"].place(),
+                  "the vocabulary gives this token the id " + std::to_string(*known));
   }
   const auto& tokens = model.tokens();
   const auto index = static_cast<size_t>(id);
   if (!known && index < tokens.size() && !tokens[index].empty()) {
-    return bad(field["id"].place(), "is already that of another token of the vocabulary");
+    return bad_at(field["id"].place(), "is already that of another token of the vocabulary");
   }
   token.single_word = TRY(field["single_word"].flag(false));
   token.lstrip = TRY(field["lstrip"].flag(false));
@@ -300,14 +300,14 @@ Result<AddedToken> read_added_token(const Field& field, const BpeModel& model) {
   return token;
 }
 
-Status read_added_tokens(const Field& root, Tokenizer::Parts& parts) {
+Status read_added_tokens(const Member& root, Tokenizer::Parts& parts) {
   std::set<int32_t> ids;
   size_t bytes = 0;
-  for (const Field& field : TRY(root["added_tokens"].list(kAddedTokens))) {
+  for (const Member& field : TRY(root["added_tokens"].list(kAddedTokens))) {
     AddedToken token = TRY(read_added_token(field, parts.model));
-    if (!ids.insert(token.id).second) return bad(field["id"].place(), "appears twice");
+    if (!ids.insert(token.id).second) return bad_at(field["id"].place(), "appears twice");
     bytes += token.content.size();
-    if (bytes > (1 << 20)) return bad(root["added_tokens"].place(), "more than 1 MiB of text");
+    if (bytes > (1 << 20)) return bad_at(root["added_tokens"].place(), "more than 1 MiB of text");
     if (token.normalized) {
       parts.normalized_tokens.add(token, TRY(normalize(parts.normalizer, token.content)));
     } else {
@@ -318,8 +318,8 @@ Status read_added_tokens(const Field& root, Tokenizer::Parts& parts) {
   return ok_status();
 }
 
-Status read_decoder(const Field& root, Tokenizer::Parts& parts) {
-  std::vector<Field> steps;
+Status read_decoder(const Member& root, Tokenizer::Parts& parts) {
+  std::vector<Member> steps;
   TRY(flatten(root["decoder"], "decoders", steps));
   DecoderRules& rules = parts.decoder;
   if (steps.empty()) {
@@ -327,7 +327,7 @@ Status read_decoder(const Field& root, Tokenizer::Parts& parts) {
     return root["decoder"].unsupported("null");
   }
   rules.kind = DecoderRules::Kind::pieces;
-  for (const Field& step : steps) {
+  for (const Member& step : steps) {
     const std::string type = TRY(step["type"].text(""));
     if (type == "ByteLevel" && steps.size() == 1) {
       rules.kind = DecoderRules::Kind::byte_level;
@@ -382,18 +382,18 @@ void fill_bytes_of_ids(Tokenizer::Parts& parts) {
 
 }  // namespace
 
-Status read_tokenizer_file(std::string_view json, Tokenizer::Parts& parts) {
-  if (json.size() > static_cast<size_t>(limits::kTokenizerFileBytes)) {
-    return bad("", "larger than " + std::to_string(limits::kTokenizerFileBytes) + " bytes");
+Status read_tokenizer_file(std::string_view text, Tokenizer::Parts& parts) {
+  if (text.size() > static_cast<size_t>(limits::kTokenizerFileBytes)) {
+    return bad_at("", "larger than " + std::to_string(limits::kTokenizerFileBytes) + " bytes");
   }
   dom::parser parser;
   dom::element element;
-  auto failed = parser.allocate(std::max<size_t>(json.size(), 64), kDepth);
-  if (failed == simdjson::SUCCESS) failed = parser.parse(json.data(), json.size()).get(element);
+  auto failed = parser.allocate(std::max<size_t>(text.size(), 64), kFileDepth);
+  if (failed == simdjson::SUCCESS) failed = parser.parse(text.data(), text.size()).get(element);
   if (failed != simdjson::SUCCESS) {
-    return bad("", std::string("not valid JSON: ") + simdjson::error_message(failed));
+    return bad_at("", std::string("not valid JSON: ") + simdjson::error_message(failed));
   }
-  const Field root(element, "");
+  const Member root(element, "");
   TRY(root.object());
   TRY(read_normalizer(root, parts));
   TRY(read_pretokenizer(root, parts));
@@ -401,7 +401,7 @@ Status read_tokenizer_file(std::string_view json, Tokenizer::Parts& parts) {
   TRY(read_added_tokens(root, parts));
   TRY(read_decoder(root, parts));
   fill_bytes_of_ids(parts);
-  if (parts.bytes_of_id.empty()) return bad("model.vocab", "is empty");
+  if (parts.bytes_of_id.empty()) return bad_at("model.vocab", "is empty");
   return ok_status();
 }
 

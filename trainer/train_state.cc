@@ -11,7 +11,7 @@ namespace llmctl {
 namespace {
 
 constexpr const char* kOptimizerPrefix = "optimizer.";
-constexpr int64_t kAlignment = 4;  // bytes: the widest number of a checkpoint
+constexpr int64_t kWidestNumber = 4;  // bytes: the widest number of a checkpoint
 
 DType dtype_of(const at::Tensor& tensor) {
   if (tensor.scalar_type() == at::kBFloat16) return DType::bf16;
@@ -67,7 +67,7 @@ at::Tensor copied(const at::Tensor& tensor, const at::Tensor& copy, int64_t& off
   const auto bytes = static_cast<int64_t>(tensor.nbytes());
   at::Tensor to = copy.narrow(0, offset, bytes).view(tensor.scalar_type()).view(tensor.sizes());
   to.copy_(tensor);
-  offset += (bytes + kAlignment - 1) / kAlignment * kAlignment;
+  offset += (bytes + kWidestNumber - 1) / kWidestNumber * kWidestNumber;
   return to;
 }
 
@@ -134,7 +134,7 @@ at::Tensor allocate_copy(Model& model, Optimizer& optimizer) {
   int64_t bytes = 0;
   for (const NamedTensor& one : contents(model, optimizer)) {
     const auto size = static_cast<int64_t>(one.tensor.nbytes());
-    bytes += (size + kAlignment - 1) / kAlignment * kAlignment;
+    bytes += (size + kWidestNumber - 1) / kWidestNumber * kWidestNumber;
   }
   const CauseScope cause(Cause::workspace);
   const bool pinned = !model.weights().is_cpu();  // so that the device copies at full speed

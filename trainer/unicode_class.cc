@@ -9,12 +9,12 @@
 namespace llmctl {
 namespace {
 
-struct Range {
+struct CodeRange {
   uint32_t first, last;
 };
 
 // General_Category L* and N* of Unicode 16.0 that 14.0 has not (derived from UnicodeData.txt).
-constexpr Range kNewLetters[] = {
+constexpr CodeRange kNewLetters[] = {
     {0x1C89, 0x1C8A},   {0xA7CB, 0xA7CD},   {0xA7DA, 0xA7DC},   {0x105C0, 0x105F3},
     {0x10D4A, 0x10D65}, {0x10D6F, 0x10D85}, {0x10EC2, 0x10EC4}, {0x1123F, 0x11240},
     {0x11380, 0x11389}, {0x1138B, 0x1138B}, {0x1138E, 0x1138E}, {0x11390, 0x113B5},
@@ -24,14 +24,14 @@ constexpr Range kNewLetters[] = {
     {0x18CFF, 0x18CFF}, {0x1B132, 0x1B132}, {0x1B155, 0x1B155}, {0x1DF25, 0x1DF2A},
     {0x1E030, 0x1E06D}, {0x1E4D0, 0x1E4EB}, {0x1E5D0, 0x1E5ED}, {0x1E5F0, 0x1E5F0},
     {0x2B739, 0x2B739}, {0x2EBF0, 0x2EE5D}, {0x31350, 0x323AF}};
-constexpr Range kNewNumbers[] = {{0x10D40, 0x10D49}, {0x116D0, 0x116E3}, {0x11BF0, 0x11BF9},
-                                 {0x11F50, 0x11F59}, {0x16130, 0x16139}, {0x16D70, 0x16D79},
-                                 {0x1CCF0, 0x1CCF9}, {0x1D2C0, 0x1D2D3}, {0x1E4F0, 0x1E4F9},
-                                 {0x1E5F1, 0x1E5FA}};
+constexpr CodeRange kNewNumbers[] = {{0x10D40, 0x10D49}, {0x116D0, 0x116E3}, {0x11BF0, 0x11BF9},
+                                     {0x11F50, 0x11F59}, {0x16130, 0x16139}, {0x16D70, 0x16D79},
+                                     {0x1CCF0, 0x1CCF9}, {0x1D2C0, 0x1D2D3}, {0x1E4F0, 0x1E4F9},
+                                     {0x1E5F1, 0x1E5FA}};
 // White_Space. PCRE2's \s also takes U+180E, which is none since Unicode 6.3.
-constexpr Range kSpaces[] = {{0x9, 0xD},       {0x20, 0x20},     {0x85, 0x85},     {0xA0, 0xA0},
-                             {0x1680, 0x1680}, {0x2000, 0x200A}, {0x2028, 0x2029}, {0x202F, 0x202F},
-                             {0x205F, 0x205F}, {0x3000, 0x3000}};
+constexpr CodeRange kSpaces[] = {
+    {0x9, 0xD},       {0x20, 0x20},     {0x85, 0x85},     {0xA0, 0xA0},     {0x1680, 0x1680},
+    {0x2000, 0x200A}, {0x2028, 0x2029}, {0x202F, 0x202F}, {0x205F, 0x205F}, {0x3000, 0x3000}};
 
 CharClass category_class(uint32_t code) {
   const auto category = utf8proc_category(static_cast<utf8proc_int32_t>(code));
@@ -42,14 +42,14 @@ CharClass category_class(uint32_t code) {
   return number ? CharClass::number : CharClass::other;
 }
 
-void mark(std::vector<CharClass>& classes, std::span<const Range> ranges, CharClass kind) {
-  for (const Range& range : ranges) {
+void mark(std::vector<CharClass>& classes, std::span<const CodeRange> ranges, CharClass kind) {
+  for (const CodeRange& range : ranges) {
     for (uint32_t code = range.first; code <= range.last; ++code) classes[code] = kind;
   }
 }
 
-std::string as_pattern(std::string text, std::span<const Range> ranges) {
-  for (const Range& range : ranges) {
+std::string as_pattern(std::string text, std::span<const CodeRange> ranges) {
+  for (const CodeRange& range : ranges) {
     char part[32];
     std::snprintf(part, sizeof(part), "\\x{%x}-\\x{%x}", range.first, range.last);
     text += part;

@@ -7,17 +7,16 @@
 namespace llmctl {
 namespace {
 
-constexpr size_t kWordBytes = 256;       // longer pieces teach nothing and cost much
-constexpr size_t kWords = 4'000'000;     // distinct
-constexpr size_t kBatchBytes = 1 << 20;  // at least; a text is not cut
-constexpr int64_t kSmallestCount = 2;
+constexpr size_t kWordBytes = 256;         // longer pieces teach nothing and cost much
+constexpr size_t kWords = 4'000'000;       // distinct
+constexpr size_t kCountedBytes = 1 << 20;  // at least; a text is not cut
 
 }  // namespace
 
 Status WordCounts::add(std::string_view text) {
   filling_->text += text;
   filling_->ends.push_back(filling_->text.size());
-  return filling_->text.size() >= kBatchBytes ? start_batch() : ok_status();
+  return filling_->text.size() >= kCountedBytes ? start_batch() : ok_status();
 }
 
 Status WordCounts::start_batch() {

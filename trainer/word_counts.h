@@ -3,6 +3,7 @@
 // are forgotten. One thread calls it.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -14,6 +15,8 @@
 #include "trainer/ordered_threads.h"
 
 namespace llmctl {
+
+inline constexpr int64_t kSmallestCount = 2;  // what occurs once is not worth an id
 
 class WordCounts {
  public:

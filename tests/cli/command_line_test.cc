@@ -11,15 +11,11 @@
 #include "cli/home.h"
 #include "cli/verbs.h"
 #include "core/version.h"
+#include "tests/cli/answer.h"
 
 namespace llmctl {
 
 using nlohmann::json;
-
-struct Answer {
-  int code = 0;
-  std::string out, err;
-};
 
 class CommandLineTest : public ::testing::Test {
  protected:

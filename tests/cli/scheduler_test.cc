@@ -12,16 +12,11 @@
 
 #include "cli/app.h"
 #include "cli/home.h"
+#include "tests/cli/answer.h"
 
 namespace llmctl {
 
 using nlohmann::json;
-
-struct Answer {
-  int code = 0;
-  std::string out, err;
-  json document() const { return json::parse(out, nullptr, false); }
-};
 
 // Tells another thread that something was written and flushed.
 struct NoticingBuffer : std::stringbuf {

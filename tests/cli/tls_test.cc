@@ -11,16 +11,12 @@
 #include "cli/app.h"
 #include "cli/child_output.h"
 #include "cli/process.h"
+#include "tests/cli/answer.h"
 
 namespace llmctl {
 
 using nlohmann::json;
 namespace fs = std::filesystem;
-
-struct Answer {
-  int code = 0;
-  std::string out, err;
-};
 
 class TlsTest : public ::testing::Test {
  protected:

@@ -14,7 +14,7 @@ namespace {
 
 using nlohmann::json;
 
-JobSpec small() {
+JobSpec ten_steps() {
   return parse_spec_json(R"({"model": "llama-1m", "datasets": "a", "max_steps": 10})").value();
 }
 
@@ -25,7 +25,7 @@ Event event_of(EventBody body) {
 }
 
 TEST(Plan, ReadsBackEqual) {
-  Plan plan = candidate_plans(small(), 0).front();
+  Plan plan = candidate_plans(ten_steps(), 0).front();
   plan.measured = plan.predicted;
   plan.micro_batch_origin = Origin::measured;
   plan.checkpointing_origin = Origin::preset_default;
@@ -34,7 +34,7 @@ TEST(Plan, ReadsBackEqual) {
 }
 
 TEST(Plan, NamesTheFieldThatIsWrong) {
-  json document = to_json(candidate_plans(small(), 0).front());
+  json document = to_json(candidate_plans(ten_steps(), 0).front());
   document["micro_batch_size"] = -1;
   EXPECT_NE(parse_plan(document).error().message.find("micro_batch_size"), std::string::npos);
   document["micro_batch_size"] = 18446744073709551615ULL;
@@ -92,7 +92,7 @@ TEST(RunConfig, ReadsBackEqual) {
   config.world_size = 2;
   config.job_dir = "/jobs/17";
   config.resume = {"checkpoints/e2-s100"};
-  config.spec = small();
+  config.spec = ten_steps();
   config.candidates = candidate_plans(config.spec, 0);
   const std::string text = to_json(config).dump();
   EXPECT_EQ(to_json(parse_run_config(text).value()).dump(), text);
@@ -101,7 +101,7 @@ TEST(RunConfig, ReadsBackEqual) {
 TEST(RunConfig, RefusesRanksOutsideTheWorldAndUnknownModes) {
   RunConfig config;
   config.job_dir = "/jobs/1";
-  config.spec = small();
+  config.spec = ten_steps();
   const auto refused = [&](const char* field, const json& value) {
     json document = to_json(config);
     document[field] = value;

@@ -54,7 +54,7 @@ class ScriptedWorker {
   std::unique_ptr<grpc::ClientReaderWriter<v1::WorkerMessage, v1::SchedulerMessage>> stream_;
 };
 
-struct Fixture : ::testing::Test {
+struct Fleet : ::testing::Test {
   void SetUp() override { ASSERT_TRUE(scheduler.start()) << scheduler.log(); }
   std::string worker_state() {
     v1::WorkersResponse workers;
@@ -65,7 +65,6 @@ struct Fixture : ::testing::Test {
   TempDir home;
   SchedulerProcess scheduler{home.path() + "/data"};
 };
-using Fleet = Fixture;
 using Kind = v1::SchedulerMessage;
 
 TEST_F(Fleet, WelcomesAndAcknowledges) {

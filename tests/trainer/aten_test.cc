@@ -20,12 +20,6 @@
 namespace llmctl {
 namespace {
 
-constexpr double kClose = 1e-5;  // relative
-
-::testing::AssertionResult close(const at::Tensor& got, const at::Tensor& want) {
-  return llmctl::close(got, want, kClose);
-}
-
 struct Width {
   int64_t rows, hidden;
 };

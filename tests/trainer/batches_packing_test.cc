@@ -3,7 +3,7 @@
 #include <map>
 #include <set>
 
-#include "tests/trainer/scratch.h"
+#include "tests/trainer/open_batches.h"
 #include "trainer/batches.h"
 #include "trainer/batches_mixture.h"
 
@@ -24,13 +24,6 @@ JobSpec packed(const std::string& file) {
   spec.sequence_len = kLength;
   spec.sample_packing = true;
   return spec;
-}
-
-Batches open_batches(const JobSpec& spec, const Scratch& scratch) {
-  auto batches = Batches::open(spec, scratch.path() / "cache", 2, {});
-  if (!batches.ok()) ADD_FAILURE() << batches.error().message;
-  CHECK(batches.ok());
-  return std::move(*batches);
 }
 
 Row row_of(const Batches& batches, int64_t epoch, int64_t index) {

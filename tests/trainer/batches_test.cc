@@ -5,7 +5,7 @@
 #include <numeric>
 #include <set>
 
-#include "tests/trainer/scratch.h"
+#include "tests/trainer/open_batches.h"
 #include "trainer/batches_order.h"
 
 namespace llmctl {
@@ -13,7 +13,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int64_t kLength = 16;
+constexpr int64_t kSequence = 16;
 
 std::string records(int from, int to) {
   std::string jsonl;
@@ -26,19 +26,12 @@ std::string records(int from, int to) {
 JobSpec spec_for(const fs::path& file) {
   JobSpec spec;
   spec.datasets = {{file, "auto", "text"}};
-  spec.sequence_len = kLength;
+  spec.sequence_len = kSequence;
   return spec;
 }
 
-Batches open_batches(const JobSpec& spec, const Scratch& scratch) {
-  auto batches = Batches::open(spec, scratch.path() / "cache", 2, {});
-  if (!batches.ok()) ADD_FAILURE() << batches.error().message;
-  CHECK(batches.ok());
-  return std::move(*batches);
-}
-
 std::string sequence(const Batches& batches, int64_t epoch, int64_t index) {
-  std::vector<int32_t> ids(kLength), labels(kLength), documents;
+  std::vector<int32_t> ids(kSequence), labels(kSequence), documents;
   EXPECT_TRUE(batches.fill(epoch, index, {ids, labels, documents}).ok());
   EXPECT_TRUE(documents.empty());
   EXPECT_TRUE(std::equal(ids.begin() + 1, ids.end(), labels.begin()));
@@ -48,7 +41,7 @@ std::string sequence(const Batches& batches, int64_t epoch, int64_t index) {
 
 std::string validation_text(const Batches& batches) {
   std::string text;
-  std::vector<int32_t> ids(kLength), labels(kLength), documents;
+  std::vector<int32_t> ids(kSequence), labels(kSequence), documents;
   for (int64_t i = 0; i < batches.validation_sequences(); ++i) {
     EXPECT_TRUE(batches.fill_validation(i, {ids, labels, documents}).ok());
     text += batches.tokenizer().decode(ids);
@@ -126,7 +119,7 @@ TEST(Batches, AppendedDocumentsMoveNoOtherToTheOtherSide) {
   write_file(scratch.path() / "d.jsonl", records(0, 400));
   const Batches grown = open_batches(spec, scratch);
   ASSERT_GT(before.size(), 500u);
-  EXPECT_TRUE(validation_text(grown).starts_with(before.substr(0, before.size() - kLength)));
+  EXPECT_TRUE(validation_text(grown).starts_with(before.substr(0, before.size() - kSequence)));
   EXPECT_EQ(grown.documents(), 400);
 }
 
@@ -157,7 +150,7 @@ TEST(Batches, OneDocumentIsValidatedOnItsTail) {
   JobSpec spec = spec_for(scratch.path() / "t.txt");
   spec.val_set_size = 0.1;
   const Batches batches = open_batches(spec, scratch);
-  EXPECT_EQ(batches.validation_sequences(), (250 - 1) / kLength);
+  EXPECT_EQ(batches.validation_sequences(), (250 - 1) / kSequence);
   EXPECT_EQ(validation_text(batches).find('a'), std::string::npos);
 }
 

@@ -12,10 +12,12 @@ inline at::Tensor numbers(at::IntArrayRef shape, double seed) {
   return flat.add_(seed).mul_(12.9898).sin_().to(at::kFloat).view(shape);
 }
 
+inline constexpr double kClose = 1e-5;  // relative: fp32 sums in another order
+
 // By the norm of the difference, relative to that of `want`; both from any device.
 inline ::testing::AssertionResult close(const at::Tensor& got,
                                         const at::Tensor& want,
-                                        double relative) {
+                                        double relative = kClose) {
   const at::Tensor given = got.cpu().to(at::kDouble), exact = want.cpu().to(at::kDouble);
   const double error = ((given - exact).norm() / (exact.norm() + 1e-30)).item<double>();
   if (error <= relative) return ::testing::AssertionSuccess();

@@ -75,9 +75,6 @@ TEST_F(DeviceMemory, GivesAFreedBlockToTheNextRequestOfItsSize) {
   EXPECT_EQ(mebibytes(7).const_data_ptr(), first);
 }
 
-constexpr auto kNone = Checkpointing::none, kSelective = Checkpointing::selective,
-               kBlock = Checkpointing::block;
-
 struct Shape {
   const char* name;
   int64_t vocab, hidden, layers, heads, kv_heads, sequence, micro_batch;

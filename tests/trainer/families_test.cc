@@ -21,7 +21,7 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-constexpr double kClose = 1e-4;  // of a logit, absolute
+constexpr double kLogitClose = 1e-4;  // of a logit, absolute
 
 at::Tensor tensor_of(const TensorView& view) {
   at::Tensor out = at::empty(view.shape, at::kFloat);
@@ -89,7 +89,7 @@ void expect_equal(Model& model, const fs::path& directory) {
   const auto ids = json::parse(read_file(directory / "ids.json")).get<std::vector<int32_t>>();
   const at::Tensor want = read_tensor(directory / "logits.safetensors", "logits");
   const at::Tensor got = logits_of(model, ids);
-  EXPECT_LE((got - want).abs().max().item<double>(), kClose);
+  EXPECT_LE((got - want).abs().max().item<double>(), kLogitClose);
   EXPECT_GT(want.abs().max().item<double>(), 0.1) << "all logits are small";
   const auto length = static_cast<int64_t>(ids.size());
   at::Tensor tokens = at::empty({length}, at::kInt);

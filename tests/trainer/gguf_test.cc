@@ -18,7 +18,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-GgufTensor tensor_of(const std::string& name, const std::vector<float>& values) {
+GgufTensor f32_tensor(const std::string& name, const std::vector<float>& values) {
   const auto read = [values](std::span<float> out) {
     std::copy(values.begin(), values.end(), out.begin());
   };
@@ -36,8 +36,8 @@ class GgufTest : public ::testing::Test {
   // One key and two tensors of two numbers.
   std::string small_file() {
     fs::remove(file());
-    const std::vector<GgufTensor> tensors = {tensor_of("first", {1, 2}),
-                                             tensor_of("second", {3, 4})};
+    const std::vector<GgufTensor> tensors = {f32_tensor("first", {1, 2}),
+                                             f32_tensor("second", {3, 4})};
     EXPECT_TRUE(write_gguf(file(), {{"key", std::string("value")}}, tensors).ok());
     return read_file(file());
   }
@@ -67,7 +67,7 @@ TEST_F(GgufTest, EveryKindOfValueIsReadBack) {
                                  {"h", std::vector<int32_t>{1, -2}},
                                  {"i", std::vector<float>{1.5F}},
                                  {"j", std::vector<std::string>{"x", "", "yz"}}};
-  ASSERT_TRUE(write_gguf(file(), metadata, std::vector{tensor_of("t", {1, 2, 3})}).ok());
+  ASSERT_TRUE(write_gguf(file(), metadata, std::vector{f32_tensor("t", {1, 2, 3})}).ok());
   const auto read = read_gguf(file());
   ASSERT_TRUE(read.ok()) << read.error().message;
   EXPECT_EQ(read->metadata, metadata);
@@ -118,11 +118,11 @@ TEST_F(GgufTest, WhatIsWrongIsNamed) {
 }
 
 TEST_F(GgufTest, ValuesThatAFormCannotHoldAreRefusedAndLeaveNoFile) {
-  GgufTensor tensor = tensor_of("t", {1, 1e6F});
+  GgufTensor tensor = f32_tensor("t", {1, 1e6F});
   tensor.type = GgufType::f16;
   EXPECT_NE(write_gguf(file(), {}, std::span(&tensor, 1)).error().message.find("beyond fp16"),
             std::string::npos);
-  tensor = tensor_of("t", {1, INFINITY});
+  tensor = f32_tensor("t", {1, INFINITY});
   EXPECT_NE(write_gguf(file(), {}, std::span(&tensor, 1)).error().message.find("not finite"),
             std::string::npos);
   EXPECT_TRUE(fs::is_empty(scratch_.path()));
@@ -173,14 +173,14 @@ TEST(GgufModel, FactorsOfNoRuleStayAsTheyAreAndBadOnesAreNamed) {
   std::vector<float> factors(pairs, 1.5F);
   factors.back() = 7;
   GgufFile file;
-  file.tensors = {tensor_of("rope_freqs.weight", factors).tensor};
+  file.tensors = {f32_tensor("rope_freqs.weight", factors).tensor};
   ASSERT_TRUE(read_rope_tensors(file, "llama.", config).ok());
   EXPECT_EQ(config.rope.long_factor, std::vector<double>(factors.begin(), factors.end()));
   EXPECT_EQ(problems(config), std::vector<std::string>());
   EXPECT_EQ(rope_tensors(config).front().tensor.name, "rope_freqs.weight");
   for (const std::vector<float>& bad :
        {std::vector<float>(pairs, 0.0F), std::vector<float>(3, 1.0F)}) {
-    file.tensors = {tensor_of("rope_freqs.weight", bad).tensor};
+    file.tensors = {f32_tensor("rope_freqs.weight", bad).tensor};
     const Status read = read_rope_tensors(file, "llama.", config);
     ASSERT_FALSE(read.ok());
     EXPECT_NE(read.error().message.find("tensor \"rope_freqs.weight\""), std::string::npos);

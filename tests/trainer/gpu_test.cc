@@ -23,7 +23,7 @@
 namespace llmctl {
 namespace {
 
-constexpr double kClose = 1e-4;  // relative: fp32 sums in another order, through whole models
+constexpr double kModelClose = 1e-4;  // relative: fp32 sums in another order, through whole models
 constexpr Bytes kMiB = 1 << 20;
 
 class Gpu : public ::testing::Test {
@@ -44,7 +44,7 @@ class Gpu : public ::testing::Test {
 };
 
 ::testing::AssertionResult close(const at::Tensor& got, const at::Tensor& want) {
-  return llmctl::close(got, want, kClose);
+  return llmctl::close(got, want, kModelClose);
 }
 
 TEST_F(Gpu, NormsAndTheirGradientsEqualTheCpus) {
@@ -155,7 +155,7 @@ TEST_F(Gpu, EmbeddingAndLossEqualTheCpus) {
 // Many lanes beside one: our kernels' own bodies on the CPU (own_kernels_test.cc).
 TEST_F(Gpu, OwnKernelsOfEveryTypeEqualTheirBodiesOnTheCpu) {
   for (const at::ScalarType type : {at::kFloat, at::kBFloat16, at::kHalf}) {
-    const double most = type == at::kFloat ? kClose : 1e-2;
+    const double most = type == at::kFloat ? kModelClose : 1e-2;
     const auto same = [&](const at::Tensor& got, const at::Tensor& want) {
       return llmctl::close(got, want, most);
     };

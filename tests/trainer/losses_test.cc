@@ -18,9 +18,9 @@
 namespace llmctl {
 namespace {
 
-constexpr int kSteps = 20;
+constexpr int kCompared = 20;
 
-std::vector<int64_t> numbers(const at::Tensor& ids) {
+std::vector<int64_t> list_of(const at::Tensor& ids) {
   const auto* data = ids.const_data_ptr<int32_t>();
   return {data, data + ids.numel()};
 }
@@ -53,9 +53,9 @@ TEST(Losses, EqualPyTorchsStepByStep) {
 
   AdamW optimizer(model.layout().size(), model.layout().matrices_end());
   std::vector<double> ours;
-  for (int step = 0; step < kSteps; ++step) {
+  for (int step = 0; step < kCompared; ++step) {
     const MicroBatch batch = sample_batch(4, static_cast<uint64_t>(step));
-    document["batches"].push_back({numbers(batch.ids), numbers(batch.labels)});
+    document["batches"].push_back({list_of(batch.ids), list_of(batch.labels)});
     const auto tokens = static_cast<double>(batch.ids.numel());
     ours.push_back(model.forward_backward(batch, 1 / tokens).item<double>() / tokens);
     optimizer.update(
@@ -69,7 +69,7 @@ TEST(Losses, EqualPyTorchsStepByStep) {
                   scratch.path().string());
   ASSERT_EQ(reference.code, 0);
   std::istringstream lines(reference.out);
-  for (int step = 0; step < kSteps; ++step) {
+  for (int step = 0; step < kCompared; ++step) {
     double want = 0;
     ASSERT_TRUE(lines >> want) << "PyTorch gave no loss for step " << step;
     EXPECT_NEAR(ours[static_cast<size_t>(step)], want, 1e-4 * want) << "step " << step;

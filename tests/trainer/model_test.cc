@@ -12,18 +12,18 @@
 namespace llmctl {
 namespace {
 
-struct Case {
+struct ModelCase {
   const char* name;
   void (*change)(ModelConfig&);
   Checkpointing checkpointing = Checkpointing::none;
   AttentionKind attention = AttentionKind::sdpa;
   bool packed = false;
 };
-void PrintTo(const Case& c, std::ostream* out) {
+void PrintTo(const ModelCase& c, std::ostream* out) {
   *out << c.name;
 }
 
-ModelConfig config_of(const Case& c) {
+ModelConfig config_of(const ModelCase& c) {
   ModelConfig config = sample_config();
   config.head_dim = 0;
   c.change(config);
@@ -152,10 +152,10 @@ double relative_error(const at::Tensor& got, const at::Tensor& want) {
   return ((got - want).norm() / want.norm()).item<double>();
 }
 
-class Backward : public ::testing::TestWithParam<Case> {};
+class Backward : public ::testing::TestWithParam<ModelCase> {};
 
 TEST_P(Backward, EqualsAutograd) {
-  const Case& c = GetParam();
+  const ModelCase& c = GetParam();
   Model model(config_of(c), {kSampleLength, c.attention, c.checkpointing, [] {}});
   initialize(model.layout(), 0.1, 1, model.weights());
   model.weights().add_(at::full({1}, 0.01));  // norms away from one, padding away from zero
@@ -237,37 +237,35 @@ void erf_gelu(ModelConfig& c) {
   c.activation = "gelu";
 }
 constexpr auto kSdpa = AttentionKind::sdpa, kManual = AttentionKind::manual;
-constexpr auto kNone = Checkpointing::none, kSelective = Checkpointing::selective,
-               kBlock = Checkpointing::block;
-
 INSTANTIATE_TEST_SUITE_P(Options,
                          Backward,
-                         ::testing::Values(Case{"plain", plain},
-                                           Case{"grouped", grouped},
-                                           Case{"one_kv_head_untied", one_kv_head_untied},
-                                           Case{"selective", qwen2, kSelective},
-                                           Case{"selective_gemma3", gemma3, kSelective},
-                                           Case{"checkpointed", one_kv_head_untied, kBlock},
-                                           Case{"manual", grouped, kNone, kManual},
-                                           Case{"manual_checkpointed", plain, kBlock, kManual},
-                                           Case{"biases", biases},
-                                           Case{"qwen2", qwen2},
-                                           Case{"qwen3", qwen3},
-                                           Case{"qwen3_checkpointed", qwen3, kBlock},
-                                           Case{"mistral", mistral},
-                                           Case{"mistral_manual", mistral, kBlock, kManual},
-                                           Case{"gpt2", gpt2},
-                                           Case{"gpt2_checkpointed", gpt2, kBlock},
-                                           Case{"gemma2", gemma2},
-                                           Case{"gemma3", gemma3, kBlock},
-                                           Case{"layer_norm", layer_norm_with_rotation},
-                                           Case{"erf_gelu_gated", erf_gelu_gated_and_partly_turned},
-                                           Case{"erf_gelu", erf_gelu, kBlock},
-                                           Case{"packed", grouped, kNone, kSdpa, true},
-                                           Case{"packed_gpt2", gpt2, kBlock, kSdpa, true},
-                                           Case{"packed_mistral", mistral, kNone, kSdpa, true},
-                                           Case{"packed_manual", qwen3, kNone, kManual, true},
-                                           Case{"packed_gemma3", gemma3, kNone, kSdpa, true}),
+                         ::testing::Values(ModelCase{"plain", plain},
+                                           ModelCase{"grouped", grouped},
+                                           ModelCase{"one_kv_head_untied", one_kv_head_untied},
+                                           ModelCase{"selective", qwen2, kSelective},
+                                           ModelCase{"selective_gemma3", gemma3, kSelective},
+                                           ModelCase{"checkpointed", one_kv_head_untied, kBlock},
+                                           ModelCase{"manual", grouped, kNone, kManual},
+                                           ModelCase{"manual_checkpointed", plain, kBlock, kManual},
+                                           ModelCase{"biases", biases},
+                                           ModelCase{"qwen2", qwen2},
+                                           ModelCase{"qwen3", qwen3},
+                                           ModelCase{"qwen3_checkpointed", qwen3, kBlock},
+                                           ModelCase{"mistral", mistral},
+                                           ModelCase{"mistral_manual", mistral, kBlock, kManual},
+                                           ModelCase{"gpt2", gpt2},
+                                           ModelCase{"gpt2_checkpointed", gpt2, kBlock},
+                                           ModelCase{"gemma2", gemma2},
+                                           ModelCase{"gemma3", gemma3, kBlock},
+                                           ModelCase{"layer_norm", layer_norm_with_rotation},
+                                           ModelCase{"erf_gelu_gated",
+                                                     erf_gelu_gated_and_partly_turned},
+                                           ModelCase{"erf_gelu", erf_gelu, kBlock},
+                                           ModelCase{"packed", grouped, kNone, kSdpa, true},
+                                           ModelCase{"packed_gpt2", gpt2, kBlock, kSdpa, true},
+                                           ModelCase{"packed_mistral", mistral, kNone, kSdpa, true},
+                                           ModelCase{"packed_manual", qwen3, kNone, kManual, true},
+                                           ModelCase{"packed_gemma3", gemma3, kNone, kSdpa, true}),
                          [](const auto& c) { return std::string(c.param.name); });
 
 struct Pass {

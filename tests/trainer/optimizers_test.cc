@@ -17,7 +17,6 @@
 #include "tests/trainer/scratch.h"
 #include "trainer/adamw.h"
 #include "trainer/adamw_8bit.h"
-#include "trainer/adamw_bf16.h"
 #include "trainer/aten.h"
 #include "trainer/gradient_norm.h"
 #include "trainer/lion.h"
@@ -26,7 +25,7 @@
 namespace llmctl {
 namespace {
 
-constexpr int kSteps = 100;
+constexpr int kReferenceSteps = 100;
 constexpr OptimizerStep kStep = {1e-3, 0.9, 0.95, 1e-8, 0.1, 1, 0.95};
 
 // Slots on both sides of kLeastQuantizedElements, and one that ends inside a block.
@@ -84,7 +83,7 @@ class References {  // made once for all tests
     if (there()) run();
   }
   void run() {
-    nlohmann::json document = {{"steps", kSteps},
+    nlohmann::json document = {{"steps", kReferenceSteps},
                                {"lr", kStep.learning_rate},
                                {"betas", {kStep.beta1, kStep.beta2}},
                                {"eps", kStep.epsilon},
@@ -102,7 +101,7 @@ class References {  // made once for all tests
     write_file(scratch_.path() / "case.json", document.dump());
     std::string all;
     append(all, start());
-    for (int step = 0; step < kSteps; ++step) append(all, gradient_of(layout_, step));
+    for (int step = 0; step < kReferenceSteps; ++step) append(all, gradient_of(layout_, step));
     write_file(scratch_.path() / "numbers.bin", all);
     const ProgramOutput out =
         run_program(python_ + " " LLMCTL_SOURCE_DIR "/tests/trainer/reference_optimizers.py " +
@@ -123,7 +122,7 @@ at::Tensor weights_after(const std::string& optimizer,
                          const ParameterLayout& layout,
                          at::Tensor weights) {
   const auto made = make_optimizer(optimizer, layout, at::kCPU);
-  for (int step = 0; step < kSteps; ++step) {
+  for (int step = 0; step < kReferenceSteps; ++step) {
     at::Tensor gradient = gradient_of(layout, step);
     made->update(weights, gradient, kStep);
     EXPECT_EQ(gradient.count_nonzero().item<int64_t>(), 0);
@@ -138,7 +137,7 @@ TEST(Averaged, FollowsTheWeightsAndLeavesThemAlone) {
   at::Tensor weights = numbers({layout.size()}, 1);
   const at::Tensor plain = weights_after("adamw", layout, weights.clone());
   at::Tensor want;
-  for (int step = 0; step < kSteps; ++step) {
+  for (int step = 0; step < kReferenceSteps; ++step) {
     at::Tensor gradient = gradient_of(layout, step);
     made->update(weights, gradient, kStep);
     const double decay = std::min(0.9, step / (step + 9.0));
@@ -148,20 +147,20 @@ TEST(Averaged, FollowsTheWeightsAndLeavesThemAlone) {
   EXPECT_TRUE(at::allclose(made->average(), want, 1e-5, 1e-6));
 }
 
-struct Case {
+struct OptimizerCase {
   const char* optimizer;
   const char* reference;
   double most;
 };
-void PrintTo(const Case& c, std::ostream* out) {
+void PrintTo(const OptimizerCase& c, std::ostream* out) {
   *out << c.reference;
 }
-class Optimizers : public ::testing::TestWithParam<Case> {};
+class Optimizers : public ::testing::TestWithParam<OptimizerCase> {};
 
 TEST_P(Optimizers, EqualTheirReferenceOverAHundredSteps) {
   const References& references = References::get();
   if (!references.there()) GTEST_SKIP() << "no Python with bitsandbytes: set LLMCTL_PYTHON";
-  const Case& c = GetParam();
+  const OptimizerCase& c = GetParam();
   const at::Tensor got =
       weights_after(c.optimizer, references.layout(), references.start().clone());
   const at::Tensor want = references.weights_after(c.reference);
@@ -171,13 +170,13 @@ TEST_P(Optimizers, EqualTheirReferenceOverAHundredSteps) {
 
 INSTANTIATE_TEST_SUITE_P(All,
                          Optimizers,
-                         ::testing::Values(Case{"adamw", "adamw", 5e-5},
-                                           Case{"adamw_bf16", "adamw_bf16", 1e-4},
-                                           Case{"adamw_8bit", "adamw_8bit", 1e-3},
-                                           Case{"adafactor", "adafactor", 1e-5},
-                                           Case{"lion", "lion", 1e-3},
-                                           Case{"muon", "muon", 1e-4},
-                                           Case{"muon", "muon_bf16", 0.15}),
+                         ::testing::Values(OptimizerCase{"adamw", "adamw", 5e-5},
+                                           OptimizerCase{"adamw_bf16", "adamw_bf16", 1e-4},
+                                           OptimizerCase{"adamw_8bit", "adamw_8bit", 1e-3},
+                                           OptimizerCase{"adafactor", "adafactor", 1e-5},
+                                           OptimizerCase{"lion", "lion", 1e-3},
+                                           OptimizerCase{"muon", "muon", 1e-4},
+                                           OptimizerCase{"muon", "muon_bf16", 0.15}),
                          [](const auto& c) { return std::string(c.param.reference); });
 
 TEST(Quantization, HasTheMapsOfBitsandbytes) {
@@ -206,7 +205,7 @@ TEST(AtenOptimizers, EqualTheFusedPasses) {
   const ParameterLayout layout(some_config());
   OptimizerStep step = kStep;
   step.gradient_scale = 0.5;
-  AdamWBf16 bf16(layout.size(), layout.matrices_end());
+  AdamW bf16(layout.size(), layout.matrices_end(), {}, at::kBFloat16);
   Lion lion(layout.size(), layout.matrices_end());
   at::Tensor want_bf16 = numbers({layout.size()}, 1), got_bf16 = want_bf16.clone();
   at::Tensor want_lion = want_bf16.clone(), got_lion = want_bf16.clone();
@@ -216,8 +215,7 @@ TEST(AtenOptimizers, EqualTheFusedPasses) {
     const at::Tensor gradient = gradient_of(layout, update);
     at::Tensor g = gradient.clone();
     bf16.update(want_bf16, g, step);
-    aten::adamw_bf16(got_bf16, g.copy_(gradient), {first, second}, layout.matrices_end(), update,
-                     step);
+    aten::adamw(got_bf16, g.copy_(gradient), {first, second}, layout.matrices_end(), update, step);
     lion.update(want_lion, g.copy_(gradient), step);
     aten::lion(got_lion, g.copy_(gradient), moment, layout.matrices_end(), step);
     EXPECT_EQ(g.count_nonzero().item<int64_t>(), 0);

@@ -104,7 +104,6 @@ INSTANTIATE_TEST_SUITE_P(Numbers,
                          [](const auto& n) { return std::string(toString(n.param.type)); });
 
 TEST(OwnLoss, EqualsAtensWithMaskedRowsAndWithoutAGradient) {
-  constexpr double kClose = 1e-5;
   const at::Tensor logits = numbers({30, 77}, 1).mul_(9);
   const at::Tensor labels = at::arange(30, at::kInt).mul_(13).remainder_(77);
   labels.index_fill_(0, at::arange(0, 30, 4, at::kLong), -1);
@@ -126,21 +125,20 @@ TEST(OwnLoss, StaysFiniteForALabelOfNoProbability) {
   EXPECT_NEAR(logits[0][1].item<double>(), -1, 1e-6);
 }
 
-constexpr int64_t kElements = 3'000, kDecayEnd = 1'999;
-constexpr OptimizerStep kStep = {1e-2, 0.9, 0.95, 1e-8, 0.1, 0.25};
+constexpr int64_t kUpdated = 3'000, kDecayed = 1'999;
+constexpr OptimizerStep kClippedStep = {1e-2, 0.9, 0.95, 1e-8, 0.1, 0.25};
 
 TEST(OwnUpdates, OfAdamWEqualAtensWithMomentsOfEitherType) {
   for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
-    at::Tensor got = numbers({kElements}, 1), want = got.clone();
-    at::Tensor first = at::zeros({kElements}, type), second = at::zeros_like(first);
+    at::Tensor got = numbers({kUpdated}, 1), want = got.clone();
+    at::Tensor first = at::zeros({kUpdated}, type), second = at::zeros_like(first);
     at::Tensor want_first = first.clone(), want_second = second.clone();
     for (int update = 1; update <= 20; ++update) {
-      at::Tensor g = numbers({kElements}, 31.0 * update), want_g = g.clone();
-      own::adamw(
-          got, g, {first, second},
-          {kDecayEnd, adamw_factors(kStep, update, true), adamw_factors(kStep, update, false)});
-      const auto reference = type == at::kFloat ? aten::adamw : aten::adamw_bf16;
-      reference(want, want_g, {want_first, want_second}, kDecayEnd, update, kStep);
+      at::Tensor g = numbers({kUpdated}, 31.0 * update), want_g = g.clone();
+      own::adamw(got, g, {first, second},
+                 {kDecayed, adamw_factors(kClippedStep, update, true),
+                  adamw_factors(kClippedStep, update, false)});
+      aten::adamw(want, want_g, {want_first, want_second}, kDecayed, update, kClippedStep);
       EXPECT_EQ(g.count_nonzero().item<int64_t>(), 0);
     }
     const double most = type == at::kFloat ? 1e-5 : 1e-3;
@@ -151,13 +149,14 @@ TEST(OwnUpdates, OfAdamWEqualAtensWithMomentsOfEitherType) {
 }
 
 TEST(OwnUpdates, OfLionEqualAtens) {
-  at::Tensor got = numbers({kElements}, 1), want = got.clone();
-  at::Tensor moment = at::zeros({kElements}), want_moment = moment.clone();
-  const LionFactors decayed = lion_factors(kStep, true), plain = lion_factors(kStep, false);
+  at::Tensor got = numbers({kUpdated}, 1), want = got.clone();
+  at::Tensor moment = at::zeros({kUpdated}), want_moment = moment.clone();
+  const LionFactors decayed = lion_factors(kClippedStep, true),
+                    plain = lion_factors(kClippedStep, false);
   for (int update = 1; update <= 20; ++update) {
-    at::Tensor g = numbers({kElements}, 31.0 * update), want_g = g.clone();
-    own::lion(got, g, moment, {kDecayEnd, decayed, plain});
-    aten::lion(want, want_g, want_moment, kDecayEnd, kStep);
+    at::Tensor g = numbers({kUpdated}, 31.0 * update), want_g = g.clone();
+    own::lion(got, g, moment, {kDecayed, decayed, plain});
+    aten::lion(want, want_g, want_moment, kDecayed, kClippedStep);
     EXPECT_EQ(g.count_nonzero().item<int64_t>(), 0);
   }
   EXPECT_TRUE(close(got, want, 1e-3));  // signs near zero

@@ -26,11 +26,11 @@ Model model_of(const std::string& family,
   return model;
 }
 
-struct Pass {
+struct PassOf {
   double loss;
   at::Tensor gradients;
 };
-Pass run_pass(Model& model, bool packed, double scale = 1) {
+PassOf pass_of(Model& model, bool packed, double scale = 1) {
   MicroBatch batch = sample_batch(3, 5);
   if (packed) batch.document_starts = {0, 9, kSampleLength, 2 * kSampleLength};
   const auto tokens = static_cast<double>(batch.ids.numel());
@@ -53,7 +53,7 @@ TEST_P(Halves, AreNearFp32InEveryFamily) {
     for (const bool packed : {false, true}) {
       SCOPED_TRACE(std::string(family) + (packed ? " packed" : ""));
       Model exact = model_of(family, "fp32"), half = model_of(family, GetParam().precision);
-      const Pass want = run_pass(exact, packed), got = run_pass(half, packed);
+      const PassOf want = pass_of(exact, packed), got = pass_of(half, packed);
       EXPECT_NEAR(got.loss, want.loss, GetParam().loss * want.loss);
       EXPECT_NE(got.loss, want.loss) << "nothing was rounded";
       EXPECT_LE(difference(got.gradients, want.gradients), GetParam().gradients);
@@ -66,16 +66,16 @@ TEST_P(Halves, RecomputeTheSameBits) {
   for (const char* family : kFamilies) {
     Model kept = model_of(family, GetParam().precision);
     Model again = model_of(family, GetParam().precision, Checkpointing::block);
-    EXPECT_TRUE(at::equal(run_pass(kept, false).gradients, run_pass(again, false).gradients))
+    EXPECT_TRUE(at::equal(pass_of(kept, false).gradients, pass_of(again, false).gradients))
         << family;
   }
 }
 
 TEST_P(Halves, FollowTheFp32Weights) {
   Model model = model_of("llama", GetParam().precision);
-  const double before = run_pass(model, false).loss;
+  const double before = pass_of(model, false).loss;
   model.weights().mul_(2);
-  EXPECT_NE(run_pass(model, false).loss, before);
+  EXPECT_NE(pass_of(model, false).loss, before);
 }
 
 // 8 and 11 bits of mantissa.
@@ -88,9 +88,9 @@ TEST(LossScale, KeepsSmallGradientsThatFp16WouldLose) {
   constexpr double kSmall = 1e-5;  // of a loss: gradients reach below 6e-8, the smallest fp16
   Model exact = model_of("llama", "fp32"), plain = model_of("llama", "fp16");
   Model scaled = model_of("llama", "fp16");
-  const at::Tensor want = run_pass(exact, false, kSmall).gradients;
-  const at::Tensor lost = run_pass(plain, false, kSmall).gradients;
-  const at::Tensor kept = run_pass(scaled, false, kSmall * LossScale::kFirst).gradients;
+  const at::Tensor want = pass_of(exact, false, kSmall).gradients;
+  const at::Tensor lost = pass_of(plain, false, kSmall).gradients;
+  const at::Tensor kept = pass_of(scaled, false, kSmall * LossScale::kFirst).gradients;
   EXPECT_GT(difference(lost, want), 0.1);
   EXPECT_LE(difference(kept / LossScale::kFirst, want), 8e-3);
 }

@@ -6,6 +6,8 @@
 namespace llmctl {
 
 inline constexpr int64_t kSampleLength = 24;
+inline constexpr auto kNone = Checkpointing::none, kSelective = Checkpointing::selective,
+                      kBlock = Checkpointing::block;  // for tables of cases
 
 inline ModelConfig sample_config() {
   ModelConfig config;
