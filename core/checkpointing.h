@@ -15,6 +15,8 @@ enum class Checkpointing {
   block,      // only the block's input is kept: its whole forward again (Chen et al., 1604.06174)
 };
 inline constexpr auto kCheckpointing = std::to_array<const char*>({"none", "selective", "block"});
+// What a job file may say: also that the plan is to choose, and what others' job files say.
+inline constexpr const char* kCheckpointingChoices = "auto none selective block false true";
 
 constexpr const char* to_string(Checkpointing checkpointing) {
   return kCheckpointing[static_cast<size_t>(checkpointing)];

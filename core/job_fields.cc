@@ -62,7 +62,7 @@ static FieldTable batch_fields(JobDraft& d) {
       {"gradient_accumulation_steps", "", &d.gradient_accumulation_steps, integer(1, kBatch),
        "Instead of global_batch_size: passes per optimizer step. Needs a micro_batch_size."},
       {"gradient_checkpointing", "activation_checkpointing", &s.gradient_checkpointing,
-       choice("auto none selective block false true"),
+       choice(kCheckpointingChoices),
        "What is computed again instead of kept. selective: the widest row of each MLP, about an "
        "eighth more time; block (or true): all but each block's input, about a third more time; "
        "none (or false): nothing. auto: as little as fits."},

@@ -10,7 +10,9 @@
 
 namespace llmctl {
 
-inline constexpr int kSchemaVersion = 2;
+// Of the tables and of the documents in them: a job, a plan or an event that an older program cannot
+// have written, or a newer one cannot read, makes a new version.
+inline constexpr int kSchemaVersion = 3;
 
 Result<Database> open_store_writer(const std::string& path);
 Result<Database> open_store_reader(const std::string& path);  // Requires: a writer made the file
