@@ -41,7 +41,8 @@ TEST_P(OwnKernels, NormARowAndItsGradientAsAtenDoes) {
     EXPECT_TRUE(close(got.y, want.y));
     EXPECT_TRUE(close(got.statistics, want.statistics.view(-1)));
     EXPECT_TRUE(close(own::rms_norm(want_x, {}, w, 1e-5).y, want.y));
-    EXPECT_TRUE(at::equal(own::rms_norm_again(got_x, got.statistics, w), got.y));
+    // Here the compiler may order the factors of the two otherwise; a GPU's multiplies as written.
+    EXPECT_TRUE(close(own::rms_norm_again(got_x, got.statistics, w), got.y));
 
     const at::Tensor dy = made({rows, 40}, 3);
     at::Tensor dx = made({rows, 40}, 4), dw = numbers({40}, 5);
