@@ -10,8 +10,8 @@
 
 namespace llmctl {
 
-// Of the tables and of the documents in them: a job, a plan or an event that an older program cannot
-// have written, or a newer one cannot read, makes a new version.
+// Of the tables and of the documents in them: a job, a plan or an event that an older program
+// cannot have written, or a newer one cannot read, makes a new version.
 inline constexpr int kSchemaVersion = 3;
 
 Result<Database> open_store_writer(const std::string& path);
