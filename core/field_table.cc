@@ -59,12 +59,17 @@ std::vector<std::string_view> words(std::string_view list) {
   return result;
 }
 
-bool answers_to(const Field& field, std::string_view name) {
-  if (name == field.name) return true;
-  for (std::string_view alias : words(field.aliases)) {
-    if (name == alias) return true;
+bool has_word(std::string_view list, std::string_view word) {
+  for (size_t at = 0; at < list.size() && !word.empty();) {
+    const size_t end = std::min(list.find(' ', at), list.size());
+    if (list.substr(at, end - at) == word) return true;
+    at = end + 1;
   }
   return false;
+}
+
+bool answers_to(const Field& field, std::string_view name) {
+  return name == field.name || has_word(field.aliases, name);
 }
 
 // Whole numbers without a fraction: 1, not 1.0.

@@ -71,6 +71,7 @@ struct Field {
 using FieldTable = std::vector<Field>;
 
 std::vector<std::string_view> words(std::string_view separated_by_spaces);
+bool has_word(std::string_view separated_by_spaces, std::string_view word);
 bool answers_to(const Field& field, std::string_view name);  // its name or an alias
 
 // What a person may write: "integer >= 1", "one of cosine, linear, constant".

@@ -24,8 +24,7 @@ static std::string printable(std::string_view text) {
 }
 
 static bool one_of(std::string_view text, std::string_view list) {
-  const auto all = words(list);
-  return std::find(all.begin(), all.end(), text) != all.end();
+  return has_word(list, text);
 }
 static bool is_true(std::string_view text) {
   return one_of(text, "true True TRUE");
