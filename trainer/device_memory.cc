@@ -9,9 +9,9 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
-#include <deque>
 #include <map>
 #include <mutex>
+#include <vector>
 
 #include "core/units.h"
 #include "trainer/memory_meter.h"
@@ -23,10 +23,8 @@ thread_local Cause cause_of_thread = Cause::workspace;
 
 constexpr size_t kAlignment = 64;  // a cache line, and what SIMD loads like
 constexpr size_t kHugePage = 2 << 20;
-// Freed blocks are kept while live and kept together stay below this share of the peak; where
-// tensors are lent, no kept block may make the process larger than its live ones did.
+// Freed blocks are kept while live and kept together stay below this share of the peak.
 constexpr double kKeptShare = 1.25;
-constexpr size_t kLeastLent = 64 << 20;  // faulting in less again costs more than it saves
 
 struct alignas(kAlignment) Header {  // lies right before the bytes of a block
   size_t bytes = 0;                  // rounded, without this header
@@ -70,31 +68,10 @@ class CountingAllocator final : public c10::Allocator, public MemoryMeter {
   void reset_peak() override {
     const std::lock_guard lock(mutex_);
     peak_ = live_;
-    resident_peak_ = resident();
   }
   void release_kept() override {
     const std::lock_guard lock(mutex_);
     shrink_kept_to(0);
-  }
-  // The pages within read as zeros from now on, and are the system's until they are written.
-  void lend(char* data, size_t bytes) {
-    constexpr size_t kPage = 4'096;
-    const auto first = reinterpret_cast<uintptr_t>(data);
-    const uintptr_t begin = (first + kPage - 1) / kPage * kPage;
-    const uintptr_t end = (first + bytes) / kPage * kPage;
-    if (madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED) != 0) return;  // NOLINT
-    const std::lock_guard lock(mutex_);
-    lent_ = static_cast<Bytes>(end - begin);
-    lends_ = true;
-  }
-  void claim(Bytes bytes) {
-    const std::lock_guard lock(mutex_);
-    lent_ = std::max<Bytes>(0, lent_ - bytes);
-    resident_peak_ = std::max(resident_peak_, resident());
-    make_room(0);
-  }
-  bool made(const at::Tensor& tensor) const {
-    return tensor.is_cpu() && tensor.storage().data_ptr().get_deleter() == &give_back;
   }
 
  private:
@@ -112,16 +89,13 @@ class CountingAllocator final : public c10::Allocator, public MemoryMeter {
     block->cause = cause;
     live_.add(cause, static_cast<Bytes>(bytes));
     if (live_.total > peak_.total) peak_ = live_;
-    resident_peak_ = std::max(resident_peak_, resident());
     return block;
   }
-
-  Bytes resident() const { return live_.total - lent_; }
 
   Header* take_kept(size_t bytes) {
     const auto found = kept_.find(bytes);
     if (found == kept_.end() || found->second.empty()) return nullptr;
-    Header* block = found->second.back();  // freed last: still in the caches
+    Header* block = found->second.back();
     found->second.pop_back();
     kept_bytes_ -= static_cast<Bytes>(bytes);
     return block;
@@ -138,18 +112,17 @@ class CountingAllocator final : public c10::Allocator, public MemoryMeter {
 
   // Lets go of kept blocks, largest first, so that `bytes` more fit below the share and the cap.
   void make_room(Bytes bytes) {
-    auto room = lends_ ? resident_peak_
-                       : static_cast<Bytes>(kKeptShare * static_cast<double>(resident_peak_));
+    auto room = static_cast<Bytes>(kKeptShare * static_cast<double>(peak_.total));
     if (cap_ > 0) room = std::min(room, cap_);
-    shrink_kept_to(std::max<Bytes>(0, room - resident() - bytes));
+    shrink_kept_to(std::max<Bytes>(0, room - live_.total - bytes));
   }
 
   void shrink_kept_to(Bytes limit) {
     for (auto size = kept_.rbegin(); size != kept_.rend() && kept_bytes_ > limit; ++size) {
       while (!size->second.empty() && kept_bytes_ > limit) {
         kept_bytes_ -= static_cast<Bytes>(size->first);
-        std::free(size->second.front());  // NOLINT: from posix_memalign
-        size->second.pop_front();
+        std::free(size->second.back());  // NOLINT: from posix_memalign
+        size->second.pop_back();
       }
     }
   }
@@ -167,11 +140,8 @@ class CountingAllocator final : public c10::Allocator, public MemoryMeter {
   std::mutex mutex_;
   MemoryCounts live_, peak_;
   Bytes cap_ = 0;
-  Bytes lent_ = 0;           // of the live ones, what the system has
-  Bytes resident_peak_ = 0;  // of live ones less the lent ones
-  bool lends_ = false;
   Bytes kept_bytes_ = 0;
-  std::map<size_t, std::deque<Header*>> kept_;  // freed blocks by size
+  std::map<size_t, std::vector<Header*>> kept_;  // freed blocks by size
 };
 
 // Never destroyed: tensors of static lifetime may be freed after main().
@@ -233,14 +203,6 @@ void reset_peak() {
 }
 void release_kept_blocks() {
   meter().release_kept();
-}
-
-void lend(at::Tensor& zeros) {
-  if (zeros.nbytes() < kLeastLent || !allocator().made(zeros)) return;
-  allocator().lend(static_cast<char*>(zeros.mutable_data_ptr()), zeros.nbytes());
-}
-void claim(Bytes bytes) {
-  allocator().claim(bytes);
 }
 
 MemoryByCause peak_by_cause() {

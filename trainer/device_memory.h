@@ -8,11 +8,12 @@
 // process; safe from any thread.
 #pragma once
 
+#include <c10/core/Device.h>
+
 #include <array>
 #include <cstddef>
 
 #include "core/plan.h"
-#include "trainer/tensor.h"
 
 namespace llmctl {
 
@@ -42,13 +43,6 @@ MemoryByCause
 peak_by_cause();  // what was live at the moment of the peak; its total is peak_bytes()
 void reset_peak();
 void release_kept_blocks();
-
-// What holds only zeros for a while needs no memory. lend() gives the pages of a large tensor of
-// zeros on a CPU back to the system, which returns them, zero, as they are written; of others it
-// does nothing. claim() tells before so many bytes of it are written, and kept blocks go for them.
-// Lent bytes count as live all the same: promises hold without them. One tensor at a time.
-void lend(at::Tensor& zeros);
-void claim(Bytes bytes);
 
 }  // namespace device_memory
 }  // namespace llmctl

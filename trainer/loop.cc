@@ -319,7 +319,6 @@ void TrainingRun::update(double loss_sum, int64_t tokens) {
   const double clip = clip_scale(gradient_norms_.all, spec_.max_grad_norm);
   optimizer_->update(model_->weights(), model_->gradients(),
                      optimizer_step(spec_, learning_rate_, clip / state_.loss_scale.value));
-  device_memory::lend(model_->gradients());
   state_.loss_scale.step_was_good();
 }
 

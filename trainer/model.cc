@@ -68,7 +68,6 @@ Model::Model(const ModelConfig& config, ModelOptions options)
     blocks_.emplace_back(block_tensors(layout_, copy_, i), block_tensors(layout_, gradients_, i),
                          config, attention_rule(config, i, options_.attention));
   }
-  device_memory::lend(gradients_);
 }
 
 const RotaryTable& Model::rotary_of(size_t block,
@@ -154,12 +153,6 @@ at::Tensor Model::run_block(size_t index,
   return y;
 }
 
-// Of one block, about.
-Bytes Model::block_gradient_bytes() const {
-  const size_t blocks = gradients_.nbytes() - outer_gradients_.head.nbytes();
-  return static_cast<Bytes>(blocks / blocks_.size());
-}
-
 at::Tensor Model::forward_backward(const MicroBatch& host_batch, double scale) {
   const CauseScope cause(Cause::activations);
   const Pass pass = pass_over(host_batch);
@@ -172,7 +165,6 @@ at::Tensor Model::forward_backward(const MicroBatch& host_batch, double scale) {
   }
 
   Normed normed = final_norm(x);
-  device_memory::claim(static_cast<Bytes>(outer_gradients_.head.nbytes()));
   at::Tensor loss =
       loss_sum_and_gradient(normed.y, pass.batch.labels, outer_.head, outer_gradients_.head,
                             {scale, config_.final_logit_softcapping});
@@ -183,13 +175,11 @@ at::Tensor Model::forward_backward(const MicroBatch& host_batch, double scale) {
 
   for (size_t i = blocks_.size(); i-- > 0;) {
     Block::Saved s = saved.take(i);
-    device_memory::claim(block_gradient_bytes());
     if (options_.checkpointing == Checkpointing::block) run_block(i, s.x, pass, s);
     blocks_[i].backward(dx, pass.shape, rotary_of(i, pass.rotary, pass.local_rotary), std::move(s));
     options_.pulse();
   }
   embedded_backward(pass, dx);
-  device_memory::claim(static_cast<Bytes>(gradients_.nbytes()));
   return loss;
 }
 

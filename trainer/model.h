@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "core/checkpointing.h"
-#include "core/units.h"
 #include "trainer/block.h"
 #include "trainer/host_copies.h"
 
@@ -79,7 +78,6 @@ class Model {
   Pass pass_over(const MicroBatch& host_batch) const;
   at::Tensor run_block(size_t index, const at::Tensor& x, const Pass& p, Block::Saved& s) const;
   void embedded_backward(const Pass& pass, at::Tensor& dx);
-  Bytes block_gradient_bytes() const;
   const RotaryTable& rotary_of(size_t block,
                                const RotaryTable& global,
                                const RotaryTable& local) const;
