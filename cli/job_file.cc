@@ -66,8 +66,8 @@ static void read_fields(Node& root, const std::string& path, LoadedJob& job) {
   std::error_code ignored;
   job.diagnostics = settle_paths(root, fs::absolute(folder / ".", ignored));
   ParsedJob parsed = parse_job(root);
+  job.origin = origins(parsed);
   job.spec = std::move(parsed.spec);
-  job.origin = std::move(parsed.origin);
   if (job.origin["name"] == "default") job.spec.name = name_from(path);
   // Warnings are for a job that could run; parse_job has kept none beside its own errors.
   const bool broken = !job.diagnostics.empty();

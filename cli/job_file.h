@@ -13,7 +13,7 @@ namespace llmctl {
 
 struct LoadedJob {
   JobSpec spec;
-  std::map<std::string, std::string> origin;  // as in ParsedJob
+  std::map<std::string, std::string> origin;  // as of origins()
   std::string file;                           // as shown in messages: "job.yaml", "<stdin>"
   std::vector<Diagnostic> diagnostics;        // in file order; usable when none is an error
   bool ok() const;

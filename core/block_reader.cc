@@ -34,30 +34,44 @@ BlockReader::BlockReader(const Node& node, std::string prefix, Problems& problem
       problems_(problems),
       places_(places),
       taken_(node.entries.size()) {
+  for (size_t i = 0; i < node.entries.size(); ++i) {
+    const Node& key = node.entries[i].key;
+    if (key.kind == Node::Kind::scalar) by_name_.emplace_back(key.text, i);
+  }
+  std::sort(by_name_.begin(), by_name_.end());
   if (node.kind == Node::Kind::map) return;
   std::string name = prefix_.substr(0, prefix_.empty() ? 0 : prefix_.size() - 1);
   problems.error(place_of(node, std::move(name)), "expected a mapping, got " + shown(node));
 }
 
+std::vector<size_t> BlockReader::entries_of(const Field& field) const {
+  std::vector<size_t> entries;
+  const auto add = [&](std::string_view name) {
+    auto at = std::lower_bound(by_name_.begin(), by_name_.end(), std::pair(name, size_t{0}));
+    for (; at != by_name_.end() && at->first == name; ++at) entries.push_back(at->second);
+  };
+  add(field.name);
+  for (std::string_view alias : words(field.aliases)) add(alias);
+  std::sort(entries.begin(), entries.end());
+  return entries;
+}
+
 const Node* BlockReader::take(const Field& field) {
   const Node* found = nullptr;
-  Place first;
-  for (size_t i = 0; i < node_.entries.size(); ++i) {
+  const Place* first = nullptr;
+  for (size_t i : entries_of(field)) {
     const auto& [key, value] = node_.entries[i];
-    if (key.kind != Node::Kind::scalar || !answers_to(field, key.text)) continue;
     taken_[i] = true;
     if (found != nullptr) {
-      problems_.error(
-          place_of(key, prefix_ + key.text),
-          "already given as " + first.written + " on line " + std::to_string(first.line));
+      const std::string line = first->line > 0 ? " on line " + std::to_string(first->line) : "";
+      problems_.error(place_of(key, prefix_ + key.text),
+                      "already given as " + first->written + line);
       continue;
     }
     found = &value;
-    first = place_of(value, prefix_ + key.text);
     // A value that is absent has its place on a later line.
-    if (value.line == 0 || value.kind == Node::Kind::null)
-      first = {key.line, key.column, prefix_ + key.text};
-    places_[prefix_ + field.name] = first;
+    const bool absent = value.line == 0 || value.kind == Node::Kind::null;
+    first = &(places_[prefix_ + field.name] = place_of(absent ? key : value, prefix_ + key.text));
   }
   return found;
 }

@@ -3,7 +3,6 @@
 // job; cross-field checks use Places to point at what the person wrote. One thread.
 #pragma once
 
-#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,10 +11,6 @@
 
 namespace llmctl {
 
-struct Place {
-  int line = 0, column = 0;
-  std::string written;  // the name as the person wrote it, with its block: "resources.gpus"
-};
 inline Place place_of(const Node& node, std::string written) {
   return {node.line, node.column, std::move(written)};
 }
@@ -32,8 +27,6 @@ class Problems {
   std::vector<Diagnostic> all_;
 };
 
-using Places = std::map<std::string, Place, std::less<>>;  // canonical name -> value's place
-
 class BlockReader {
  public:
   // Requires: everything outlives the reader. `prefix` is "" or "resources."; an error is reported
@@ -48,13 +41,15 @@ class BlockReader {
   void refuse_unknown(const FieldTable& known);
 
  private:
+  std::vector<size_t> entries_of(const Field& field) const;  // in the file's order
   void refuse_key(const Node& key, const FieldTable& known);
 
   const Node& node_;
   std::string prefix_;
   Problems& problems_;
   Places& places_;
-  std::vector<bool> taken_;  // by entry
+  std::vector<std::pair<std::string_view, size_t>> by_name_;  // sorted; name -> entry
+  std::vector<bool> taken_;                                   // by entry
 };
 
 }  // namespace llmctl

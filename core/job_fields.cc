@@ -1,5 +1,6 @@
 #include "core/job_fields.h"
 
+#include "core/checkpointing.h"
 #include "core/limits.h"
 #include "core/offload.h"
 #include "core/optimizer_facts.h"

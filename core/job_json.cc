@@ -3,7 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/job_fields.h"
-#include "core/json_reader.h"
+#include "core/json_node.h"
 #include "core/limits.h"
 
 namespace llmctl {
@@ -52,39 +52,14 @@ json to_json(const JobSpec& spec) {
   return document;
 }
 
-// Requires: `depth` levels are left; deeper documents become null and are refused as such.
-static Node node_of(const json& value, int depth) {
-  Node node;
-  if (depth == 0) return node;
-  if (value.is_object()) {
-    node.kind = Node::Kind::map;
-    for (const auto& [key, child] : value.items()) {
-      Node name;
-      name.kind = Node::Kind::scalar;
-      name.text = key;
-      name.quoted = true;
-      node.entries.push_back({std::move(name), node_of(child, depth - 1)});
-    }
-  } else if (value.is_array()) {
-    node.kind = Node::Kind::list;
-    for (const json& child : value) node.items.push_back(node_of(child, depth - 1));
-  } else if (!value.is_null()) {
-    node.kind = Node::Kind::scalar;
-    node.quoted = value.is_string();
-    node.text = value.is_string() ? value.get<std::string>() : dump_json(value);
-  }
-  return node;
-}
-
 Result<JobSpec> parse_spec_json(std::string_view text) {
   if (text.size() > limits::kJobFileBytes) {
-    return Error{Code::invalid_argument, "job spec is larger than 1 MiB", ""};
+    return invalid("job spec is larger than 1 MiB");
   }
-  const json document = TRY(parse_json(text, "job spec"));
-  ParsedJob parsed = parse_job(node_of(document, limits::kYamlDepth));
+  ParsedJob parsed = parse_job(TRY(parse_json_node(text, "job spec")));
   for (const Diagnostic& diagnostic : parsed.diagnostics) {
     if (diagnostic.warning) continue;
-    return Error{Code::invalid_argument, to_string(diagnostic, "job spec"), ""};
+    return invalid(to_string(diagnostic, "job spec"));
   }
   return std::move(parsed.spec);
 }

@@ -249,25 +249,6 @@ static void read_blocks(BlockReader& top, const FieldTable& table, JobSpec& spec
   if (const Node* env = value_of("env")) read_strings(*env, "env", spec.env, r);
 }
 
-static void note_origins(const FieldTable& table,
-                         const std::string& prefix,
-                         const Places& places,
-                         std::map<std::string, std::string>& origin,
-                         const char* otherwise = "default") {
-  for (const Field& field : table) {
-    origin[prefix + field.name] = places.contains(prefix + field.name) ? "given" : otherwise;
-  }
-}
-
-static void note_model_origins(ModelSpec& model,
-                               const Places& places,
-                               std::map<std::string, std::string>& origin) {
-  const char* otherwise = !model.preset.empty() ? "preset" : "default";
-  note_origins(model_fields(model), "model.", places, origin, otherwise);
-  if (!model.preset.empty()) origin["model.preset"] = "given";
-  if (!model.path.empty()) origin["model.path"] = "given";
-}
-
 ParsedJob parse_job(const Node& root) {
   ParsedJob parsed;
   if (root.kind != Node::Kind::map) {
@@ -284,13 +265,29 @@ ParsedJob parse_job(const Node& root) {
   top.refuse_unknown(table);
   if (draft.spec.name.empty() && !reading.places.contains("name")) draft.spec.name = "job";
   settle_and_check(draft, reading.places, reading.problems);
-  note_origins(table, "", reading.places, parsed.origin);
-  note_model_origins(draft.spec.model, reading.places, parsed.origin);
-  note_origins(resource_fields(draft.spec.resources), "resources.", reading.places, parsed.origin);
-  note_origins(retry_fields(draft.spec.retry), "retry.", reading.places, parsed.origin);
   parsed.spec = std::move(draft.spec);
+  parsed.places = std::move(reading.places);
   parsed.diagnostics = std::move(reading.problems).in_file_order();
   return parsed;
+}
+
+std::map<std::string, std::string> origins(const ParsedJob& job) {
+  std::map<std::string, std::string> origin;
+  const auto note = [&](const FieldTable& table, const std::string& block, const char* otherwise) {
+    for (const Field& field : table) {
+      const std::string name = block + field.name;
+      origin[name] = job.places.contains(name) ? "given" : otherwise;
+    }
+  };
+  JobDraft draft{job.spec, std::nullopt};  // tables are bound to objects that they may write
+  ModelSpec& model = draft.spec.model;
+  note(job_fields(draft), "", "default");
+  note(model_fields(model), "model.", model.preset.empty() ? "default" : "preset");
+  note(resource_fields(draft.spec.resources), "resources.", "default");
+  note(retry_fields(draft.spec.retry), "retry.", "default");
+  if (!model.preset.empty()) origin["model.preset"] = "given";
+  if (!model.path.empty()) origin["model.path"] = "given";
+  return origin;
 }
 
 bool ParsedJob::ok() const {

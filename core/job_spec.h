@@ -156,14 +156,22 @@ struct Diagnostic {
 // "job.yaml:12:7: learning_rate: expected number > 0, got "fast"".
 std::string to_string(const Diagnostic& diagnostic, std::string_view file);
 
+struct Place {
+  int line = 0, column = 0;
+  std::string written;  // the name as the person wrote it, with its block: "resources.gpus"
+};
+using Places = std::map<std::string, Place, std::less<>>;  // canonical name -> value's place
+
 struct ParsedJob {
   JobSpec spec;
-  std::map<std::string, std::string> origin;  // field -> "given" | "preset" | "default"
-  std::vector<Diagnostic> diagnostics;        // in file order; usable when none is an error
+  Places places;                        // of what was given
+  std::vector<Diagnostic> diagnostics;  // in file order; usable when none is an error
   bool ok() const;
 };
 // Reads, defaults and cross-checks a job. Reports everything at once; touches no file.
 ParsedJob parse_job(const Node& root);
+// Every field by its canonical name: "given", "preset" or "default".
+std::map<std::string, std::string> origins(const ParsedJob& job);
 
 // Canonical JSON: every field, keys sorted; equal specs give equal text.
 nlohmann::json to_json(const JobSpec& spec);
