@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <memory>
 
 namespace llmctl::worker {
 
@@ -45,8 +46,8 @@ int send_packet(int socket, const std::string& packet, int file) {
 }
 
 ReceivedPacket receive_packet(int socket) {
-  ReceivedPacket received{std::string(kPacketBytes, '\0'), OpenFile()};
-  iovec part{received.bytes.data(), received.bytes.size()};
+  const auto buffer = std::make_unique_for_overwrite<char[]>(kPacketBytes);  // mostly untouched
+  iovec part{buffer.get(), kPacketBytes};
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
   msghdr message{};
   message.msg_iov = &part;
@@ -56,7 +57,8 @@ ReceivedPacket receive_packet(int socket) {
   ssize_t n = 0;
   do n = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
   while (n < 0 && errno == EINTR);
-  received.bytes.resize(n > 0 ? static_cast<size_t>(n) : 0);
+  ReceivedPacket received;
+  if (n > 0) received.bytes.assign(buffer.get(), static_cast<size_t>(n));
   const cmsghdr* header = CMSG_FIRSTHDR(&message);
   if (n > 0 && header != nullptr && header->cmsg_type == SCM_RIGHTS) {
     int file = -1;

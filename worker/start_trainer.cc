@@ -45,7 +45,8 @@ static Result<Pipe> make_pipe(int read_flags) {
   return pipe;
 }
 
-// In the child, between fork and exec. Returns only when something failed, with errno set.
+// In the child, between vfork and exec: it borrows our memory while we wait, so only calls of the
+// kernel here. Returns only when something failed, with errno set.
 static void become_trainer(
     const char* const* argv, const char* directory, pid_t supervisor, int out, int err) {
   setpgid(0, 0);
@@ -70,8 +71,9 @@ Result<TrainerProcess> start_trainer(const std::string& trainer,
   Pipe failure = TRY(make_pipe(0));  // stays empty when exec succeeds
   const char* const argv[] = {trainer.c_str(), mode.c_str(), "config.json", nullptr};
   const pid_t supervisor = getpid();
-  const pid_t pid = fork();
-  if (pid < 0) return system_error(trainer, "fork", errno);
+  // A fork would copy the maps of every library that the worker's program has loaded.
+  const pid_t pid = vfork();  // NOLINT(clang-analyzer-security.insecureAPI.vfork)
+  if (pid < 0) return system_error(trainer, "vfork", errno);
   if (pid == 0) {
     become_trainer(argv, directory.c_str(), supervisor, out.write_end.fd(), err.write_end.fd());
     const int why = errno;
