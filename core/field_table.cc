@@ -1,7 +1,6 @@
 // The rules, and the writing side of a field: text, JSON, schema. field_values.cc reads.
 #include "core/field_table.h"
 
-#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "core/json_reader.h"
@@ -70,13 +69,6 @@ bool has_word(std::string_view list, std::string_view word) {
 
 bool answers_to(const Field& field, std::string_view name) {
   return name == field.name || has_word(field.aliases, name);
-}
-
-// Whole numbers without a fraction: 1, not 1.0.
-static json number_json(double value) {
-  constexpr double kExact = 1e15;
-  const bool whole = std::abs(value) < kExact && std::floor(value) == value;
-  return whole ? json(static_cast<int64_t>(value)) : json(value);
 }
 
 static std::string plain(double value) {

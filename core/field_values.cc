@@ -23,20 +23,17 @@ static std::string printable(std::string_view text) {
   return text.size() > kShown ? result + "…" : result;
 }
 
-static bool one_of(std::string_view text, std::string_view list) {
-  return has_word(list, text);
-}
 static bool is_true(std::string_view text) {
-  return one_of(text, "true True TRUE");
+  return has_word("true True TRUE", text);
 }
 static bool is_false(std::string_view text) {
-  return one_of(text, "false False FALSE");
+  return has_word("false False FALSE", text);
 }
 static bool is_yes(std::string_view text) {
-  return one_of(text, "yes Yes YES on On ON y Y");
+  return has_word("yes Yes YES on On ON y Y", text);
 }
 static bool is_no(std::string_view text) {
-  return one_of(text, "no No NO off Off OFF n N");
+  return has_word("no No NO off Off OFF n N", text);
 }
 
 static std::string_view without_sign(std::string_view text) {
@@ -47,7 +44,7 @@ static std::string_view without_sign(std::string_view text) {
 static bool looks_octal(std::string_view text) {
   text = without_sign(text);
   return text.size() > 1 && text[0] == '0' &&
-         (is_digit(text[1]) || one_of(text.substr(1, 1), "x X o O b B"));
+         (is_digit(text[1]) || has_word("x X o O b B", text.substr(1, 1)));
 }
 
 // Digits, underscores between digits, a fraction, an exponent; finite.
@@ -165,7 +162,7 @@ static std::optional<std::string> read_text(const Field& field,
 static std::optional<std::string> read_choice(const Field& field,
                                               const Node& node,
                                               std::string& value) {
-  if (!one_of(node.text, field.rule.choices)) {
+  if (!has_word(field.rule.choices, node.text)) {
     return wanted(field, node) + did_you_mean(node.text, words(field.rule.choices));
   }
   value = node.text;

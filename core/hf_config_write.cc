@@ -1,7 +1,7 @@
 // Writing Hugging Face's config.json (model_config.h), for Transformers 4 and 5.
-#include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "core/json_reader.h"
 #include "core/model_config.h"
 
 namespace llmctl {
@@ -105,13 +105,6 @@ static void add_windows(const ModelConfig& c, json& document) {
   }
 }
 
-// Transformers wants an integer where it has one.
-static json written_number(double value) {
-  constexpr double kExact = 1e15;
-  const bool whole = value == std::floor(value) && std::fabs(value) < kExact;
-  return whole ? json(static_cast<int64_t>(value)) : json(value);
-}
-
 static json rotary_config(const ModelConfig& c) {
   const bool gemma = c.architecture.starts_with("gemma");
   json document = {{"hidden_size", c.hidden_size},
@@ -133,7 +126,7 @@ static json rotary_config(const ModelConfig& c) {
   if (c.architecture != "llama") add_windows(c, document);
   if (gemma) {
     document["hidden_activation"] = activation;
-    document["query_pre_attn_scalar"] = written_number(c.query_pre_attn_scalar);
+    document["query_pre_attn_scalar"] = number_json(c.query_pre_attn_scalar);
     const auto cap = [](double value) { return value > 0 ? json(value) : json(nullptr); };
     document["attn_logit_softcapping"] = cap(c.attn_logit_softcapping);
     document["final_logit_softcapping"] = cap(c.final_logit_softcapping);

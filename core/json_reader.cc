@@ -21,6 +21,12 @@ std::string dump_json(const json& document) {
   return document.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
+json number_json(double value) {
+  constexpr double kExact = 1e15;
+  const bool whole = std::abs(value) < kExact && std::floor(value) == value;
+  return whole ? json(static_cast<int64_t>(value)) : json(value);
+}
+
 JsonReader::JsonReader(const json& document, std::string_view what)
     : document_(document), what_(what) {
   if (!document.is_object()) {

@@ -19,6 +19,7 @@ namespace llmctl {
 Result<nlohmann::json> parse_json(std::string_view text, std::string_view what);
 // Compact text; bytes that are not UTF-8 become U+FFFD, numbers that are not finite become null.
 std::string dump_json(const nlohmann::json& document);
+nlohmann::json number_json(double value);  // whole numbers without a fraction: 1, not 1.0
 
 class JsonReader {
  public:

@@ -59,6 +59,8 @@ inline constexpr Bytes kSampleBytes = 8 << 10;   // prompt and generated text: a
 inline constexpr Bytes kTokenizerFileBytes = 256 << 20;  // largest public tokenizer.json is 33 MB
 inline constexpr Bytes kSafetensorsHeaderBytes = 100 << 20;  // as the reference reader
 inline constexpr Bytes kManifestBytes = 64 << 20;
-inline constexpr Bytes kJsonLineBytes = 64 << 20;  // one record of a JSONL dataset
+inline constexpr Bytes kJsonLineBytes = 64 << 20;         // one record of a JSONL dataset
+inline constexpr size_t kJsonLineDepth = 64;              // of such a record
+inline constexpr Bytes kTokenizerConfigBytes = 64 << 20;  // it may list 100,000 added tokens
 
 }  // namespace llmctl::limits

@@ -11,7 +11,6 @@ namespace dom = simdjson::dom;
 using jinja::Value;
 namespace {
 
-constexpr size_t kRecordDepth = 64;
 constexpr size_t kMessages = 10'000;
 
 Result<Value> value_of(dom::element element) {
@@ -51,7 +50,7 @@ Result<Value> read_json_value(std::string_view json) {
   const simdjson::padded_string padded(json);
   dom::parser parser;
   dom::element record;
-  auto failed = parser.allocate(std::max<size_t>(json.size(), 1024), kRecordDepth);
+  auto failed = parser.allocate(std::max<size_t>(json.size(), 1024), limits::kJsonLineDepth);
   if (failed == simdjson::SUCCESS) failed = parser.parse(padded).get(record);
   if (failed != simdjson::SUCCESS) {
     return invalid(std::string("not valid JSON: ") + simdjson::error_message(failed));

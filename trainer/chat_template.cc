@@ -4,15 +4,16 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "core/json_reader.h"
+#include "core/field_table.h"
 #include "trainer/content_hash.h"
 #include "trainer/mapped_file.h"
+#include "trainer/tokenizer_config.h"
 
 namespace llmctl {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr size_t kConfigBytes = 64 << 20;  // of tokenizer_config.json; it may list added tokens
+constexpr size_t kTemplateBytes = 1 << 20;
 
 struct Family {
   const char* name;
@@ -103,20 +104,9 @@ constexpr Family kFamilies[] = {
 
 Result<std::string> read_text(const fs::path& file) {
   const auto mapped = TRY(MappedFile::open(file));
-  if (mapped->bytes().size() > kConfigBytes) {
-    return Error{Code::invalid_argument, file.string() + ": larger than 64 MiB", ""};
-  }
+  if (mapped->bytes().size() > kTemplateBytes)
+    return invalid(file.string() + ": larger than 1 MiB");
   return std::string(as_text(mapped->bytes()));
-}
-
-// "<s>", or {"content": "<s>", ...}; anything else is no token.
-std::string token_of(const nlohmann::json& config, const char* name) {
-  const auto found = config.find(name);
-  if (found == config.end()) return "";
-  if (found->is_string()) return found->get<std::string>();
-  return found->is_object() && found->contains("content") && (*found)["content"].is_string()
-             ? (*found)["content"].get<std::string>()
-             : "";
 }
 
 // A text, or a list of {"name", "template"} with one that is called default.
@@ -143,19 +133,14 @@ struct ChatTemplate::Beside {  // what lies beside a tokenizer
 
 Result<ChatTemplate::Beside> ChatTemplate::look_beside(const fs::path& tokenizer) {
   Beside beside;
-  std::error_code failed;
-  const fs::path config = tokenizer.parent_path() / "tokenizer_config.json";
-  if (fs::is_regular_file(config, failed)) {
-    const std::string text = TRY(read_text(config));
-    const auto json = TRY(parse_json(text, config.string()));
-    if (!json.is_object()) {
-      return Error{Code::invalid_argument, config.string() + ": not a JSON object", ""};
-    }
-    beside.bos = token_of(json, "bos_token");
-    beside.eos = token_of(json, "eos_token");
-    beside.source = template_of(json);
-    beside.file = config.string();
+  const auto config = TRY(read_tokenizer_config(tokenizer));
+  if (!config.is_null()) {
+    beside.bos = special_token(config, "bos_token");
+    beside.eos = special_token(config, "eos_token");
+    beside.source = template_of(config);
+    beside.file = (tokenizer.parent_path() / "tokenizer_config.json").string();
   }
+  std::error_code failed;
   const fs::path own = tokenizer.parent_path() / "chat_template.jinja";
   if (fs::is_regular_file(own, failed)) {
     beside.source = TRY(read_text(own));
@@ -170,11 +155,8 @@ Result<ChatTemplate> ChatTemplate::named(const std::string& name) {
     ChatTemplate made(TRY(jinja::Template::parse(family.source, "chat_template " + name)));
     made.bos_ = family.bos;
     made.eos_ = family.eos;
-    std::string_view rest = family.special_tokens;
-    while (!rest.empty()) {
-      const size_t end = std::min(rest.find(' '), rest.size());
-      made.special_tokens_.emplace_back(rest.substr(0, end));
-      rest.remove_prefix(std::min(end + 1, rest.size()));
+    for (std::string_view token : words(family.special_tokens)) {
+      made.special_tokens_.emplace_back(token);
     }
     return made;
   }

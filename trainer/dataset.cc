@@ -16,9 +16,8 @@ namespace fs = std::filesystem;
 namespace dom = simdjson::dom;
 namespace {
 
-constexpr size_t kFiles = 1'000'000;      // of one job; more belong into JSONL files
-constexpr size_t kSniffBytes = 64 << 10;  // of a file, to tell text from binary
-constexpr size_t kLineDepth = 64;
+constexpr size_t kFiles = 1'000'000;        // of one job; more belong into JSONL files
+constexpr size_t kSniffBytes = 64 << 10;    // of a file, to tell text from binary
 constexpr size_t kDocumentBytes = 1 << 30;  // of a compressed document, which is held in memory
 constexpr std::string_view kUtf8Mark = "\xEF\xBB\xBF";
 
@@ -126,7 +125,7 @@ class RecordReader {
     buffer_.assign(line);
     buffer_.reserve(line.size() + simdjson::SIMDJSON_PADDING);
     dom::element record;
-    auto failed = parser_.allocate(std::max<size_t>(line.size(), 1024), kLineDepth);
+    auto failed = parser_.allocate(std::max<size_t>(line.size(), 1024), limits::kJsonLineDepth);
     if (failed == simdjson::SUCCESS) {
       failed = parser_.parse(buffer_.data(), line.size(), false).get(record);
     }

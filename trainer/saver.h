@@ -76,7 +76,7 @@ class Saver {
   int64_t epoch_;
   int64_t newest_step_ = -1;
   std::set<std::string> told_;  // removed ones, each told once
-  std::vector<int> cpus_;  // of the process: writing must not take the time of pinned training
+  std::vector<int> cpus_;       // of the process: writing must not take the time of pinned training
   std::unique_ptr<Pending> pending_;
 };
 

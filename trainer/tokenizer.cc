@@ -2,39 +2,22 @@
 
 #include <nlohmann/json.hpp>
 
-#include "core/limits.h"
 #include "trainer/bpe_alphabet.h"
 #include "trainer/content_hash.h"
 #include "trainer/disk.h"
 #include "trainer/mapped_file.h"
+#include "trainer/tokenizer_config.h"
 #include "trainer/tokenizer_parts.h"
 
 namespace llmctl {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr size_t kTokenizerConfigBytes = 16 << 20;  // of tokenizer_config.json; Llama-3's has 50 KB
 constexpr const char* kReplacement = "\xEF\xBF\xBD";
 
 // tokenizer.json does not say which token ends a document; these are what the families call it.
 constexpr const char* kEosNames[] = {"<|endoftext|>", "</s>",       "<|end_of_text|>",
                                      "<eos>",         "<|eot_id|>", "<|im_end|>"};
-
-// "eos_token" of the tokenizer_config.json beside the file: a string or {"content": ...}.
-std::string configured_eos(const fs::path& tokenizer_file) {
-  const auto file = MappedFile::open(tokenizer_file.parent_path() / "tokenizer_config.json");
-  if (!file.ok() || (*file)->bytes().size() > kTokenizerConfigBytes) {
-    return "";
-  }
-  const auto config = nlohmann::json::parse(as_text((*file)->bytes()), nullptr, false);
-  if (!config.is_object() || !config.contains("eos_token")) return "";
-  const auto& eos = config["eos_token"];
-  if (eos.is_string()) return eos.get<std::string>();
-  if (eos.is_object() && eos.contains("content") && eos["content"].is_string()) {
-    return eos["content"].get<std::string>();
-  }
-  return "";
-}
 
 std::optional<int32_t> find_id(const Tokenizer::Parts& parts, std::string_view token) {
   for (const AddedToken& added : parts.added) {
@@ -87,7 +70,9 @@ std::string with_replacements(std::string_view text) {
 
 Result<Tokenizer> Tokenizer::load(const fs::path& file) {
   const auto mapped = TRY(MappedFile::open(file));
-  auto parts = TRY(read_parts(as_text(mapped->bytes()), file.string(), configured_eos(file)));
+  const auto config = TRY(read_tokenizer_config(file));  // tokenizer.json does not tell its end
+  const std::string eos = special_token(config, "eos_token");
+  auto parts = TRY(read_parts(as_text(mapped->bytes()), file.string(), eos));
   return Tokenizer(std::move(parts));
 }
 

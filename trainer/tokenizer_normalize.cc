@@ -5,6 +5,7 @@
 
 #include "trainer/bpe_alphabet.h"
 #include "trainer/tokenizer_parts.h"
+#include "trainer/unicode_class.h"
 
 namespace llmctl {
 namespace {
@@ -46,13 +47,9 @@ size_t settled_ascii(std::string_view text) {
   return end == text.end() || count == 0 ? count : count - 1;
 }
 
-struct NewerRange {
-  int32_t first, last;
-};
-
 // Characters that Unicode gained, or gave a mapping, after version 9, which the reference
 // implementation's normalizer follows: to it they are letters like any other.
-constexpr NewerRange kNewer[] = {
+constexpr CodeRange kNewer[] = {
     {0x7FD, 0x7FD},     {0x898, 0x89F},     {0x8CA, 0x8D3},     {0x9FE, 0x9FE},
     {0xC3C, 0xC3C},     {0xD3B, 0xD3C},     {0xEBA, 0xEBA},     {0x1715, 0x1715},
     {0x1ABF, 0x1ACE},   {0x1DF6, 0x1DFA},   {0x32FF, 0x32FF},   {0xA7F2, 0xA7F4},
@@ -70,12 +67,13 @@ constexpr NewerRange kNewer[] = {
 // is also keeps its neighbours apart.
 size_t changeable(std::string_view text) {
   const size_t bytes = utf8_length(text);
-  utf8proc_int32_t code = -1;
+  utf8proc_int32_t read = -1;
   if (bytes == 0) return 0;
   utf8proc_iterate(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
-                   static_cast<utf8proc_ssize_t>(bytes), &code);
+                   static_cast<utf8proc_ssize_t>(bytes), &read);
+  const auto code = static_cast<uint32_t>(read);
   const auto* range = std::lower_bound(std::begin(kNewer), std::end(kNewer), code,
-                                       [](const NewerRange& r, int32_t c) { return r.last < c; });
+                                       [](const CodeRange& r, uint32_t c) { return r.last < c; });
   return range != std::end(kNewer) && range->first <= code ? 0 : bytes;
 }
 

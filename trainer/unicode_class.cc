@@ -9,10 +9,6 @@
 namespace llmctl {
 namespace {
 
-struct CodeRange {
-  uint32_t first, last;
-};
-
 // General_Category L* and N* of Unicode 16.0 that 14.0 has not (derived from UnicodeData.txt).
 constexpr CodeRange kNewLetters[] = {
     {0x1C89, 0x1C8A},   {0xA7CB, 0xA7CD},   {0xA7DA, 0xA7DC},   {0x105C0, 0x105F3},

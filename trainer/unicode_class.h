@@ -9,6 +9,10 @@
 
 namespace llmctl {
 
+struct CodeRange {
+  uint32_t first, last;
+};
+
 enum class CharClass : uint8_t { other, letter, number, space };
 
 // One entry per code point below kClassedCodePoints; all above are `other`. Built on first use.

@@ -237,6 +237,7 @@ void erf_gelu(ModelConfig& c) {
   c.activation = "gelu";
 }
 constexpr auto kSdpa = AttentionKind::sdpa, kManual = AttentionKind::manual;
+
 INSTANTIATE_TEST_SUITE_P(Options,
                          Backward,
                          ::testing::Values(ModelCase{"plain", plain},
