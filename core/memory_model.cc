@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/limits.h"
 #include "core/offload.h"
 #include "core/optimizer_facts.h"
 #include "core/precision.h"
@@ -76,6 +75,7 @@ static double kept_bytes(const Widths& w, const FitQuestion& q) {
 // The moments of a step at which memory can be highest, in bytes per token.
 struct Moment {
   double activations = 0, workspace = 0;
+  double made_by_blocks = 0;  // of the activations; may lie in lent room
   bool logits = false, attention = false, product = false;
   bool update = false;
 };
@@ -97,8 +97,8 @@ static Bytes update_bytes(const FitQuestion& q) {
   return std::max(pass + bytes(kFloat * static_cast<double>(window)), bytes(kFloat * largest));
 }
 
-static std::vector<Moment> moments(const Widths& w, const FitQuestion& q) {
-  const auto layers = static_cast<double>(q.model.num_hidden_layers);
+// While a block runs that `before` others lie before: the last one, or with lent room any.
+static std::vector<Moment> moments(const Widths& w, const FitQuestion& q, double before) {
   const double block = saved_bytes(w, q);
   const bool again = q.gradient_checkpointing != Checkpointing::none;
   const double kept = kept_bytes(w, q);  // of a block that waits for its backward
@@ -106,8 +106,8 @@ static std::vector<Moment> moments(const Widths& w, const FitQuestion& q) {
   // one on its way there is in memory twice.
   const bool offload = offloads_activations(q.offload), away = offload && !q.on_cpu;
   const double twice = offload && q.on_cpu ? kept : 0;
-  const double all = (away ? std::min(layers - 1, 1.0) : layers - 1) * kept + block;
-  const double inputs = (away ? 1 : layers) * kept;  // once forward is through
+  const double all = (away ? std::min(before, 1.0) : before) * kept + block;
+  const double inputs = (away ? 1 : before + 1) * kept;  // once forward is through
   const double gradient = w.hidden;
   // The gradients of attention's output, q, k and v; the plain formula repeats k and v for each
   // query head and has whole score matrices.
@@ -118,24 +118,34 @@ static std::vector<Moment> moments(const Widths& w, const FitQuestion& q) {
       is_manual(q) ? 6 * std::max(w.query, wide(w.query)) + 4 * scores
                    : 2 * w.query + 2 * w.key_value + wide(3 * w.query + 2 * w.key_value);
   const double mlp_input = w.hidden + wide(w.hidden);
-  const double before_mlp = all + gradient - w.up - w.hidden - w.post_norm;
+  const double mlp_products =
+      mlp_input + std::max(std::max(w.mlp - w.post_norm, 0.0) + wide(w.mlp), wide(w.up));
+  const double before_mlp = all - w.up - w.hidden - w.post_norm;
   return {
-      // The last block's forward: its MLP's product and its output. With checkpointing the same
-      // block runs again beside the gradient that waits for it. A norm after the MLP keeps that
-      // output, so that it is in `all` already.
-      {.activations = all + twice + mlp_input + (again ? gradient : 0) +
-                      std::max(std::max(w.mlp - w.post_norm, 0.0) + wide(w.mlp), wide(w.up)),
+      // The block's forward: its MLP's product and its output. With checkpointing the same block
+      // runs again beside the gradient that waits for it. A norm after the MLP keeps that output,
+      // so that it is in `all` already.
+      {.activations = all + twice + mlp_products + (again ? gradient : 0),
+       .made_by_blocks = all + mlp_products,
        .product = true},
       // The loss: the last residual stream and its norm, and one chunk of logits.
-      {.activations = inputs + 2 * w.hidden + w.statistics, .logits = true},
-      // The last block's backward: first its MLP, then, with the MLP's part gone, its attention.
-      // What reaches a branch through its norm lies beside it.
-      {.activations = all + gradient, .workspace = w.post_norm},
+      {.activations = inputs + 2 * w.hidden + w.statistics,
+       .made_by_blocks = inputs + w.hidden,
+       .logits = true},
+      // The block's backward: first its MLP, then, with the MLP's part gone, its attention. What
+      // reaches a branch through its norm lies beside it.
+      {.activations = all + gradient, .workspace = w.post_norm, .made_by_blocks = all},
       {.activations = all + gradient - w.post_norm,
        .workspace = std::max(w.post_norm + w.mlp, mlp_input + wide(w.up)),
+       .made_by_blocks = all - w.post_norm,
        .product = true},
-      {.activations = before_mlp, .workspace = w.post_norm},
-      {.activations = before_mlp - w.post_norm, .workspace = attention, .attention = true},
+      {.activations = before_mlp + gradient,
+       .workspace = w.post_norm,
+       .made_by_blocks = before_mlp},
+      {.activations = before_mlp + gradient - w.post_norm,
+       .workspace = attention,
+       .made_by_blocks = before_mlp - w.post_norm,
+       .attention = true},
       {.update = true},
   };
 }
@@ -169,7 +179,35 @@ static Bytes optimizer_bytes(const FitQuestion& q, const Moment& moment) {
   return q.on_cpu ? memory.state + staged : staged;
 }
 
-static MemoryByCause at_moment(const FitQuestion& q, const Widths& w, const Moment& moment) {
+// Bytes of activations that lie in the gradients of earlier blocks, and of the embedding if the
+// head does not write there first (trainer/gradient_room.h). What the first of them makes finds no
+// room in its own gradients, nor does the residual stream that enters it.
+static double lent_bytes(const FitQuestion& q,
+                         const Widths& w,
+                         const Moment& moment,
+                         double before) {
+  if (!q.one_pass || !q.on_cpu || offloads_activations(q.offload)) return 0;
+  double block = 0, tables = 0;
+  for (const ParameterShape& shape : parameter_shapes(q.model)) {
+    const auto elements = static_cast<double>(shape.rows * shape.columns);
+    if (shape.table) {
+      tables += elements;
+    } else if (shape.rows > 1) {
+      block += elements * static_cast<double>(shape.count);
+    }
+  }
+  block /= static_cast<double>(q.model.num_hidden_layers);
+  const bool tied = q.model.tie_word_embeddings;
+  const double room = kFloat * (before * block + (tied ? 0 : tables));
+  const double outside = tied ? kept_bytes(w, q) + w.hidden : w.hidden;
+  const auto tokens = static_cast<double>(q.micro_batch_size * q.sequence_len);
+  return std::clamp(tokens * (moment.made_by_blocks - outside), 0.0, room);
+}
+
+static MemoryByCause at_moment(const FitQuestion& q,
+                               const Widths& w,
+                               const Moment& moment,
+                               double before) {
   const int64_t tokens = q.micro_batch_size * q.sequence_len;
   const auto count = static_cast<double>(tokens);
   const auto parameters = static_cast<double>(parameter_count(q.model));
@@ -185,7 +223,7 @@ static MemoryByCause at_moment(const FitQuestion& q, const Widths& w, const Mome
   memory.parameters = bytes(weight_bytes(q.precision, q.masters) * parameters);
   memory.gradients = bytes(kFloat * parameters);
   memory.optimizer = optimizer_bytes(q, moment);
-  memory.activations = bytes(count * moment.activations);
+  memory.activations = bytes(count * moment.activations - lent_bytes(q, w, moment, before));
   memory.workspace = bytes(count * (moment.workspace + ids) + kFloat * rotary +
                            (moment.attention ? attention_constant(w, q) : 0) +
                            (moment.product ? widened_weight(q) : 0));
@@ -202,9 +240,12 @@ static MemoryByCause at_moment(const FitQuestion& q, const Widths& w, const Mome
 MemoryByCause predict_memory(const FitQuestion& q) {
   MemoryByCause most;
   const Widths w(q.model, q.precision);
-  for (const Moment& moment : moments(w, q)) {
-    const MemoryByCause memory = at_moment(q, w, moment);
-    if (memory.total() > most.total()) most = memory;
+  // What may be lent grows with every block before; else the last block is the worst moment.
+  for (const double before : {0.0, static_cast<double>(q.model.num_hidden_layers - 1)}) {
+    for (const Moment& moment : moments(w, q, before)) {
+      const MemoryByCause memory = at_moment(q, w, moment, before);
+      if (memory.total() > most.total()) most = memory;
+    }
   }
   return most;
 }
@@ -214,12 +255,19 @@ bool packs_documents(const JobSpec& spec) {
 }
 
 static FitQuestion question_of(const JobSpec& spec, const Plan& plan) {
-  return {spec.model.config,     spec.sequence_len,
-          plan.micro_batch_size, plan.gradient_checkpointing,
-          plan.precision,        plan.attention,
-          spec.optimizer,        packs_documents(spec),
-          spec.ema_decay > 0,    spec.resources.device != "cuda",
-          spec.offload,          spec.master_weights};
+  return {spec.model.config,
+          spec.sequence_len,
+          plan.micro_batch_size,
+          plan.gradient_checkpointing,
+          plan.precision,
+          plan.attention,
+          spec.optimizer,
+          packs_documents(spec),
+          spec.ema_decay > 0,
+          spec.resources.device != "cuda",
+          spec.offload,
+          spec.master_weights,
+          plan.gradient_accumulation_steps == 1};
 }
 
 MemoryByCause predict_memory(const JobSpec& spec, const Plan& plan) {
@@ -239,136 +287,6 @@ bool copies_checkpoints(const JobSpec& spec, const Plan& plan, Bytes cap_bytes) 
   const Bytes copy = checkpoint_copy_bytes(spec);
   const Bytes rest = predict_memory(spec, plan).total();
   return copy > 0 && (cap_bytes <= 0 || rest + copy <= cap_bytes);
-}
-
-// Sequences of one optimizer step on one rank.
-static int64_t rank_batch(const JobSpec& spec) {
-  return std::max<int64_t>(1, spec.global_batch_size / spec.resources.ranks);
-}
-
-static Plan plan_of(const JobSpec& spec,
-                    int64_t micro_batch_size,
-                    Checkpointing checkpointing,
-                    Bytes cap_bytes) {
-  Plan plan;
-  plan.micro_batch_size = micro_batch_size;
-  plan.gradient_accumulation_steps = rank_batch(spec) / micro_batch_size;
-  plan.gradient_checkpointing = checkpointing;
-  plan.precision = spec.precision;
-  plan.attention = spec.attention;
-  plan.micro_batch_origin = spec.micro_batch_size ? Origin::given : Origin::predicted;
-  const bool given = parse_checkpointing(spec.gradient_checkpointing).has_value();
-  plan.checkpointing_origin = given ? Origin::given : Origin::predicted;
-  plan.predicted = predict_memory(spec, plan);
-  if (spec.resources.device != "cuda" && copies_checkpoints(spec, plan, cap_bytes)) {
-    plan.predicted.workspace += checkpoint_copy_bytes(spec);
-  }
-  plan.peak_bytes_predicted = plan.predicted.total();
-  return plan;
-}
-
-static std::vector<int64_t> divisors_from_large(int64_t number) {
-  std::vector<int64_t> small, all;
-  for (int64_t d = 1; d * d <= number; ++d) {
-    if (number % d == 0) small.push_back(d);
-  }
-  for (int64_t d : small) all.push_back(number / d);
-  for (auto it = small.rbegin(); it != small.rend(); ++it) {
-    if (*it != all.back()) all.push_back(*it);
-  }
-  return all;
-}
-
-static std::vector<Checkpointing> checkpointing_choices(const JobSpec& spec) {
-  const std::optional<Checkpointing> given = parse_checkpointing(spec.gradient_checkpointing);
-  if (given) return {*given};
-  return {Checkpointing::none, Checkpointing::selective, Checkpointing::block};
-}
-
-// Larger passes use the device better, and recomputing costs more work than any of them gains; so:
-// without checkpointing first, and from large to small.
-std::vector<Plan> candidate_plans(const JobSpec& spec, Bytes cap_bytes) {
-  constexpr double kDoubt = 1.25;  // how far a prediction may be too high
-  const std::vector<int64_t> sizes = spec.micro_batch_size
-                                         ? std::vector<int64_t>{*spec.micro_batch_size}
-                                         : divisors_from_large(rank_batch(spec));
-  std::vector<Plan> plans;
-  std::optional<Plan> smallest;
-  for (const Checkpointing checkpointing : checkpointing_choices(spec)) {
-    for (int64_t size : sizes) {
-      Plan plan = plan_of(spec, size, checkpointing, cap_bytes);
-      if (!smallest || plan.peak_bytes_predicted < smallest->peak_bytes_predicted) smallest = plan;
-      const bool fits = cap_bytes <= 0 || static_cast<double>(plan.peak_bytes_predicted) <=
-                                              kDoubt * static_cast<double>(cap_bytes);
-      if (fits && plans.size() < limits::kProbeCandidates) plans.push_back(plan);
-    }
-  }
-  if (plans.empty()) plans.push_back(*smallest);
-  return plans;
-}
-
-std::optional<Plan> smaller_plan(const JobSpec& spec, const Plan& plan) {
-  constexpr Bytes kTight = 1;  // who ran out has no room for copies
-  if (plan.oom_refits >= limits::kOomRefits) return std::nullopt;
-  std::optional<Plan> next;
-  if (!spec.micro_batch_size) {
-    for (int64_t size : divisors_from_large(rank_batch(spec))) {
-      if (next || size * 2 > plan.micro_batch_size) continue;
-      next = plan_of(spec, size, plan.gradient_checkpointing, kTight);
-    }
-  }
-  for (const Checkpointing more : checkpointing_choices(spec)) {
-    if (next || more <= plan.gradient_checkpointing) continue;
-    next = plan_of(spec, plan.micro_batch_size, more, kTight);
-  }
-  if (next) next->oom_refits = plan.oom_refits + 1;
-  return next;
-}
-
-static int64_t option_bits(const ModelConfig& m) {
-  int64_t bits = 0;
-  for (const bool option :
-       {m.norm == "layer", m.norm_plus_one, m.post_norms, m.qk_norm, m.qkv_bias, m.out_bias,
-        m.mlp_bias, m.gated_mlp, m.activation == "silu", m.scale_embedding,
-        m.attn_logit_softcapping > 0, m.final_logit_softcapping > 0}) {
-    bits = 2 * bits + (option ? 1 : 0);
-  }
-  return bits;
-}
-
-std::string profile_key(const JobSpec& spec, std::string_view device_type) {
-  const ModelConfig& m = spec.model.config;
-  std::string key = m.architecture;
-  const auto add = [&key](const char* name, int64_t value) {
-    key += std::string(" ") + name + std::to_string(value);
-  };
-  add("vocab", m.vocab_size);
-  add("hidden", m.hidden_size);
-  add("mlp", m.intermediate_size);
-  add("layers", m.num_hidden_layers);
-  add("heads", m.num_attention_heads);
-  add("kv", m.num_key_value_heads);
-  add("head_dim", m.head_dim);
-  add("tied", m.tie_word_embeddings ? 1 : 0);
-  add("options", option_bits(m));
-  add("positions", m.learned_positions ? m.max_position_embeddings : 0);
-  add("window", m.sliding_window);
-  add("pattern", m.sliding_window_pattern);
-  add("full", m.max_window_layers);
-  add("seq", spec.sequence_len);
-  add("ranks", spec.resources.ranks);
-  // What may be chosen decides which plans were measured.
-  add("batch", rank_batch(spec));
-  add("packed", packs_documents(spec) ? 1 : 0);
-  add("micro", spec.micro_batch_size.value_or(0));
-  add("averaged", spec.ema_decay > 0 ? 1 : 0);
-  add("graphs", spec.cuda_graphs ? 1 : 0);
-  add("masters", spec.master_weights ? 1 : 0);
-  add("copies", checkpoint_copy_bytes(spec) > 0 ? 1 : 0);
-  const std::optional<Checkpointing> given = parse_checkpointing(spec.gradient_checkpointing);
-  add("checkpointing", given ? static_cast<int64_t>(*given) : -1);
-  return key + " " + spec.precision + " " + spec.attention + " " + spec.optimizer + " " +
-         spec.offload + " on " + std::string(device_type);
 }
 
 }  // namespace llmctl

@@ -3,10 +3,7 @@
 // optimizer), so the same causes can be compared line by line with the trainer's measurement.
 #pragma once
 
-#include <optional>
 #include <string>
-#include <string_view>
-#include <vector>
 
 #include "core/plan.h"
 
@@ -24,7 +21,8 @@ struct FitQuestion {
   bool averaged = false;  // the optimizer also keeps an average of the weights
   bool on_cpu = true;     // where 16-bit operands of a product are widened first
   std::string offload = "none";
-  bool masters = true;  // of 16-bit weights, in fp32
+  bool masters = true;    // of 16-bit weights, in fp32
+  bool one_pass = false;  // no accumulation: a CPU lends the gradients' room to what blocks save
 };
 MemoryByCause predict_memory(const FitQuestion& question);
 // Of the job under that plan, without the copy for checkpoints.
@@ -44,19 +42,5 @@ int64_t loss_chunk_tokens(int64_t vocab_size, int64_t tokens);
 
 // The CPU's own attention (trainer/attention_cpu.h) takes heads of a multiple of this.
 inline constexpr int64_t kAttentionLanes = 16;
-
-// The plans worth trying for `spec`, best first by predicted speed: fields the user wrote are kept,
-// auto ones are searched (micro-batch: divisors of global_batch / ranks; the less checkpointing the
-// better). `origin` is set; predicted bytes are filled. At most limits::kProbeCandidates; never
-// empty for a valid spec. Plans predicted above 1.25 x `cap_bytes` are left out unless nothing else
-// is left.
-std::vector<Plan> candidate_plans(const JobSpec& spec, Bytes cap_bytes);
-
-// The next smaller plan after an OOM: half the micro-batch, then more checkpointing; none: give up.
-std::optional<Plan> smaller_plan(const JobSpec& spec, const Plan& plan);
-
-// Which measured profiles may be reused: everything that decides memory and speed, and nothing
-// else.
-std::string profile_key(const JobSpec& spec, std::string_view device_type);
 
 }  // namespace llmctl

@@ -1,4 +1,4 @@
-#include "core/memory_model.h"
+#include "core/plan_search.h"
 #include "scheduler/decide.h"
 
 namespace llmctl {

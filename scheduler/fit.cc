@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "core/limits.h"
-#include "core/memory_model.h"
+#include "core/plan_search.h"
 #include "scheduler/placement.h"
 
 namespace llmctl {

@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "core/limits.h"
-#include "core/memory_model.h"
+#include "core/plan_search.h"
 #include "scheduler/fit.h"
 #include "scheduler/turn.h"
 

@@ -3,7 +3,7 @@
 #include <charconv>
 
 #include "core/limits.h"
-#include "core/memory_model.h"
+#include "core/plan_search.h"
 #include "proto/checks.h"
 #include "proto/convert.h"
 #include "scheduler/explain.h"

@@ -14,7 +14,7 @@
 #include <optional>
 
 #include "core/cpus.h"
-#include "core/memory_model.h"
+#include "core/plan_search.h"
 #include "core/version.h"
 #include "trainer/convert_command.h"
 #include "trainer/cpu_pins.h"

@@ -11,6 +11,7 @@
 
 #include "core/checkpointing.h"
 #include "trainer/block.h"
+#include "trainer/gradient_room.h"
 #include "trainer/host_copies.h"
 
 namespace llmctl {
@@ -24,6 +25,7 @@ struct ModelOptions {
   at::ScalarType number = at::kFloat;   // of activations and products: activation_type()
   bool offload = false;                 // what blocks save waits in host memory
   bool master_weights = true;           // false: weights in `number` alone
+  bool one_pass = false;                // gradients are zero before every forward_backward()
 };
 
 // Of core/precision.h's names. Requires: it is one.
@@ -77,6 +79,7 @@ class Model {
   };
   Pass pass_over(const MicroBatch& host_batch) const;
   at::Tensor run_block(size_t index, const at::Tensor& x, const Pass& p, Block::Saved& s) const;
+  at::Tensor run_for_backward(size_t index, const at::Tensor& x, const Pass& p, Block::Saved& s);
   void embedded_backward(const Pass& pass, at::Tensor& dx);
   const RotaryTable& rotary_of(size_t block,
                                const RotaryTable& global,
@@ -93,7 +96,8 @@ class Model {
   OuterTensors outer_, outer_gradients_;
   Norm final_norm_;
   std::vector<Block> blocks_;
-  std::optional<HostCopies> copies_;  // when it offloads
+  std::optional<HostCopies> copies_;    // when it offloads
+  std::unique_ptr<GradientRoom> room_;  // when it lends the gradients' room to what blocks save
 };
 
 }  // namespace llmctl

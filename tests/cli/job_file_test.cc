@@ -9,7 +9,7 @@
 #include <random>
 
 #include "cli/job_yaml.h"
-#include "core/memory_model.h"
+#include "core/plan_search.h"
 
 namespace llmctl {
 namespace {

@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/json_reader.h"
-#include "core/memory_model.h"
+#include "core/plan_search.h"
 #include "core/run_config.h"
 
 namespace llmctl {

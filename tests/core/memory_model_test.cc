@@ -7,6 +7,7 @@
 
 #include "core/limits.h"
 #include "core/optimizer_facts.h"
+#include "core/plan_search.h"
 
 namespace llmctl {
 namespace {
@@ -204,6 +205,23 @@ TEST(Ladder, StepsDownToTheSmallestPlanAndEnds) {
   }
   EXPECT_EQ(last.micro_batch_size, 1);
   EXPECT_EQ(last.gradient_checkpointing, Checkpointing::block);
+}
+
+// Two passes per step may need more than one of twice their size, to which gradients lend room.
+TEST(Ladder, EveryStepDownNeedsLess) {
+  int64_t passed_over = 0;
+  for (const Preset& preset : presets()) {
+    for (const int64_t batch : {2, 4, 8}) {
+      const JobSpec spec = spec_of(preset.name, batch, 1);
+      std::optional<Plan> plan = candidate_plans(spec, 0).front();
+      while (const auto next = smaller_plan(spec, *plan)) {
+        EXPECT_LT(next->peak_bytes_predicted, plan->peak_bytes_predicted) << preset.name;
+        passed_over += next->micro_batch_size * 2 < plan->micro_batch_size ? 1 : 0;
+        plan = next;
+      }
+    }
+  }
+  EXPECT_GT(passed_over, 0);
 }
 
 TEST(Ladder, EndsAtOnceWhenTheUserFixedEverything) {

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "core/memory_model.h"
+#include "core/plan_search.h"
 #include "trainer/device_memory.h"
 
 namespace llmctl {

@@ -11,7 +11,7 @@
 #include <string>
 
 #include "core/clock.h"
-#include "core/memory_model.h"
+#include "core/plan_search.h"
 #include "tests/trainer/scratch.h"
 #include "tests/trainer/trainer_process.h"
 #include "trainer/checkpoint.h"

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "core/memory_model.h"
 #include "tests/trainer/training_fixture.h"
 
 namespace llmctl {
