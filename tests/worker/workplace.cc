@@ -10,7 +10,7 @@ namespace llmctl::worker {
 
 namespace fs = std::filesystem;
 
-static constexpr Millis kPatience = 30'000;
+static constexpr Millis kPatience = 120'000;  // a flood of reports takes 30 s under TSan
 
 Workplace::Workplace() {
   char path[] = "/tmp/llmctl-worker-XXXXXX";
