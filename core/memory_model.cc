@@ -254,6 +254,7 @@ bool packs_documents(const JobSpec& spec) {
   return spec.method == "sft" || spec.sample_packing.value_or(false);
 }
 
+// Where any device will do, a GPU's need is told: it does not lend.
 static FitQuestion question_of(const JobSpec& spec, const Plan& plan) {
   return {spec.model.config,
           spec.sequence_len,
@@ -267,7 +268,7 @@ static FitQuestion question_of(const JobSpec& spec, const Plan& plan) {
           spec.resources.device != "cuda",
           spec.offload,
           spec.master_weights,
-          plan.gradient_accumulation_steps == 1};
+          plan.gradient_accumulation_steps == 1 && spec.resources.device == "cpu"};
 }
 
 MemoryByCause predict_memory(const JobSpec& spec, const Plan& plan) {

@@ -212,7 +212,8 @@ TEST(Ladder, EveryStepDownNeedsLess) {
   int64_t passed_over = 0;
   for (const Preset& preset : presets()) {
     for (const int64_t batch : {2, 4, 8}) {
-      const JobSpec spec = spec_of(preset.name, batch, 1);
+      JobSpec spec = spec_of(preset.name, batch, 1);
+      spec.resources.device = "cpu";
       std::optional<Plan> plan = candidate_plans(spec, 0).front();
       while (const auto next = smaller_plan(spec, *plan)) {
         EXPECT_LT(next->peak_bytes_predicted, plan->peak_bytes_predicted) << preset.name;
