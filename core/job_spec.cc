@@ -214,12 +214,12 @@ static void read_strings(const Node& node,
 // Fields of other tools that say with another value what llmctl says with another field.
 static void explain_foreign_fields(BlockReader& top, Reading& r) {
   constexpr std::pair<const char*, const char*> kForeign[] = {
-      {"bf16", "not supported yet; training is in fp32"},
-      {"fp16", "not supported yet; training is in fp32"},
+      {"bf16", "write precision: bf16"},
+      {"fp16", "write precision: fp16"},
       {"gpus", "write resources: {ranks: N}"},
       {"num_gpus", "write resources: {ranks: N}"},
       {"sweep", "sweeps are not supported yet; submit one file per value"},
-      {"adapter", "adapters are not supported yet; method: pretrain trains all weights"},
+      {"adapter", "adapters are not supported yet; every method trains all weights"},
   };
   for (const auto& [name, advice] : kForeign) {
     if (top.take({name, "", {}, block(), ""}) != nullptr) r.error(name, advice);
