@@ -17,7 +17,8 @@ namespace llmctl {
 // is left.
 std::vector<Plan> candidate_plans(const JobSpec& spec, Bytes cap_bytes);
 
-// The next smaller plan after an OOM: half the micro-batch, then more checkpointing; none: give up.
+// The next smaller plan after an OOM: half the micro-batch or less, then more checkpointing, and
+// predicted to need less than `plan`; none: give up.
 std::optional<Plan> smaller_plan(const JobSpec& spec, const Plan& plan);
 
 // Which measured profiles may be reused: everything that decides memory and speed, and nothing
