@@ -179,6 +179,10 @@ static Bytes optimizer_bytes(const FitQuestion& q, const Moment& moment) {
   return q.on_cpu ? memory.state + staged : staged;
 }
 
+static bool lends(const FitQuestion& q) {
+  return q.one_pass && q.on_cpu && !offloads_activations(q.offload);
+}
+
 // Bytes of activations that lie in the gradients of earlier blocks, and of the embedding if the
 // head does not write there first (trainer/gradient_room.h). What the first of them makes finds no
 // room in its own gradients, nor does the residual stream that enters it.
@@ -186,7 +190,7 @@ static double lent_bytes(const FitQuestion& q,
                          const Widths& w,
                          const Moment& moment,
                          double before) {
-  if (!q.one_pass || !q.on_cpu || offloads_activations(q.offload)) return 0;
+  if (!lends(q)) return 0;
   double block = 0, tables = 0;
   for (const ParameterShape& shape : parameter_shapes(q.model)) {
     const auto elements = static_cast<double>(shape.rows * shape.columns);
@@ -241,7 +245,8 @@ MemoryByCause predict_memory(const FitQuestion& q) {
   MemoryByCause most;
   const Widths w(q.model, q.precision);
   // What may be lent grows with every block before; else the last block is the worst moment.
-  for (const double before : {0.0, static_cast<double>(q.model.num_hidden_layers - 1)}) {
+  const auto last = static_cast<double>(q.model.num_hidden_layers - 1);
+  for (const double before : lends(q) ? std::vector{0.0, last} : std::vector{last}) {
     for (const Moment& moment : moments(w, q, before)) {
       const MemoryByCause memory = at_moment(q, w, moment, before);
       if (memory.total() > most.total()) most = memory;
