@@ -48,7 +48,7 @@ std::string spec_json() {
   spec.model.config = presets().front().config;
   spec.datasets = {DatasetSpec{"/dev/null", "text", "text"}};
   spec.max_steps = 1;
-  return to_json(spec).dump();
+  return spec_text(spec);
 }
 
 class Client {

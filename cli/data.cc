@@ -4,8 +4,6 @@
 #include <unistd.h>
 #include <CLI/CLI.hpp>
 
-#include <nlohmann/json.hpp>
-
 #include "cli/child_output.h"
 #include "cli/home.h"
 #include "cli/job_file.h"
@@ -33,7 +31,7 @@ static Result<int> preview_data(Context& context, const DataArguments& arguments
   std::vector<std::string> command = {trainer_program(context.env),
                                       "data",
                                       arguments.action,
-                                      TRY(nameless_file(to_json(job.spec).dump())),
+                                      TRY(nameless_file(spec_text(job.spec))),
                                       "--documents",
                                       std::to_string(arguments.documents)};
   if (context.json()) command.emplace_back("--json");

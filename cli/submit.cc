@@ -82,7 +82,7 @@ static std::vector<std::vector<std::string>> settings_of(const LoadedJob& job) {
 
 static Result<int> show_plan(Context& context, const LoadedJob& job) {
   Client client = TRY(connect(context.env));
-  const std::string spec_json = to_json(job.spec).dump();
+  const std::string spec_json = spec_text(job.spec);
   const PlanView plan = TRY(client.plan(spec_json));
   if (context.json()) {
     json document = plan_document(plan, spec_json);
@@ -128,7 +128,7 @@ static Result<int> submit(Context& context, const SubmitArguments& arguments) {
     return kExitFailure;
   }
   Client client = TRY(connect(context.env));
-  const SubmittedView submitted = TRY(client.submit(to_json(job.spec).dump(), arguments.key));
+  const SubmittedView submitted = TRY(client.submit(spec_text(job.spec), arguments.key));
   const std::string id = std::to_string(submitted.id);
   if (context.json()) {
     context.print(submitted_document(submitted));

@@ -28,38 +28,47 @@ std::vector<Diagnostic> Problems::in_file_order() && {
   return std::move(all_);
 }
 
+// Any order serves to find a name; this one compares few texts.
+static bool by_length(std::string_view a, std::string_view b) {
+  return a.size() != b.size() ? a.size() < b.size() : a < b;
+}
+
 BlockReader::BlockReader(const Node& node, std::string prefix, Problems& problems, Places& places)
     : node_(node),
       prefix_(std::move(prefix)),
       problems_(problems),
       places_(places),
       taken_(node.entries.size()) {
+  by_name_.reserve(node.entries.size());
   for (size_t i = 0; i < node.entries.size(); ++i) {
     const Node& key = node.entries[i].key;
     if (key.kind == Node::Kind::scalar) by_name_.emplace_back(key.text, i);
   }
-  std::sort(by_name_.begin(), by_name_.end());
+  std::sort(by_name_.begin(), by_name_.end(), [](const auto& a, const auto& b) {
+    return a.first == b.first ? a.second < b.second : by_length(a.first, b.first);
+  });
   if (node.kind == Node::Kind::map) return;
   std::string name = prefix_.substr(0, prefix_.empty() ? 0 : prefix_.size() - 1);
   problems.error(place_of(node, std::move(name)), "expected a mapping, got " + shown(node));
 }
 
-std::vector<size_t> BlockReader::entries_of(const Field& field) const {
-  std::vector<size_t> entries;
-  const auto add = [&](std::string_view name) {
-    auto at = std::lower_bound(by_name_.begin(), by_name_.end(), std::pair(name, size_t{0}));
-    for (; at != by_name_.end() && at->first == name; ++at) entries.push_back(at->second);
-  };
-  add(field.name);
-  for (std::string_view alias : words(field.aliases)) add(alias);
-  std::sort(entries.begin(), entries.end());
-  return entries;
+void BlockReader::find_entries(const Field& field) {
+  found_.clear();
+  std::string_view aliases = field.aliases;
+  for (std::string_view name = field.name; !name.empty(); name = take_word(aliases)) {
+    auto at = std::lower_bound(
+        by_name_.begin(), by_name_.end(), name,
+        [](const auto& entry, std::string_view wanted) { return by_length(entry.first, wanted); });
+    for (; at != by_name_.end() && at->first == name; ++at) found_.push_back(at->second);
+  }
+  std::sort(found_.begin(), found_.end());
 }
 
 const Node* BlockReader::take(const Field& field) {
   const Node* found = nullptr;
   const Place* first = nullptr;
-  for (size_t i : entries_of(field)) {
+  find_entries(field);
+  for (size_t i : found_) {
     const auto& [key, value] = node_.entries[i];
     taken_[i] = true;
     if (found != nullptr) {

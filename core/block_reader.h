@@ -41,7 +41,7 @@ class BlockReader {
   void refuse_unknown(const FieldTable& known);
 
  private:
-  std::vector<size_t> entries_of(const Field& field) const;  // in the file's order
+  void find_entries(const Field& field);
   void refuse_key(const Node& key, const FieldTable& known);
 
   const Node& node_;
@@ -49,6 +49,7 @@ class BlockReader {
   Problems& problems_;
   Places& places_;
   std::vector<std::pair<std::string_view, size_t>> by_name_;  // sorted; name -> entry
+  std::vector<size_t> found_;                                 // the last field's, in file order
   std::vector<bool> taken_;                                   // by entry
 };
 

@@ -1,9 +1,11 @@
 // The rules, and the writing side of a field: text, JSON, schema. field_values.cc reads.
 #include "core/field_table.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "core/json_reader.h"
+#include "core/units.h"
 
 namespace llmctl {
 
@@ -48,21 +50,22 @@ Rule automatic(Rule rule) {
   return rule;
 }
 
+std::string_view take_word(std::string_view& list) {
+  list.remove_prefix(std::min(list.find_first_not_of(' '), list.size()));
+  const std::string_view word = list.substr(0, list.find(' '));
+  list.remove_prefix(word.size());
+  return word;
+}
+
 std::vector<std::string_view> words(std::string_view list) {
   std::vector<std::string_view> result;
-  while (!list.empty()) {
-    const size_t size = std::min(list.find(' '), list.size());
-    if (size > 0) result.push_back(list.substr(0, size));
-    list.remove_prefix(std::min(size + 1, list.size()));
-  }
+  for (auto word = take_word(list); !word.empty(); word = take_word(list)) result.push_back(word);
   return result;
 }
 
-bool has_word(std::string_view list, std::string_view word) {
-  for (size_t at = 0; at < list.size() && !word.empty();) {
-    const size_t end = std::min(list.find(' ', at), list.size());
-    if (list.substr(at, end - at) == word) return true;
-    at = end + 1;
+bool has_word(std::string_view list, std::string_view wanted) {
+  for (auto word = take_word(list); !word.empty(); word = take_word(list)) {
+    if (word == wanted) return true;
   }
   return false;
 }
@@ -134,33 +137,54 @@ std::string value_text(const Field& field) {
   return dump_json(value);
 }
 
-template <class T>
-static json optional_json(const std::optional<T>& value) {
-  return value ? json(*value) : json(nullptr);
+namespace {
+
+// Appends a slot's value. Fixed names and numbers need no escapes; what does goes to the library.
+struct JsonText {
+  const Field& field;
+  std::string& out;
+
+  void operator()(std::monostate) const { out += "null"; }
+  void operator()(const bool* value) const { out += *value ? "true" : "false"; }
+  // A bare number of a duration is seconds, so its exact form carries the unit.
+  void operator()(const int64_t* value) const {
+    const bool unit = field.rule.type == Type::duration;
+    if (unit) out += '"';
+    out += std::to_string(*value);
+    if (unit) out += "ms\"";
+  }
+  void operator()(const double* value) const { out += format_exact(*value); }
+  void operator()(const std::string* value) const {
+    const auto plain = [](char c) { return c >= ' ' && c <= '~' && c != '"' && c != '\\'; };
+    if (!std::all_of(value->begin(), value->end(), plain)) {
+      out += dump_json(*value);
+      return;
+    }
+    out += '"';
+    out += *value;
+    out += '"';
+  }
+  template <class T>
+  void operator()(const std::optional<T>* value) const {
+    if (*value) return (*this)(&**value);
+    out += "null";
+  }
+  template <class T>
+  void operator()(const std::vector<T>* values) const {
+    out += dump_json(*values);
+  }
+};
+
+}  // namespace
+
+void write_json(const Field& field, std::string& out) {
+  std::visit([&](const auto& slot) { JsonText{field, out}(slot); }, field.slot);
 }
 
 json value_json(const Field& field) {
-  // A bare number of a duration is seconds, so its exact form carries the unit.
-  const auto with_unit = [&](const json& value) -> json {
-    if (field.rule.type != Type::duration || value.is_null()) return value;
-    return std::to_string(value.get<Millis>()) + "ms";
-  };
-  if (const auto* slot = std::get_if<int64_t*>(&field.slot)) return with_unit(**slot);
-  if (const auto* slot = std::get_if<double*>(&field.slot)) return **slot;
-  if (const auto* slot = std::get_if<bool*>(&field.slot)) return **slot;
-  if (const auto* slot = std::get_if<std::string*>(&field.slot)) return **slot;
-  if (const auto* slot = std::get_if<std::optional<int64_t>*>(&field.slot)) {
-    return with_unit(optional_json(**slot));
-  }
-  if (const auto* slot = std::get_if<std::optional<double>*>(&field.slot)) {
-    return optional_json(**slot);
-  }
-  if (const auto* slot = std::get_if<std::optional<bool>*>(&field.slot)) {
-    return optional_json(**slot);
-  }
-  if (const auto* slot = std::get_if<std::vector<std::string>*>(&field.slot)) return **slot;
-  if (const auto* slot = std::get_if<std::vector<double>*>(&field.slot)) return **slot;
-  return nullptr;
+  std::string text;
+  write_json(field, text);
+  return json::parse(text);
 }
 
 static bool is_optional(const Slot& slot) {

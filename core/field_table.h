@@ -70,6 +70,8 @@ struct Field {
 };
 using FieldTable = std::vector<Field>;
 
+// Takes the first word off a list of them; empty: there is none.
+std::string_view take_word(std::string_view& separated_by_spaces);
 std::vector<std::string_view> words(std::string_view separated_by_spaces);
 bool has_word(std::string_view separated_by_spaces, std::string_view word);
 bool answers_to(const Field& field, std::string_view name);  // its name or an alias
@@ -78,8 +80,9 @@ bool answers_to(const Field& field, std::string_view name);  // its name or an a
 std::string expectation(const Field& field);
 // Reads one value into the slot; an error message when the node does not obey the rule.
 std::optional<std::string> read_value(const Field& field, const Node& node);
-std::string value_text(const Field& field);  // "0.001", "auto", "none"
-nlohmann::json value_json(const Field& field);
+std::string value_text(const Field& field);             // "0.001", "auto", "none"
+void write_json(const Field& field, std::string& out);  // appends the value as JSON text
+nlohmann::json value_json(const Field& field);          // the same as a tree
 nlohmann::json value_schema(const Field& field);
 
 // How a node is quoted in a message: `"fast"`, `-1`, `a list`; safe to print on a terminal.

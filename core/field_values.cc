@@ -145,8 +145,8 @@ static std::optional<std::string> read_text(const Field& field,
                                             const Node& node,
                                             std::string& value) {
   const std::string& text = node.text;
-  const bool word = is_true(text) || is_false(text) || is_yes(text) || is_no(text);
-  if (!node.quoted && (word || looks_octal(text))) {
+  const auto word = [&] { return is_true(text) || is_false(text) || is_yes(text) || is_no(text); };
+  if (!node.quoted && (word() || looks_octal(text))) {
     return wanted(field, node, "write \"" + printable(text) + "\"");
   }
   const auto size = static_cast<double>(text.size());

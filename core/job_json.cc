@@ -1,22 +1,57 @@
-// The canonical JSON of a job: every field of the tables, keys sorted. Reading goes through the
-// same tables as a job file.
+// The canonical JSON of a job: every field, in the order of the tables. It is written as text, not
+// as a tree, since every submission is. Reading goes through the same tables as a job file.
 #include <nlohmann/json.hpp>
 
 #include "core/job_fields.h"
 #include "core/json_node.h"
+#include "core/json_reader.h"
 #include "core/limits.h"
 
 namespace llmctl {
 
 using nlohmann::json;
 
-static void write_table(const FieldTable& table, json& object) {
-  for (const Field& field : table) {
-    if (field.rule.type != Rule::Type::block) object[field.name] = value_json(field);
+namespace {
+
+// One JSON object, appended to a text.
+class ObjectWriter {
+ public:
+  explicit ObjectWriter(std::string& out) : out_(out) { out_ += '{'; }
+  ~ObjectWriter() { out_ += '}'; }
+  ObjectWriter(const ObjectWriter&) = delete;
+  ObjectWriter& operator=(const ObjectWriter&) = delete;
+
+  std::string& key(std::string_view name) {  // the value goes to the text that it returns
+    if (out_.back() != '{') out_ += ',';
+    out_ += '"';
+    out_ += name;
+    out_ += "\":";
+    return out_;
   }
+  void fields(const FieldTable& table) {
+    for (const Field& field : table) {
+      if (field.rule.type != Rule::Type::block) write_json(field, key(field.name));
+    }
+  }
+
+ private:
+  std::string& out_;
+};
+
+void write_object(const FieldTable& table, std::string& out) {
+  ObjectWriter(out).fields(table);
 }
 
-static json tokenizer_json(const TokenizerSpec& tokenizer) {
+void write_datasets(std::vector<DatasetSpec>& datasets, std::string& out) {
+  out += '[';
+  for (DatasetSpec& dataset : datasets) {
+    if (out.back() != '[') out += ',';
+    write_object(dataset_fields(dataset), out);
+  }
+  out += ']';
+}
+
+json tokenizer_json(const TokenizerSpec& tokenizer) {
   switch (tokenizer.kind) {
     case TokenizerSpec::Kind::bytes:
       break;
@@ -28,28 +63,33 @@ static json tokenizer_json(const TokenizerSpec& tokenizer) {
   return "bytes";
 }
 
-json to_json(const JobSpec& spec) {
+}  // namespace
+
+std::string spec_text(const JobSpec& spec) {
   // Tables are bound to objects that they may write, so a copy is bound; a field that only helps to
   // derive others is absent from the canonical form.
   JobDraft draft{spec, std::nullopt};
-  json document = json::object();
-  write_table(job_fields(draft), document);
-  document.erase("gradient_accumulation_steps");
-  document["model"] = json::object();
-  write_table(model_fields(draft.spec.model), document["model"]);
-  document["datasets"] = json::array();
-  for (DatasetSpec& dataset : draft.spec.datasets) {
-    json& item = document["datasets"].emplace_back(json::object());
-    write_table(dataset_fields(dataset), item);
+  FieldTable fields = job_fields(draft);
+  std::erase_if(fields, [](const Field& field) {
+    return std::string_view(field.name) == "gradient_accumulation_steps";
+  });
+  std::string text;
+  {
+    ObjectWriter job(text);
+    job.fields(fields);
+    write_object(model_fields(draft.spec.model), job.key("model"));
+    write_datasets(draft.spec.datasets, job.key("datasets"));
+    job.key("tokenizer") += dump_json(tokenizer_json(spec.tokenizer));
+    write_object(resource_fields(draft.spec.resources), job.key("resources"));
+    write_object(retry_fields(draft.spec.retry), job.key("retry"));
+    job.key("labels") += dump_json(spec.labels);
+    job.key("env") += dump_json(spec.env);
   }
-  document["tokenizer"] = tokenizer_json(spec.tokenizer);
-  document["resources"] = json::object();
-  write_table(resource_fields(draft.spec.resources), document["resources"]);
-  document["retry"] = json::object();
-  write_table(retry_fields(draft.spec.retry), document["retry"]);
-  document["labels"] = spec.labels;
-  document["env"] = spec.env;
-  return document;
+  return text;
+}
+
+json to_json(const JobSpec& spec) {
+  return json::parse(spec_text(spec));
 }
 
 Result<JobSpec> parse_spec_json(std::string_view text) {

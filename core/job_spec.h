@@ -5,10 +5,13 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "core/model_config.h"
@@ -160,7 +163,12 @@ struct Place {
   int line = 0, column = 0;
   std::string written;  // the name as the person wrote it, with its block: "resources.gpus"
 };
-using Places = std::map<std::string, Place, std::less<>>;  // canonical name -> value's place
+struct NameHash {
+  using is_transparent = void;
+  size_t operator()(std::string_view name) const { return std::hash<std::string_view>{}(name); }
+};
+// Canonical name -> the value's place.
+using Places = std::unordered_map<std::string, Place, NameHash, std::equal_to<>>;
 
 struct ParsedJob {
   JobSpec spec;
@@ -173,9 +181,10 @@ ParsedJob parse_job(const Node& root);
 // Every field by its canonical name: "given", "preset" or "default".
 std::map<std::string, std::string> origins(const ParsedJob& job);
 
-// Canonical JSON: every field, keys sorted; equal specs give equal text.
-nlohmann::json to_json(const JobSpec& spec);
-// Reads what to_json wrote, with the same checks as a job file. Hostile input: invalid_argument.
+// Canonical JSON: every field in a fixed order; equal specs give equal text.
+std::string spec_text(const JobSpec& spec);
+nlohmann::json to_json(const JobSpec& spec);  // the same as a tree
+// Reads what spec_text wrote, with the same checks as a job file. Hostile input: invalid_argument.
 Result<JobSpec> parse_spec_json(std::string_view text);
 
 std::string job_file_markdown();                 // docs/JOB_FILE.md

@@ -190,6 +190,13 @@ std::string format_count(double count) {
   return format(suffix == 0 ? "%.0f" : "%.1f", value) + kSuffixes[suffix];
 }
 
+std::string format_exact(double number) {
+  std::array<char, 32> digits{};  // the longest has 24
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr;
+  std::string text(digits.data(), end);
+  return text.find_first_of(".e") == std::string::npos ? text + ".0" : text;
+}
+
 std::string format_rfc3339(Millis unix_ms) {
   Millis millis = unix_ms % 1'000;
   if (millis < 0) millis += 1'000;

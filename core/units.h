@@ -24,6 +24,7 @@ Result<Millis> parse_duration(std::string_view text);
 std::string format_bytes(Bytes bytes);         // "3.4 GiB"
 std::string format_duration(Millis duration);  // "1h 02m", "3m 05s", "420ms"
 std::string format_count(double count);        // "1.3M", "12.4k", "999"
+std::string format_exact(double number);       // "0.1", "5.0", "1e-08": reads back the same
 std::string format_rfc3339(Millis unix_ms);    // "2026-11-21T08:30:00.123Z"
 
 }  // namespace llmctl

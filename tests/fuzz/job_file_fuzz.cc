@@ -1,7 +1,6 @@
 // Any bytes as a job file: no crash, no hang; and a job that is accepted survives its canonical
 // JSON unchanged, because that is how it travels.
 #include <cstdint>
-#include <nlohmann/json.hpp>
 #include <string_view>
 
 #include "cli/job_yaml.h"
@@ -15,7 +14,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const ParsedJob job = parse_job(document.root);
   for (const Diagnostic& diagnostic : job.diagnostics) CHECK(!diagnostic.message.empty());
   if (!job.ok()) return 0;
-  const std::string canonical = to_json(job.spec).dump();
+  const std::string canonical = spec_text(job.spec);
   const Result<JobSpec> again = parse_spec_json(canonical);
   CHECK(again.ok());
   CHECK(*again == job.spec);

@@ -2,7 +2,6 @@
 #include <gtest/gtest.h>
 
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <random>
 
 #include "core/limits.h"
@@ -82,7 +81,7 @@ JobSpec any_spec(Random& random) {
   spec.datasets = {DatasetSpec{"/data/text.txt", "text", "text"}};
   spec.max_steps = random.small() + 1;
   spec.seed = random.small();
-  return parse_spec_json(to_json(spec).dump()).value();  // as every spec that is ever stored
+  return parse_spec_json(spec_text(spec)).value();  // as every spec that is ever stored
 }
 
 Progressed any_progress(Random& random) {

@@ -30,7 +30,7 @@ inline JobSpec small_spec(const std::string& name) {
   spec.model.config = presets().front().config;
   spec.datasets = {DatasetSpec{"/data/text.txt", "text", "text"}};
   spec.max_steps = 10;
-  return parse_spec_json(to_json(spec).dump()).value();  // derived fields filled
+  return parse_spec_json(spec_text(spec)).value();  // derived fields filled
 }
 
 // Tries until it holds; false after `seconds`. For what happens soon, not at once.
@@ -111,7 +111,7 @@ class SchedulerProcess {
 
   grpc::Status submit(const JobSpec& spec, const std::string& key, v1::SubmitResponse* response) {
     v1::SubmitRequest request;
-    request.set_spec_json(to_json(spec).dump());
+    request.set_spec_json(spec_text(spec));
     request.set_idempotency_key(key);
     grpc::ClientContext context;
     return stub->Submit(&context, request, response);

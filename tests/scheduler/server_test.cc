@@ -269,7 +269,7 @@ TEST_F(List, RefusesATokenItDidNotGive) {
 TEST_F(Server, PlansWithoutSubmitting) {
   ASSERT_TRUE(scheduler.start()) << scheduler.log();
   v1::PlanRequest request;
-  request.set_spec_json(to_json(small_spec("dry")).dump());
+  request.set_spec_json(spec_text(small_spec("dry")));
   v1::PlanResponse response;
   grpc::ClientContext context;
   ASSERT_TRUE(scheduler.stub->Plan(&context, request, &response).ok());

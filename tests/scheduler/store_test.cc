@@ -2,7 +2,6 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
-#include <nlohmann/json.hpp>
 
 #include "scheduler/job_view.h"
 #include "scheduler/sqlite_archive.h"
@@ -36,7 +35,7 @@ struct Fixture : ::testing::Test {
     spec.model.config = presets().front().config;
     spec.datasets = {DatasetSpec{"/data/text.txt", "text", "text"}};
     spec.max_steps = 10;
-    spec = parse_spec_json(to_json(spec).dump()).value();  // as every spec that is ever stored
+    spec = parse_spec_json(spec_text(spec)).value();  // as every spec that is ever stored
     event.body = JobSubmitted{spec, key, {}, {}};
     apply(state, event);
     ASSERT_TRUE(store.append(event).ok());

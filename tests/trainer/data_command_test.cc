@@ -19,7 +19,7 @@ TEST(DataCommand, ShowsTheFirstDocumentsAndTheirTokens) {
   spec.max_steps = 1;
   spec.datasets = {{scratch.path() / "d.jsonl", "auto", "text"}};
   const std::string file = scratch.path() / "spec.json";
-  write_file(file, to_json(spec).dump());
+  write_file(file, spec_text(spec));
   std::ostringstream out;
   ASSERT_EQ(data_command({"preview", file, "--documents", "2", "--json"}, out), 0);
   std::istringstream lines(out.str());
@@ -42,7 +42,7 @@ TEST(DataCommand, ShowsChatsAsTextWithWhatIsLearned) {
   spec.max_steps = 1;
   spec.datasets = {{scratch.path() / "d.jsonl"}};
   const std::string file = scratch.path() / "spec.json";
-  write_file(file, to_json(spec).dump());
+  write_file(file, spec_text(spec));
   std::ostringstream text, json;
   ASSERT_EQ(data_command({"preview", file}, text), 0);
   EXPECT_EQ(text.str(),
