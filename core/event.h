@@ -14,10 +14,10 @@
 
 #include "core/ids.h"
 #include "core/inventory.h"
-#include "core/job_spec.h"
 #include "core/job_state.h"
 #include "core/parameter_group.h"
 #include "core/plan.h"
+#include "core/shared_spec.h"
 #include "core/train_phase.h"
 
 namespace llmctl {
@@ -76,7 +76,7 @@ struct SampleGenerated {  // what the model makes of the job's sample_prompt; th
 
 // ---- durable: jobs
 struct JobSubmitted {
-  JobSpec spec;
+  SharedSpec spec;
   std::string idempotency_key;                 // empty: none
   JobId retry_of;                              // 0: none
   std::vector<InheritedCheckpoint> inherited;  // a retry's, oldest first

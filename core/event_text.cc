@@ -23,7 +23,7 @@ std::string place_of(const Grant& grant) {
 }
 
 static std::string line(const JobSubmitted& e) {
-  std::string text = "submitted \"" + e.spec.name + "\"";
+  std::string text = "submitted \"" + e.spec->name + "\"";
   if (e.retry_of) text += ", continues job " + e.retry_of.str();
   return text;
 }

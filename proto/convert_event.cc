@@ -1,7 +1,5 @@
 #include "proto/convert_event.h"
 
-#include <nlohmann/json.hpp>
-
 #include "proto/checks.h"
 #include "proto/convert.h"
 
@@ -21,7 +19,7 @@ struct Writer {
 
   void operator()(const JobSubmitted& body) const {
     auto& to = *out.mutable_job_submitted();
-    to.set_spec_json(wire::utf8(to_json(body.spec).dump()));
+    to.set_spec_json(wire::utf8(body.spec.text()));
     to.set_idempotency_key(wire::utf8(body.idempotency_key));
     to.set_retry_of(body.retry_of.value);
     for (const InheritedCheckpoint& one : body.inherited) {

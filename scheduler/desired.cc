@@ -45,10 +45,10 @@ RunOrder order_for(const State& state, const Job& job, const Attempt& attempt, i
   config.device =
       grant.device_kind == "cpu" ? "cpu" : device_label(grant.device_kind, grant.device_index);
   config.memory_cap_bytes = grant.bytes;
-  config.spec = job.spec;
+  config.spec = *job.spec;
   if (attempt.kind == AttemptKind::probe) {
     config.mode = "probe";
-    config.candidates = candidate_plans(job.spec, grant.bytes);
+    config.candidates = candidate_plans(*job.spec, grant.bytes);
   } else {
     config.plan = job.plan;
     config.resume = resume_list(job);

@@ -15,7 +15,7 @@ std::string worker_name(const State& state, WorkerId id) {
 
 std::string sentence(const State& state, const Job& job, const Refusal& refusal) {
   const std::string name = worker_name(state, refusal.worker);
-  const std::string& device = job.spec.resources.device;
+  const std::string& device = job.spec->resources.device;
   switch (refusal.why) {
     case Refusal::Why::lost:
       return name + " is lost";
@@ -215,7 +215,7 @@ Explanation explain(const State& state, const Job& job, const SchedulerConfig& c
   if (job.fitted) out.evidence.push_back(plan_line(job.plan));
   if (job.restarts > 0) {
     out.evidence.push_back("restarted " + std::to_string(job.restarts) + " of " +
-                           std::to_string(job.spec.retry.max_restarts) + " times");
+                           std::to_string(job.spec->retry.max_restarts) + " times");
   }
   return out;
 }

@@ -56,12 +56,12 @@ std::optional<Plan> plan_from_profiles(const State& state,
                                        const SchedulerConfig& config) {
   std::optional<Plan> best;
   if (state.profiles.empty()) return best;
-  for (const DeviceType& type : matching_types(state, job.spec)) {
-    const auto profile = state.profiles.find(profile_key(job.spec, type.name));
+  for (const DeviceType& type : matching_types(state, *job.spec)) {
+    const auto profile = state.profiles.find(profile_key(*job.spec, type.name));
     if (profile == state.profiles.end()) continue;
     // Measured under a much smaller cap, it says nothing about the plans that fit here.
     if (profile->second.cap_bytes / 3 < type.cap / 4) continue;
-    std::optional<Plan> plan = best_plan(job.spec, profile->second.results, type.cap, config);
+    std::optional<Plan> plan = best_plan(*job.spec, profile->second.results, type.cap, config);
     if (!plan || (best && best->tokens_per_second >= plan->tokens_per_second)) continue;
     best = std::move(plan);
   }
@@ -73,19 +73,19 @@ std::optional<Plan> plan_after_oom(const State& state,
                                    const Grant& grant,
                                    const SchedulerConfig& config) {
   if (job.plan.oom_refits >= limits::kOomRefits) return std::nullopt;
-  const auto profile = state.profiles.find(profile_key(job.spec, granted_type(state, grant)));
-  std::optional<Plan> plan = smaller_plan(job.spec, job.plan);
+  const auto profile = state.profiles.find(profile_key(*job.spec, granted_type(state, grant)));
+  std::optional<Plan> plan = smaller_plan(*job.spec, job.plan);
   if (plan) {
     const ProbeResult* known = nullptr;
     if (profile != state.profiles.end()) known = find_result(profile->second.results, *plan);
-    if (known != nullptr && !known->oom) take_measurement(job.spec, *known, *plan);
+    if (known != nullptr && !known->oom) take_measurement(*job.spec, *known, *plan);
     return plan;
   }
   plan = job.plan;
   ++plan->oom_refits;
   plan->peak_bytes_measured = grant.bytes + grant.bytes / 4;
   const Bytes need = with_headroom(plan->peak_bytes_measured, config);
-  for (const DeviceType& type : matching_types(state, job.spec)) {
+  for (const DeviceType& type : matching_types(state, *job.spec)) {
     if (need <= type.cap) return plan;
   }
   return std::nullopt;
@@ -97,7 +97,7 @@ void learn_bound(Turn& turn, const Job& job, const Grant& grant) {
   result.gradient_checkpointing = job.plan.gradient_checkpointing;
   result.oom = true;
   result.peak_bytes = grant.bytes;
-  const std::string key = profile_key(job.spec, granted_type(turn.state, grant));
+  const std::string key = profile_key(*job.spec, granted_type(turn.state, grant));
   turn.tell(job.id, job.epoch, ProbeMeasured{key, {result}, grant.bytes});
 }
 

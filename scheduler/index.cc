@@ -11,7 +11,7 @@ QueueKey queue_key(const Job& job) {
 }
 
 Need need_of(const Job& job) {
-  const ResourceSpec& resources = job.spec.resources;
+  const ResourceSpec& resources = job.spec->resources;
   Need need;
   need.cap = resources.memory;
   need.device = resources.device;

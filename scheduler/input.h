@@ -14,7 +14,7 @@ namespace llmctl {
 
 // ---- from people
 struct SubmitInput {
-  JobSpec spec;
+  SharedSpec spec;
   std::string idempotency_key;
   JobId retry_of;
   std::vector<InheritedCheckpoint> inherited;  // when retry_of has left State; oldest first

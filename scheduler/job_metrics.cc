@@ -155,9 +155,9 @@ JobMetrics::OneJob* JobMetrics::begin(const Job& job) {
   OneJob& one = jobs_[job.id];
   one.id = {{"job_id", job.id.str()}};
   one.info = series(f.info, {{"job_id", job.id.str()},
-                             {"name", label_value(job.spec.name)},
-                             {"model", model_label(job.spec)},
-                             {"method", label_value(job.spec.method)}});
+                             {"name", label_value(job.spec->name)},
+                             {"model", model_label(*job.spec)},
+                             {"method", label_value(job.spec->method)}});
   one.info->Set(1);
   one.tokens = series(f.tokens, one.id);
   one.nonfinite = series(f.nonfinite, one.id);

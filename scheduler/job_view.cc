@@ -1,7 +1,6 @@
 #include "scheduler/job_view.h"
 
 #include <cmath>
-#include <nlohmann/json.hpp>
 
 #include "proto/checks.h"
 #include "proto/convert.h"
@@ -38,7 +37,7 @@ double eta_seconds(const Job& job) {
 v1::Job summary(const State& state, const Job& job) {
   v1::Job out;
   out.set_id(job.id.value);
-  out.set_name(wire::utf8(job.spec.name));
+  out.set_name(wire::utf8(job.spec->name));
   out.set_state(to_string(job.state));
   out.set_reason(to_string(job.reason));
   out.set_detail(wire::detail(job.detail));
@@ -79,7 +78,7 @@ std::string worker_state(const Worker& worker, bool idle) {
 
 v1::Job job_view(const State& state, const Job& job) {
   v1::Job out = summary(state, job);
-  out.set_spec_json(wire::utf8(to_json(job.spec).dump()));
+  out.set_spec_json(wire::utf8(job.spec.text()));
   return out;
 }
 
@@ -111,7 +110,7 @@ JobRecord job_record(const State& state, const Job& job, bool finished) {
   JobRecord record;
   record.job = summary(state, job);
   record.idempotency_key = job.idempotency_key;
-  record.labels = job.spec.labels;
+  record.labels = job.spec->labels;
   record.finished = finished;
   return record;
 }

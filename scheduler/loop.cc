@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <iterator>
-#include <nlohmann/json.hpp>
 
 #include "core/limits.h"
 #include "scheduler/job_view.h"
@@ -115,7 +114,7 @@ Status Loop::look_up_finished_twin(SubmitInput& submit) {
   const auto owner = TRY(store_.find_key(submit.idempotency_key));
   if (!owner) return ok_status();
   submit.finished_twin = owner->job;
-  submit.finished_twin_same_spec = owner->spec_json == to_json(submit.spec).dump();
+  submit.finished_twin_same_spec = owner->spec_json == submit.spec.text();
   return ok_status();
 }
 
@@ -141,11 +140,12 @@ Status Loop::stage(Batch& batch, const Event& event) {
     batch.left.insert_or_assign(event.job, *std::move(leaving));
   }
   if (!is_durable(event)) return ok_status();
-  if (event.job) batch.touched.insert(event.job);
   TRY(store_.append(event));
-  // The row with the idempotency key must be there for the next submission of this batch.
   if (std::holds_alternative<JobSubmitted>(event.body)) {
+    // The row with the idempotency key must be there for the next submission of this batch.
     TRY(store_.put_job(job_record(state_, state_.jobs.at(event.job), false)));
+  } else if (event.job) {
+    batch.touched.insert(event.job);
   }
   if (const auto* measured = std::get_if<ProbeMeasured>(&event.body)) {
     TRY(store_.put_profile(measured->profile_key, state_.profiles[measured->profile_key]));
@@ -177,7 +177,7 @@ Status Loop::persist(Batch& batch) {
   if (flush) TRY(flush_progress(batch));
   const Millis begin = clock_.boot_ms();
   TRY(store_.commit());
-  if (!batch.touched.empty()) {
+  if (std::any_of(batch.events.begin(), batch.events.end(), is_durable)) {
     metrics_.store_written(static_cast<double>(clock_.boot_ms() - begin) / 1e3);
   }
   return ok_status();

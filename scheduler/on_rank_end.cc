@@ -67,7 +67,7 @@ void fail(Turn& turn, JobId id, Reason reason, std::string detail) {
 void recover(Turn& turn, const Ended& ended) {
   const Job& job = *turn.job(ended.job);
   const std::string why = evidence(turn, ended);
-  if (job.restarts >= job.spec.retry.max_restarts) {
+  if (job.restarts >= job.spec->retry.max_restarts) {
     return fail(turn, ended.job, Reason::retries_exhausted,
                 "restarted " + std::to_string(job.restarts) + " times, then " + why);
   }
@@ -83,7 +83,7 @@ void refit(Turn& turn, const Ended& ended) {
   const Grant& grant = ended.attempt.grants[static_cast<size_t>(ended.end.rank)];
   learn_bound(turn, job, grant);
   const std::string why = evidence(turn, ended);
-  if (!job.spec.retry.on_oom) return fail(turn, ended.job, Reason::oom, why);
+  if (!job.spec->retry.on_oom) return fail(turn, ended.job, Reason::oom, why);
   const std::optional<Plan> plan = plan_after_oom(turn.state, job, grant, turn.config);
   if (!plan) {
     return fail(turn, ended.job, Reason::oom, "no smaller plan is left after " + why);
@@ -97,10 +97,10 @@ void refit(Turn& turn, const Ended& ended) {
 void measured(Turn& turn, const Ended& ended) {
   const Grant& grant = ended.attempt.grants.front();
   const Job& job = *turn.job(ended.job);
-  const std::string key = profile_key(job.spec, granted_type(turn.state, grant));
+  const std::string key = profile_key(*job.spec, granted_type(turn.state, grant));
   turn.tell(ended.job, ended.attempt.epoch, ProbeMeasured{key, ended.end.probes, grant.bytes});
   if (job.state != JobState::probing) return;  // stopped meanwhile; the numbers are kept
-  const std::optional<Plan> plan = best_plan(job.spec, ended.end.probes, grant.bytes, turn.config);
+  const std::optional<Plan> plan = best_plan(*job.spec, ended.end.probes, grant.bytes, turn.config);
   if (!plan) {
     return fail(turn, ended.job, Reason::does_not_fit,
                 tightest(ended.end.probes, grant.bytes, turn.config));

@@ -125,7 +125,7 @@ bool Supply::fits(const Job& job, const SchedulerConfig& config) const {
 
 bool Supply::rivals(const Job& a, const Job& b) const {
   const auto kind = [this](const Job& job) {
-    const std::string& device = job.spec.resources.device;
+    const std::string& device = job.spec->resources.device;
     return device == "auto" ? auto_kind_ : device;
   };
   return kind(a) == kind(b);
@@ -221,7 +221,7 @@ std::vector<DeviceType> matching_types(const State& state, const JobSpec& spec) 
 
 bool may_ever_fit(const State& state, const Job& job, const SchedulerConfig& config) {
   const Need need = need_of(job);
-  for (const DeviceType& type : matching_types(state, job.spec)) {
+  for (const DeviceType& type : matching_types(state, *job.spec)) {
     if (ask_of(need, type.cap, config) > 0) return true;
   }
   return false;

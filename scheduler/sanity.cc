@@ -42,7 +42,7 @@ class Inspection {
   void check(const std::string& name, const Job& job, const Attempt& attempt) {
     if (attempt.epoch != job.epoch) wrong(name + ": its attempt is not the newest");
     const auto ranks = static_cast<int64_t>(attempt.grants.size());
-    const int64_t wanted = attempt.kind == AttemptKind::probe ? 1 : job.spec.resources.ranks;
+    const int64_t wanted = attempt.kind == AttemptKind::probe ? 1 : job.spec->resources.ranks;
     if (ranks != wanted || attempt.ranks.size() != attempt.grants.size()) {
       wrong(name + ": " + std::to_string(ranks) + " of " + std::to_string(wanted) + " ranks");
       return;

@@ -19,8 +19,8 @@ struct JobFold {
     job.idempotency_key = body.idempotency_key;
     job.retry_of = body.retry_of;
     job.inherited = body.inherited;
-    job.priority = body.spec.priority;
-    job.fit_key = profile_key(body.spec, "");
+    job.priority = body.spec->priority;
+    job.fit_key = profile_key(*body.spec, "");
     job.queued_boot_ms = event.boot_ms;
     job.submitted_unix_ms = job.moved_unix_ms = event.unix_ms;
   }

@@ -37,7 +37,7 @@ struct Attempt {
 
 struct Job {
   JobId id;
-  JobSpec spec;
+  SharedSpec spec;
   std::string idempotency_key;
   JobId retry_of;
   JobState state = JobState::queued;

@@ -100,10 +100,10 @@ inline std::vector<Event> sample_timeline() {
     e.body = std::move(body);
     return e;
   };
-  JobSubmitted submitted;
-  submitted.spec.name = "quickstart";
+  JobSpec spec;
+  spec.name = "quickstart";
   return {
-      event(80, 0, submitted),
+      event(80, 0, JobSubmitted{spec, "", {}, {}}),
       event(81, 12, JobMoved{JobState::queued, JobState::probing, Reason::needs_probe, "", 0}),
       event(85, 9'000, JobMoved{JobState::probing, JobState::queued, Reason::fitted, "", 0}),
       event(86, 9'000,

@@ -3,9 +3,8 @@
 
 #include <gtest/gtest.h>
 
-#include <nlohmann/json.hpp>
-
 #include "core/limits.h"
+#include "core/shared_spec.h"
 
 namespace llmctl {
 namespace {
@@ -21,6 +20,11 @@ std::string refusal(std::string_view text) {
   return result.ok() ? "accepted" : result.error().message;
 }
 
+std::string nested(int levels) {
+  const auto size = static_cast<size_t>(levels);
+  return std::string(size, '[') + std::string(size, ']');
+}
+
 TEST(JobSpec, ThreeFieldsAreEnough) {
   const JobSpec spec = small();
   EXPECT_EQ(spec.model.preset, "llama-1m");
@@ -31,20 +35,50 @@ TEST(JobSpec, ThreeFieldsAreEnough) {
 }
 
 TEST(JobSpec, CanonicalJsonReadsBackEqual) {
-  const JobSpec spec = small();
-  EXPECT_EQ(parse_spec_json(to_json(spec).dump()).value(), spec);
+  JobSpec spec = small();
+  EXPECT_EQ(parse_spec_json(spec_text(spec)).value(), spec);
+  spec.name = "n";
+  spec.sample_prompt = "quote \" backslash \\ newline \n tab \t Grüße 東京 \x7f";
+  spec.datasets.push_back({"/b", "jsonl", "a\"b", 0.1});
+  spec.datasets[0].weight = 1.0 / 3;
+  spec.learning_rate = 1e-300;
+  spec.max_tokens = int64_t{1'000'000'000'000'000};
+  spec.max_duration = 90'500;
+  spec.report_to = {"csv", "tensorboard"};
+  spec.labels = {{"a \"b\"", "ü"}};
+  spec.env = {{"A", "\n"}};
+  spec.tokenizer = {TokenizerSpec::Kind::train, "", 512};
+  spec.model.config.vocab_size = 512;
+  const Result<JobSpec> again = parse_spec_json(spec_text(spec));
+  ASSERT_TRUE(again.ok()) << again.error().message;
+  EXPECT_EQ(*again, spec);
 }
 
 TEST(JobSpec, CanonicalJsonOfEqualSpecsIsEqualText) {
-  EXPECT_EQ(to_json(small()).dump(),
-            to_json(parse_spec_json(to_json(small()).dump()).value()).dump());
+  EXPECT_EQ(spec_text(small()), spec_text(parse_spec_json(spec_text(small())).value()));
+}
+
+TEST(JobSpec, SharedSpecsAreOneAndEqualByWhatTheySay) {
+  const SharedSpec spec = small();
+  const SharedSpec copy = spec;
+  EXPECT_EQ(&*copy, &*spec);
+  EXPECT_EQ(spec.text(), spec_text(small()));
+  EXPECT_EQ(spec, SharedSpec(small()));
+  JobSpec other = small();
+  other.seed = 43;
+  EXPECT_NE(spec, SharedSpec(other));
+  EXPECT_EQ(SharedSpec(), SharedSpec(JobSpec{}));
 }
 
 TEST(JobSpec, RefusesHostileTextWithoutThrowing) {
   EXPECT_EQ(refusal(""), "job spec is not valid JSON");
   EXPECT_EQ(refusal("[]"), "job spec: expected a mapping, got a list");
   EXPECT_EQ(refusal("{\"a\xff\": 1}"), "job spec is not valid JSON");
-  EXPECT_EQ(refusal(std::string(200'000, '[')), "job spec is nested too deeply");
+  EXPECT_EQ(refusal(nested(limits::kYamlDepth)), "job spec: expected a mapping, got a list");
+  EXPECT_EQ(refusal(nested(limits::kYamlDepth + 1)), "job spec is nested too deeply");
+  EXPECT_EQ(refusal(nested(200'000)), "job spec is nested too deeply");
+  EXPECT_EQ(refusal(std::string(200'000, '[')), "job spec is not valid JSON");
+  EXPECT_EQ(refusal("{} {}"), "job spec is not valid JSON");
   EXPECT_EQ(refusal(std::string("{\"name\": \"a\0\"}", 13)), "job spec is not valid JSON");
   EXPECT_EQ(refusal(R"({"model": "llama-1m", "datasets": "a", "max_steps": 1, "max_steps": 2})"),
             "job spec: max_steps: already given as max_steps");

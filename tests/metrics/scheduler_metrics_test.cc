@@ -29,8 +29,10 @@ class SchedulerMetricsTest : public ::testing::Test {
   Job& submit(int64_t id = 1) {
     Job& job = state.jobs[JobId{id}];
     job.id = JobId{id};
-    job.spec.name = "tiny";
-    job.spec.model.preset = "llama-10m";
+    JobSpec spec;
+    spec.name = "tiny";
+    spec.model.preset = "llama-10m";
+    job.spec = spec;
     happen(JobSubmitted{}, id);
     return job;
   }
@@ -364,7 +366,9 @@ TEST_F(SchedulerMetricsTest, TooManyJobsMeanFewerSeriesNotMoreMemory) {
 TEST_F(SchedulerMetricsTest, PageObeysThePrometheusRules) {
   add_worker(7);
   Job& job = submit();
-  job.spec.name = "\xff\xfe evil \" name\n";
+  JobSpec evil = *job.spec;
+  evil.name = "\xff\xfe evil \" name\n";
+  job.spec = evil;
   grant(job, AttemptKind::probe);
   happen(ProbeMeasured{});
   job.plan.peak_bytes_predicted = job.plan.peak_bytes_measured = 10;

@@ -81,9 +81,10 @@ TEST(Placement, AProbeNeedsTheWholeDevice) {
 TEST(Placement, AMemoryLimitOfTheJobCapsItsGrant) {
   Scene scene;
   scene.hello("w1");
-  Job probe = fitted(small_job(), 0);
+  JobSpec modest = small_job();
+  modest.resources.memory = 3 * kGiB;
+  Job probe = fitted(modest, 0);
   probe.fitted = false;
-  probe.spec.resources.memory = 3 * kGiB;
   EXPECT_EQ(placed(scene, probe)[0].bytes, 3 * kGiB);
 }
 

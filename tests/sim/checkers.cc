@@ -19,7 +19,7 @@ void Checkers::committed(const Event& event) {
     const bool known = !keys_.emplace(submitted->idempotency_key, event.job).second;
     if (known) complain("two jobs for key " + submitted->idempotency_key);
     states_[event.job] = JobState::queued;
-    specs_[event.job] = submitted->spec;
+    specs_[event.job] = *submitted->spec;
   } else if (const auto* move = std::get_if<JobMoved>(&event.body)) {
     moved(event, *move);
   } else if (const auto* grant = std::get_if<AttemptGranted>(&event.body)) {
