@@ -1,17 +1,18 @@
 // A trainer that trains nothing, in the shape of docs/RUN_DIRECTORY.md, so that a bench measures
-// the road to the trainer and back. Writes when it started (CLOCK_BOOTTIME, ns) to job_dir/started.
+// the road to the trainer and back: linked statically, since it is the load, not the road. With
+// NOOP_STARTED it writes when it started (CLOCK_BOOTTIME, ns) to job_dir/started.
 #include <sys/stat.h>
 #include <time.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "core/run_config.h"
-
 namespace {
+
+using nlohmann::json;
 
 long long boot_ns() {
   timespec now{};
@@ -19,29 +20,26 @@ long long boot_ns() {
   return now.tv_sec * 1'000'000'000LL + now.tv_nsec;
 }
 
-void say(const nlohmann::json& line) {
+void say(const json& line) {
   std::printf("%s\n", line.dump().c_str());
   std::fflush(stdout);
 }
 
-void measure(const llmctl::RunConfig& config) {
-  for (const llmctl::Plan& plan : config.candidates) {
-    llmctl::ProbeResult result;
-    result.micro_batch_size = plan.micro_batch_size;
-    result.gradient_checkpointing = plan.gradient_checkpointing;
-    result.memory.parameters = result.peak_bytes = 1 << 20;
-    result.seconds_per_micro_batch = 1e-3;
-    nlohmann::json line = to_json(result);
-    line["type"] = "probe";
-    say(line);
+void measure(const json& plans) {
+  constexpr int kBytes = 1 << 20;
+  for (const json& plan : plans) {
+    say({{"type", "probe"},
+         {"micro_batch_size", plan["micro_batch_size"]},
+         {"gradient_checkpointing", plan["gradient_checkpointing"]},
+         {"memory", {{"parameters", kBytes}}},
+         {"peak_bytes", kBytes},
+         {"seconds_per_micro_batch", 1e-3}});
   }
 }
 
-void train() {
-  llmctl::Progressed progress;
-  progress.step = progress.steps = 1;
-  progress.phase = "train";
-  say(to_report(progress));
+void write_started(const std::string& job_dir, long long ns) {
+  ::mkdir(job_dir.c_str(), 0755);
+  std::ofstream(job_dir + "/started") << ns;
 }
 
 }  // namespace
@@ -50,19 +48,13 @@ int main(int argc, char** argv) {
   const long long started = boot_ns();
   if (argc != 3) return 1;
   std::ifstream file(argv[2]);
-  const std::string text(std::istreambuf_iterator<char>(file), {});
-  const auto config = llmctl::parse_run_config(text);
-  if (!config.ok()) {
-    std::fprintf(stderr, "%s\n", config.error().message.c_str());
-    return 1;
-  }
-  say({{"type", "up"}, {"pid", 0}, {"parameters", 0}, {"device", config->device}});
-  if (config->mode == "probe") {
-    measure(*config);
+  const json config = json::parse(file);
+  say({{"type", "up"}, {"pid", 0}, {"parameters", 0}, {"device", config["device"]}});
+  if (config["mode"] == "probe") {
+    measure(config["candidates"]);
   } else {
-    ::mkdir(config->job_dir.c_str(), 0755);
-    std::ofstream(config->job_dir + "/started") << started;
-    train();
+    if (std::getenv("NOOP_STARTED") != nullptr) write_started(config["job_dir"], started);
+    say({{"type", "step"}, {"step", 1}, {"steps", 1}, {"phase", "train"}});
   }
   say({{"type", "end"}, {"outcome", "done"}, {"detail", ""}});
   return 0;

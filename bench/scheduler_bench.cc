@@ -41,19 +41,22 @@ void print(const char* figure, double value, const char* unit) {
   std::fflush(stdout);
 }
 
-std::string spec_json() {
+// `env` goes to the trainer: what noop_trainer is asked to write.
+std::string spec_json(std::map<std::string, std::string> env) {
   JobSpec spec;
   spec.name = "noop";
   spec.model.preset = presets().front().name;
   spec.model.config = presets().front().config;
   spec.datasets = {DatasetSpec{"/dev/null", "text", "text"}};
   spec.max_steps = 1;
+  spec.env = std::move(env);
   return spec_text(spec);
 }
 
 class Client {
  public:
-  explicit Client(const std::string& address) {
+  explicit Client(const std::string& address, std::map<std::string, std::string> env = {}) {
+    request_.set_spec_json(spec_json(std::move(env)));
     grpc::ChannelArguments own;  // a connection of its own, like another process
     own.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
     stub_ = v1::Scheduler::NewStub(
@@ -100,11 +103,7 @@ class Client {
     std::exit(1);
   }
   std::unique_ptr<v1::Scheduler::Stub> stub_;
-  v1::SubmitRequest request_ = [] {
-    v1::SubmitRequest request;
-    request.set_spec_json(spec_json());
-    return request;
-  }();
+  v1::SubmitRequest request_;
 };
 
 double submissions_per_second(const std::string& address, int clients) {
@@ -148,7 +147,7 @@ int64_t started_ns(const std::string& jobs_dir, int64_t job) {
 }
 
 void latency(const std::string& address, const std::string& jobs_dir) {
-  Client client(address);
+  Client client(address, {{"NOOP_STARTED", "1"}});
   if (!client.wait(client.submit())) std::exit(1);  // the probe; its profile serves the others
   std::vector<double> milliseconds;
   for (int i = 0; i < kLatencySamples; ++i) {

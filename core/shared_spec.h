@@ -12,7 +12,7 @@ namespace llmctl {
 
 class SharedSpec {
  public:
-  SharedSpec();  // of a JobSpec as it is made
+  SharedSpec();              // of a JobSpec as it is made
   SharedSpec(JobSpec spec);  // NOLINT(google-explicit-constructor): the same thing, kept longer
 
   const JobSpec& operator*() const { return body_->spec; }

@@ -9,9 +9,7 @@
 namespace llmctl::worker {
 
 BoundedFile::BoundedFile(std::filesystem::path path, std::filesystem::path older, Bytes limit_bytes)
-    : path_(std::move(path)), older_(std::move(older)), limit_bytes_(limit_bytes) {
-  reopen();
-}
+    : path_(std::move(path)), older_(std::move(older)), limit_bytes_(limit_bytes) {}
 
 void BoundedFile::reopen() {
   file_ = OpenFile(open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
@@ -21,11 +19,11 @@ void BoundedFile::reopen() {
 
 void BoundedFile::append(std::string_view bytes) {
   const auto count = static_cast<Bytes>(bytes.size());
+  if (!file_) reopen();  // the first bytes, or the disk may have room again
   if (size_bytes_ > 0 && size_bytes_ + count > limit_bytes_) {
     if (rename(path_.c_str(), older_.c_str()) != 0) unlink(path_.c_str());
     reopen();
   }
-  if (!file_) reopen();  // the disk may have room again
   if (file_ && write_all(file_.fd(), bytes)) {
     size_bytes_ += count;
   } else {

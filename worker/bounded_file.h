@@ -1,6 +1,7 @@
-// BoundedFile: an append-only file that never outgrows its limit. When it would, it is renamed to
-// `older` (replacing the previous one) and begun anew, so the newest bytes are always there. A
-// write that fails is counted and forgotten: a full disk must not stop a trainer.
+// BoundedFile: an append-only file, made with its first bytes, that never outgrows its limit. When
+// it would, it is renamed to `older` (replacing the previous one) and begun anew, so the newest
+// bytes are always there. A write that fails is counted and forgotten: a full disk must not stop a
+// trainer.
 #pragma once
 
 #include <filesystem>

@@ -61,7 +61,7 @@ Result<std::unique_ptr<DeviceReader>> open_nvml(const InventoryOptions& options)
 
 Inventory machine_inventory(const InventoryOptions& options,
                             const std::vector<DeviceStats>& devices);
-Bytes memory_total();   // of the machine
+Bytes memory_total();  // of the machine
 Bytes memory_available();
 
 }  // namespace llmctl::worker

@@ -28,7 +28,7 @@ Result<LogReaders::Reader> LogReaders::open(const fs::path& directory, const Log
   reader.run = request.run;
   reader.follow = request.follow;
   OpenFile older = open_log(directory / "log.1.txt"), newest = open_log(directory / "log.txt");
-  if (!newest && !request.follow) {
+  if (!newest && !request.follow && !fs::exists(directory / "exit.json")) {
     return Error{Code::not_found, "this rank has written no log yet", ""};
   }
   const Bytes total = size_of(older) + size_of(newest);

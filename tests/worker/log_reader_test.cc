@@ -55,6 +55,17 @@ TEST_F(LogReadersTest, GivesTheWholeLogAndEnds) {
   EXPECT_TRUE(readers.idle());
 }
 
+TEST_F(LogReadersTest, ARunThatSaidNothingHasAnEmptyLogOnceItHasEnded) {
+  ask(0, false);
+  EXPECT_EQ(read(), "");
+  EXPECT_EQ(error, "this rank has written no log yet");
+  append("{}", "exit.json");
+  ask(0, false);
+  EXPECT_EQ(read(), "");
+  EXPECT_EQ(error, "");
+  EXPECT_TRUE(ended);
+}
+
 TEST_F(LogReadersTest, TheTailReachesIntoTheOlderHalf) {
   append("0123456789", "log.1.txt");
   append("abc");
