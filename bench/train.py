@@ -2,7 +2,8 @@
 
 The same model, text, batch and threads; each engine in its own process, taking turns, so that a
 noisy machine hits all of them; medians over the rounds. The fp32 GEMM peak is measured in every
-round too. One JSON line per figure on standard output.
+round too: PyTorch's, and what the trainer measures of its own products; shares are of the higher.
+One JSON line per figure on standard output.
 
   bench/train.sh [--size all|small|small-50k|medium|medium-50k|grouped|large|gpt2] [--rounds 5]
                  [--seconds 8] [--threads N] [--device cpu|cuda] [--engines llmctl,eager,compile]
@@ -194,13 +195,15 @@ def run_llmctl(args, directory):
     file.write_text(json.dumps(config))
     child = subprocess.Popen([args.trainer, "train", str(file)], stdout=subprocess.PIPE, text=True)
     first = last = None
-    peak = lines = 0
+    peak = lines = gemm = 0
     for line in child.stdout:
         now, report = time.perf_counter(), json.loads(line)
         if report["type"] == "memory":
             peak = report["peak_bytes"]
         if report["type"] != "step" or report["step"] <= 3:
             continue
+        if report["mfu"]:
+            gemm = report["tokens_per_second"] * flops_per_token(s) / report["mfu"]
         first, last, lines = first or (now, report["tokens"]), (now, report["tokens"]), lines + 1
         if lines > 3 and now - first[0] >= args.seconds:
             child.kill()
@@ -210,7 +213,8 @@ def run_llmctl(args, directory):
     if lines <= 3:
         sys.exit("llmctl-trainer did not train")
     speed = (last[1] - first[1]) / (last[0] - first[0])
-    return {"tokens_per_second": speed, "rss_bytes": usage.ru_maxrss * 1024, "peak_bytes": peak}
+    return {"tokens_per_second": speed, "rss_bytes": usage.ru_maxrss * 1024, "peak_bytes": peak,
+            "gemm_flops": gemm}
 
 
 # ---- taking turns
@@ -242,10 +246,14 @@ def compare(args):
                 if name.removeprefix("pytorch-") in args.engines.split(","):
                     results.setdefault(name, []).append(turn())
     s = shape(args.size)
-    peak = statistics.median(gemm)
+    peaks = {"pytorch": statistics.median(gemm)}
+    if "llmctl" in results:
+        peaks["llmctl"] = statistics.median(r["gemm_flops"] for r in results["llmctl"])
     common = {"bench": "train", "size": args.size, **s, "threads": args.threads,
               "rounds": args.rounds, "torch": torch.__version__, "device": device_name(args)}
-    print(json.dumps({**common, "figure": "gemm_flops", "value": round(peak)}))
+    for name, flops in peaks.items():
+        print(json.dumps({**common, "engine": name, "figure": "gemm_flops", "value": round(flops)}))
+    peak = max(peaks.values())
     for name, rows in results.items():
         speed = statistics.median(r["tokens_per_second"] for r in rows)
         line = {**common, "engine": name}

@@ -6,6 +6,7 @@
 #include <chrono>
 
 #include "trainer/device_memory.h"
+#include "trainer/linear.h"
 #include "trainer/tensor.h"
 
 namespace llmctl {
@@ -28,7 +29,7 @@ double best_rate(at::Device device) {
   auto last = begin;
   Seconds best = Seconds::max();
   for (int round = 0; round < kRounds && last - begin < kEnough; ++round) {
-    for (int i = 0; i < products; ++i) at::mm_out(out, a, b);
+    for (int i = 0; i < products; ++i) product_into(out, a, b);
     (void)out[0][0].item<float>();  // waits for the device
     const auto now = std::chrono::steady_clock::now();
     best = std::min(best, Seconds(now - last));

@@ -1,5 +1,7 @@
 #include "trainer/linear.h"
 
+#include "trainer/cpu_gemm.h"
+
 namespace llmctl {
 
 static bool is_wide(const at::Tensor& t) {
@@ -23,27 +25,44 @@ static bool is_fast(const at::Tensor& t) {
 #endif
 }
 
+// out (+)= a b, all of fp32.
+static void multiply_wide(at::Tensor& out, const at::Tensor& a, const at::Tensor& b, bool add) {
+  if (cpu_gemm::multiply(out, a, b, add)) return;
+  if (add) {
+    at::addmm_out(out, out, a, b);
+  } else {
+    at::mm_out(out, a, b);
+  }
+}
+
+static at::Tensor wide_product(const at::Tensor& a, const at::Tensor& b) {
+  at::Tensor out = at::empty({a.size(0), b.size(1)}, a.options());
+  multiply_wide(out, a, b, /*add=*/false);
+  return out;
+}
+
 at::Tensor product(const at::Tensor& a, const at::Tensor& b) {
+  if (is_wide(a)) return wide_product(a, b);
   if (is_fast(a)) return at::mm(a, b);
-  return at::mm(widened(a), widened(b)).to(a.scalar_type());
+  return wide_product(widened(a), widened(b)).to(a.scalar_type());
 }
 
 void product_into(at::Tensor& out, const at::Tensor& a, const at::Tensor& b) {
   const bool rounds = is_wide(out) != is_wide(a);
   if (is_wide(out) && out.is_cpu()) {
-    at::mm_out(out, widened(a), widened(b));
+    multiply_wide(out, widened(a), widened(b), /*add=*/false);
   } else if (!rounds && is_fast(a)) {
     at::mm_out(out, a, b);
   } else if (is_wide(out)) {
     at::mm_out(out, a, b, at::kFloat);
   } else {
-    out.copy_(at::mm(widened(a), widened(b)));
+    out.copy_(wide_product(widened(a), widened(b)));
   }
 }
 
 void add_product(at::Tensor& sum, const at::Tensor& a, const at::Tensor& b) {
   if (is_wide(a) || !is_fast(a)) {
-    at::addmm_out(sum, sum, widened(a), widened(b));
+    multiply_wide(sum, widened(a), widened(b), /*add=*/true);
   } else if (sum.is_cpu()) {
     sum.add_(at::mm(a, b));
   } else {
@@ -53,8 +72,11 @@ void add_product(at::Tensor& sum, const at::Tensor& a, const at::Tensor& b) {
 
 at::Tensor Linear::forward(const at::Tensor& x) const {
   if (!w_.bias.defined()) return product(x, w_.weight.t());
-  if (is_fast(x)) return at::addmm(w_.bias, x, w_.weight.t());
-  return product(x, w_.weight.t()).add_(w_.bias);
+  if (!is_fast(x)) return product(x, w_.weight.t()).add_(w_.bias);
+  if (!x.is_cpu() || !is_wide(x)) return at::addmm(w_.bias, x, w_.weight.t());
+  at::Tensor y = w_.bias.repeat({x.size(0), 1});
+  add_product(y, x, w_.weight.t());
+  return y;
 }
 
 }  // namespace llmctl

@@ -17,6 +17,7 @@
 #include "core/plan_search.h"
 #include "core/version.h"
 #include "trainer/convert_command.h"
+#include "trainer/cpu_gemm.h"
 #include "trainer/cpu_pins.h"
 #include "trainer/data_command.h"
 #include "trainer/device.h"
@@ -115,6 +116,7 @@ std::optional<int> run_by_hand(const std::vector<std::string>& args) {
 int main(int argc, char** argv) {
   const std::vector<std::string> args(argv + 1, argv + argc);
   const bool runs = args.size() == 2 && (args[0] == "train" || args[0] == "probe");
+  cpu_gemm::load();
   device_memory::install();
   if (args.size() == 1 && args[0] == "--version") {
     std::printf("llmctl-trainer %s, LibTorch %s\n", kVersion, TORCH_VERSION);

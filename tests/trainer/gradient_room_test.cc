@@ -21,13 +21,13 @@ void PrintTo(const RoomCase& c, std::ostream* out) {
   *out << c.name;
 }
 
-struct Outcome {
+struct LentRun {
   at::Tensor gradients, loss;
   Bytes peak = 0;
 };
 
 // Three steps, so that what a pass left in the room would show in the next.
-Outcome train(const RoomCase& c, bool one_pass) {
+LentRun train(const RoomCase& c, bool one_pass) {
   ModelConfig config = sample_config();
   config.tie_word_embeddings = c.tied;
   set_family(config, c.family);
@@ -42,7 +42,7 @@ Outcome train(const RoomCase& c, bool one_pass) {
   initialize(model.layout(), 0.1, 1, model.weights());
   MicroBatch batch = sample_batch(8, 3);
   if (c.packed) batch.document_starts = {0, 5, 24, 48, 51, 72, 96, 120, 144, 168};
-  Outcome outcome;
+  LentRun outcome;
   for (int step = 0; step < 3; ++step) {
     outcome.loss = model.forward_backward(batch, 0.01);
     outcome.gradients = model.gradients().clone();
@@ -56,7 +56,7 @@ Outcome train(const RoomCase& c, bool one_pass) {
 class GradientRooms : public ::testing::TestWithParam<RoomCase> {};
 
 TEST_P(GradientRooms, ChangeNoBitAndSaveMemory) {
-  const Outcome apart = train(GetParam(), false), lent = train(GetParam(), true);
+  const LentRun apart = train(GetParam(), false), lent = train(GetParam(), true);
   EXPECT_TRUE(at::equal(apart.gradients, lent.gradients));
   EXPECT_TRUE(at::equal(apart.loss, lent.loss));
   EXPECT_GT(apart.gradients.abs().max().item<float>(), 0);
