@@ -39,6 +39,7 @@ class Bench {
   void run() {
     for (int i = 1; i <= kWorkers; ++i) give(HelloInput{"w" + std::to_string(i), "1", box(), {}});
     std::vector<SharedSpec> specs;  // made by the threads that read requests, not by the heart
+    specs.reserve(kJobs);
     for (int i = 0; i < kJobs; ++i) specs.emplace_back(job(i));
     print("decide_submit_per_second", kJobs / seconds([&] { submit_all(specs); }));
     const double first = seconds([this] { give(TickInput{}); });
