@@ -1,5 +1,5 @@
 // JobSpec: what a person asks for, after parsing and validation. A plain value, the same in the
-// CLI, the scheduler, the worker and the trainer; it travels as the canonical JSON of to_json().
+// CLI, the scheduler, the worker and the trainer; it travels as the canonical JSON of spec_text().
 // Fields are described once, in the table of job_fields.cc, which parses, validates, prints help,
 // and generates docs/JOB_FILE.md and the JSON Schema.
 #pragma once

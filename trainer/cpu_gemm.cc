@@ -2,7 +2,7 @@
 
 #include <dlfcn.h>
 
-#include <cmath>
+#include <algorithm>
 #include <cstdlib>
 #include <limits>
 #include <optional>

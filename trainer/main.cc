@@ -116,12 +116,12 @@ std::optional<int> run_by_hand(const std::vector<std::string>& args) {
 int main(int argc, char** argv) {
   const std::vector<std::string> args(argv + 1, argv + argc);
   const bool runs = args.size() == 2 && (args[0] == "train" || args[0] == "probe");
-  cpu_gemm::load();
   device_memory::install();
   if (args.size() == 1 && args[0] == "--version") {
     std::printf("llmctl-trainer %s, LibTorch %s\n", kVersion, TORCH_VERSION);
     return 0;
   }
+  cpu_gemm::load();
   if (const auto code = run_by_hand(args)) return *code;
   if (!runs) {
     std::fputs(kUsage, stderr);
