@@ -1,61 +1,48 @@
 #include "trainer/small_product.h"
 
-#include "trainer/simd.h"
+// The same code for each width of registers. Clones of one function (trainer/simd.h) will not do:
+// before it clones, GCC takes vectors apart that the plain processor does not have.
+#if defined(__x86_64__) && !defined(__clang__)
+#define LLMCTL_WIDE_VECTORS
+#pragma GCC push_options
+#pragma GCC target("avx512f")
+namespace llmctl::avx512 {
+inline constexpr int kVectorBytes = 64;
+#include "trainer/small_product_tile.inc"
+}  // namespace llmctl::avx512
+#pragma GCC pop_options
+#pragma GCC push_options
+#pragma GCC target("avx2,fma")
+namespace llmctl::avx2 {
+inline constexpr int kVectorBytes = 32;
+#include "trainer/small_product_tile.inc"
+}  // namespace llmctl::avx2
+#pragma GCC pop_options
+#endif
+
+namespace llmctl::plain {
+inline constexpr int kVectorBytes = 16;
+#include "trainer/small_product_tile.inc"
+}  // namespace llmctl::plain
 
 namespace llmctl {
-namespace {
 
-constexpr int kTileRows = 6;
+using Multiply = void (*)(SmallProduct);
 
-using Lanes = float __attribute__((vector_size(kLanes * sizeof(float)), aligned(4), may_alias));
-
-// kRows x kLanes numbers of c.
-template <int kRows>
-[[gnu::always_inline]] inline void tile(const SmallProduct& p,
-                                        const float* a,
-                                        const float* b,
-                                        float* c) {
-  Lanes sum[kRows];
-  for (int r = 0; r < kRows; ++r) {
-    sum[r] = p.add ? *reinterpret_cast<const Lanes*>(c + r * p.c_row) : Lanes{};
+static Multiply best_here() {
+#if defined(LLMCTL_WIDE_VECTORS)
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx512f") != 0) return avx512::multiply;
+  if (__builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0) {
+    return avx2::multiply;
   }
-  for (int64_t k = 0; k < p.k; ++k, a += p.a_column, b += p.b_row) {
-    const Lanes row = *reinterpret_cast<const Lanes*>(b);
-    for (int r = 0; r < kRows; ++r) sum[r] += a[r * p.a_row] * row;
-  }
-  for (int r = 0; r < kRows; ++r) *reinterpret_cast<Lanes*>(c + r * p.c_row) = sum[r];
+#endif
+  return plain::multiply;
 }
 
-[[gnu::always_inline]] inline void last_rows(
-    const SmallProduct& p, int64_t rows, const float* a, const float* b, float* c) {
-  switch (rows) {
-    case 5:
-      return tile<5>(p, a, b, c);
-    case 4:
-      return tile<4>(p, a, b, c);
-    case 3:
-      return tile<3>(p, a, b, c);
-    case 2:
-      return tile<2>(p, a, b, c);
-    case 1:
-      return tile<1>(p, a, b, c);
-    default:
-      return;
-  }
-}
-
-}  // namespace
-
-SIMD_CLONES void multiply(const SmallProduct& product) {
-  const SmallProduct p = product;
-  for (int64_t n = 0; n < p.n; n += kLanes) {
-    const float* b = p.b + n / kLanes * p.b_panel;
-    int64_t m = 0;
-    for (; m + kTileRows <= p.m; m += kTileRows) {
-      tile<kTileRows>(p, p.a + m * p.a_row, b, p.c + m * p.c_row + n);
-    }
-    last_rows(p, p.m - m, p.a + m * p.a_row, b, p.c + m * p.c_row + n);
-  }
+void multiply(const SmallProduct& product) {
+  static const Multiply best = best_here();
+  best(product);
 }
 
 }  // namespace llmctl
