@@ -1,7 +1,7 @@
 // The strict YAML layer: text from outside into a Node tree with positions; the only code that
 // touches yaml-cpp. Refuses what YAML readers disagree on or what can explode: duplicate and merge
 // keys, tags, several documents, text that is not UTF-8, control characters, and more than
-// limits::kYamlDepth levels, kYamlNodes nodes or twice kJobFileBytes of text after aliases are
+// limits::kNestingDepth levels, kYamlNodes nodes or twice kJobFileBytes of text after aliases are
 // expanded. JSON is read as the YAML it is. No exception leaves. Any thread.
 #pragma once
 

@@ -117,8 +117,8 @@ void YamlTree::OnMapStart(const YAML::Mark& mark,
 
 void YamlTree::open(Node node, YAML::anchor_t anchor) {
   if (stopped_) return;
-  if (frames_.size() >= static_cast<size_t>(limits::kYamlDepth)) {
-    return stop(node, "more than " + std::to_string(limits::kYamlDepth) + " levels deep");
+  if (frames_.size() >= static_cast<size_t>(limits::kNestingDepth)) {
+    return stop(node, "more than " + std::to_string(limits::kNestingDepth) + " levels deep");
   }
   Frame frame;
   frame.node = std::move(node);

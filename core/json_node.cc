@@ -70,7 +70,7 @@ Node node_of(dom::element value) {
 Result<Node> parse_json_node(std::string_view text, std::string_view what) {
   dom::parser parser;
   dom::element root;
-  auto error = text.empty() ? simdjson::EMPTY : parser.allocate(text.size(), limits::kYamlDepth);
+  auto error = text.empty() ? simdjson::EMPTY : parser.allocate(text.size(), limits::kNestingDepth);
   if (error == simdjson::SUCCESS) error = parser.parse(simdjson::padded_string(text)).get(root);
   if (error == simdjson::SUCCESS) return node_of(root);
   const bool deep = error == simdjson::DEPTH_ERROR;

@@ -8,7 +8,7 @@
 
 namespace llmctl {
 
-// One JSON value and nothing after it. Invalid text or UTF-8, or more than limits::kYamlDepth
+// One JSON value and nothing after it. Invalid text or UTF-8, or more than limits::kNestingDepth
 // levels: invalid_argument, naming `what`. Nodes have no positions.
 Result<Node> parse_json_node(std::string_view text, std::string_view what);
 

@@ -7,7 +7,7 @@ namespace llmctl::limits {
 
 // Job files and specs.
 inline constexpr Bytes kJobFileBytes = 1 << 20;  // a job file is written by a person
-inline constexpr int kYamlDepth = 32;            // deepest real key is 4 levels down
+inline constexpr int kNestingDepth = 32;         // of YAML and JSON; deepest real key: 4 levels
 inline constexpr int kYamlNodes = 20'000;        // alias bombs expand beyond this
 inline constexpr int kDatasets = 64;             // mixtures; globs count once
 inline constexpr int kLabels = 64;               // labels and env variables of a job

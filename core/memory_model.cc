@@ -38,7 +38,7 @@ struct Widths {
 };
 
 int64_t loss_chunk_tokens(int64_t vocab_size, int64_t tokens) {
-  constexpr int64_t kLeastTokens = 256, kLogits = 2 << 20;
+  constexpr int64_t kLeastTokens = 512, kLogits = 2 << 20;
   const int64_t most = std::max(kLeastTokens, kLogits / vocab_size);
   const int64_t chunks = (tokens + most - 1) / most;
   return (tokens + chunks - 1) / chunks;

@@ -74,8 +74,8 @@ TEST(JobSpec, RefusesHostileTextWithoutThrowing) {
   EXPECT_EQ(refusal(""), "job spec is not valid JSON");
   EXPECT_EQ(refusal("[]"), "job spec: expected a mapping, got a list");
   EXPECT_EQ(refusal("{\"a\xff\": 1}"), "job spec is not valid JSON");
-  EXPECT_EQ(refusal(nested(limits::kYamlDepth)), "job spec: expected a mapping, got a list");
-  EXPECT_EQ(refusal(nested(limits::kYamlDepth + 1)), "job spec is nested too deeply");
+  EXPECT_EQ(refusal(nested(limits::kNestingDepth)), "job spec: expected a mapping, got a list");
+  EXPECT_EQ(refusal(nested(limits::kNestingDepth + 1)), "job spec is nested too deeply");
   EXPECT_EQ(refusal(nested(200'000)), "job spec is nested too deeply");
   EXPECT_EQ(refusal(std::string(200'000, '[')), "job spec is not valid JSON");
   EXPECT_EQ(refusal("{} {}"), "job spec is not valid JSON");
