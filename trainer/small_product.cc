@@ -27,22 +27,22 @@ inline constexpr int kVectorBytes = 16;
 
 namespace llmctl {
 
-using Multiply = void (*)(SmallProduct);
-
-static Multiply best_here() {
+std::vector<SmallProductKernel> small_product_kernels() {
+  std::vector<SmallProductKernel> kernels;
 #if defined(LLMCTL_WIDE_VECTORS)
   __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx512f") != 0) return avx512::multiply;
+  if (__builtin_cpu_supports("avx512f") != 0) kernels.push_back(avx512::multiply);
   if (__builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0) {
-    return avx2::multiply;
+    kernels.push_back(avx2::multiply);
   }
 #endif
-  return plain::multiply;
+  kernels.push_back(plain::multiply);
+  return kernels;
 }
 
 void multiply(const SmallProduct& product) {
-  static const Multiply best = best_here();
-  best(product);
+  static const SmallProductKernel fastest = small_product_kernels().front();
+  fastest(product);
 }
 
 }  // namespace llmctl

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 namespace llmctl {
 
@@ -20,5 +21,9 @@ struct SmallProduct {
   bool add = false;
 };
 void multiply(const SmallProduct& product);
+
+// What multiply() chooses from: those that this CPU can run, the fastest first.
+using SmallProductKernel = void (*)(SmallProduct);
+std::vector<SmallProductKernel> small_product_kernels();
 
 }  // namespace llmctl
