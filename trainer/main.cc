@@ -1,6 +1,6 @@
-// llmctl-trainer train|probe CONFIG.json, and what people do with a model or data by hand. Report
-// lines go to standard output, words for people to standard error; the exit code repeats the
-// outcome. This is where LibTorch's exceptions end.
+// llmctl-trainer train|probe CONFIG.json, or wait for one, and what people do with a model or data
+// by hand. Report lines go to standard output, words for people to standard error; the exit code
+// repeats the outcome. This is where LibTorch's exceptions end.
 #include <c10/util/Exception.h>
 #include <torch/version.h>
 #include <unistd.h>
@@ -29,6 +29,7 @@
 #include "trainer/signals.h"
 #include "trainer/tensor.h"
 #include "trainer/tokenizer_command.h"
+#include "trainer/wait_for_run.h"
 
 namespace llmctl {
 namespace {
@@ -114,16 +115,24 @@ std::optional<int> run_by_hand(const std::vector<std::string>& args) {
 }
 
 int main(int argc, char** argv) {
-  const std::vector<std::string> args(argv + 1, argv + argc);
-  const bool runs = args.size() == 2 && (args[0] == "train" || args[0] == "probe");
+  std::vector<std::string> args(argv + 1, argv + argc);
   device_memory::install();
   if (args.size() == 1 && args[0] == "--version") {
     std::printf("llmctl-trainer %s, LibTorch %s\n", kVersion, TORCH_VERSION);
     return 0;
   }
   cpu_gemm::load();
+  if (args.size() == 1 && args[0] == "wait") {
+    const Result<std::string> verb = wait_for_run();
+    if (!verb.ok()) {
+      std::fprintf(stderr, "%s\n", verb.error().message.c_str());
+      return exit_code(Outcome::crashed);
+    }
+    if (verb->empty()) return 0;
+    args = {*verb, "config.json"};
+  }
   if (const auto code = run_by_hand(args)) return *code;
-  if (!runs) {
+  if (args.size() != 2 || (args[0] != "train" && args[0] != "probe")) {
     std::fputs(kUsage, stderr);
     return 2;
   }

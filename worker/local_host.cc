@@ -100,16 +100,27 @@ std::optional<fs::path> LocalHost::find(const RunKey& run) const {
   return std::nullopt;
 }
 
-Status LocalHost::start(const RunConfig& config, Millis lease_until_boot_ms) {
-  const RunKey key{JobId{config.job_id}, Epoch{config.epoch}, config.rank};
+Result<SpawnRequest> LocalHost::request(
+    const std::map<std::string, std::string>& job_environment) const {
   std::vector<const char*> inherited;
   for (const std::string& line : options_.environment) inherited.push_back(line.c_str());
   inherited.push_back(nullptr);
   SpawnRequest request;
-  request.directory = runs_dir() / directory_name(key);
   request.trainer = options_.trainer;
-  request.environment = TRY(trainer_environment(inherited.data(), config.spec.env));
-  runs_.emplace(key, TRY(LocalRun::start(config, lease_until_boot_ms, std::move(request), nursery_,
+  request.environment = TRY(trainer_environment(inherited.data(), job_environment));
+  return request;
+}
+
+std::optional<SpawnRequest> LocalHost::usual_request() const {
+  if (!options_.spare_trainer) return std::nullopt;
+  return request({}).value();
+}
+
+Status LocalHost::start(const RunConfig& config, Millis lease_until_boot_ms) {
+  const RunKey key{JobId{config.job_id}, Epoch{config.epoch}, config.rank};
+  SpawnRequest spawn = TRY(request(config.spec.env));
+  spawn.directory = runs_dir() / directory_name(key);
+  runs_.emplace(key, TRY(LocalRun::start(config, lease_until_boot_ms, std::move(spawn), nursery_,
                                          inotify_.fd())));
   return ok_status();
 }

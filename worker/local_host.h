@@ -19,6 +19,7 @@ struct LocalHostOptions {
   std::string program;                   // this binary
   std::string trainer;                   // llmctl-trainer
   std::vector<std::string> environment;  // of this process, "NAME=value"
+  bool spare_trainer = false;            // keep one loaded ahead of need
 };
 
 struct Observed {
@@ -56,7 +57,9 @@ class LocalHost final : public Host {
 
  private:
   LocalHost(LocalHostOptions options, const Clock& clock)
-      : options_(std::move(options)), clock_(clock), nursery_(options_.program) {}
+      : options_(std::move(options)), clock_(clock), nursery_(options_.program, usual_request()) {}
+  std::optional<SpawnRequest> usual_request() const;  // none: no spare
+  Result<SpawnRequest> request(const std::map<std::string, std::string>& job_environment) const;
   std::filesystem::path runs_dir() const { return options_.work_dir / "runs"; }
   std::filesystem::path ended_dir() const { return options_.work_dir / "ended"; }
   void prune_ended() const;

@@ -65,6 +65,7 @@ int serve(const Options& options, int stop_fd) {
   host_options.program = "/proc/self/exe";  // this very binary, also after an upgrade replaced it
   host_options.trainer = options.trainer;
   host_options.environment = own_environment();
+  host_options.spare_trainer = options.spare_trainer;
   auto host = LocalHost::open(std::move(host_options), clock);
   if (!host.ok()) return fail(host.error());
   const auto devices = open_devices(options.inventory);

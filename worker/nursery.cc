@@ -53,6 +53,7 @@ Status Nursery::start() {
     pid_ = 0;
     return system_error(program_, "cannot be executed", error);
   }
+  if (usual_) (void)send_packet(socket_.fd(), pack(*usual_), -1);  // else there is no spare
   return ok_status();
 }
 

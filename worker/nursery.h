@@ -5,9 +5,11 @@
 //
 // Protocol, over a SOCK_SEQPACKET pair: one request per packet, its words ended by NUL (directory,
 // trainer, mode, then the environment), the lock of the run directory attached; the answer is the
-// supervisor's pid as a pid_t, or -errno.
+// supervisor's pid as a pid_t, or -errno. A request without a directory has neither lock nor
+// answer: it says what most runs will be like, and a spare supervisor is kept for one.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,8 +25,9 @@ struct SpawnRequest {
 
 class Nursery {
  public:
-  // `program` is this binary.
-  explicit Nursery(std::string program) : program_(std::move(program)) {}
+  // `program` is this binary; `usual`, if given, has what a spare trainer is loaded for.
+  Nursery(std::string program, std::optional<SpawnRequest> usual)
+      : program_(std::move(program)), usual_(std::move(usual)) {}
   ~Nursery();
   Nursery(const Nursery&) = delete;
   Nursery& operator=(const Nursery&) = delete;
@@ -37,6 +40,7 @@ class Nursery {
   Result<ProcessId> ask(const std::string& packet, int lock);
 
   std::string program_;
+  std::optional<SpawnRequest> usual_;
   OpenFile socket_;
   pid_t pid_ = 0;
 };

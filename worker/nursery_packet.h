@@ -11,7 +11,8 @@ namespace llmctl::worker {
 std::string pack(const SpawnRequest& request);
 std::optional<SpawnRequest> unpack(std::string_view packet);
 
-int send_packet(int socket, const std::string& packet, int file);  // 0, or errno
+// `file`: -1 for none. 0, or errno.
+int send_packet(int socket, const std::string& packet, int file);
 
 struct ReceivedPacket {
   std::string bytes;  // empty: the other side is gone

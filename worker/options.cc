@@ -52,6 +52,9 @@ static void declare(CLI::App& app, Options& options, RawOptions& raw) {
       ->capture_default_str();
   app.add_option("--trainer", options.trainer,
                  "Path of llmctl-trainer (default: beside this program)");
+  app.add_flag("!--no-spare-trainer", options.spare_trainer,
+               "Do not keep a trainer loaded ahead of need: saves its memory (70 MB, with CUDA "
+               "more) and delays every start by the loading of LibTorch");
   app.add_option("--metrics-listen", options.metrics_listen,
                  "HOST:PORT of /metrics for Prometheus; \"\" turns it off")
       ->capture_default_str();

@@ -11,9 +11,10 @@
 namespace llmctl::worker {
 
 struct Options {
-  std::string name;                            // default: the host's
-  std::string work_dir, jobs_dir;              // absolute once parsed
-  std::string trainer;                         // default: llmctl-trainer beside this program
+  std::string name;                // default: the host's
+  std::string work_dir, jobs_dir;  // absolute once parsed
+  std::string trainer;             // default: llmctl-trainer beside this program
+  bool spare_trainer = true;
   std::string metrics_listen = "127.0.0.1:0";  // empty: off
   Millis hang_timeout_ms = limits::kHangTimeout;
   int32_t threads = 0;  // shared by this worker's CPU ranks; 0: all cores

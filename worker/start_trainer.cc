@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -48,7 +49,7 @@ static Result<Pipe> make_pipe(int read_flags) {
 // In the child, between vfork and exec: it borrows our memory while we wait, so only calls of the
 // kernel here. Returns only when something failed, with errno set.
 static void become_trainer(
-    const char* const* argv, const char* directory, pid_t supervisor, int out, int err) {
+    const char* const* argv, const char* directory, pid_t supervisor, int in, int out, int err) {
   setpgid(0, 0);
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != supervisor) _exit(1);  // it died before the line above
@@ -56,26 +57,23 @@ static void become_trainer(
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
-  const int null = open("/dev/null", O_RDONLY);
-  if (null < 0 || dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(err, 2) < 0) return;
+  if (dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(err, 2) < 0) return;
   close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
   if (chdir(directory) != 0) return;
   execv(argv[0], const_cast<char* const*>(argv));
 }
 
-Result<TrainerProcess> start_trainer(const std::string& trainer,
-                                     const std::string& mode,
-                                     const std::filesystem::path& directory) {
+// `argv` ends with a null pointer; argv[0] is the program.
+static Result<TrainerProcess> execute(const char* const* argv, const char* directory, int in) {
   Pipe out = TRY(make_pipe(O_NONBLOCK));
   Pipe err = TRY(make_pipe(O_NONBLOCK));
   Pipe failure = TRY(make_pipe(0));  // stays empty when exec succeeds
-  const char* const argv[] = {trainer.c_str(), mode.c_str(), "config.json", nullptr};
   const pid_t supervisor = getpid();
   // A fork would copy the maps of every library that the worker's program has loaded.
   const pid_t pid = vfork();  // NOLINT(clang-analyzer-security.insecureAPI.vfork)
-  if (pid < 0) return system_error(trainer, "vfork", errno);
+  if (pid < 0) return system_error(argv[0], "vfork", errno);
   if (pid == 0) {
-    become_trainer(argv, directory.c_str(), supervisor, out.write_end.fd(), err.write_end.fd());
+    become_trainer(argv, directory, supervisor, in, out.write_end.fd(), err.write_end.fd());
     const int why = errno;
     (void)!write(failure.write_end.fd(), &why, sizeof why);
     _exit(127);
@@ -84,9 +82,37 @@ Result<TrainerProcess> start_trainer(const std::string& trainer,
   int why = 0;
   if (read(failure.read_end.fd(), &why, sizeof why) == sizeof why) {
     waitpid(pid, nullptr, 0);
-    return system_error(trainer, "cannot be executed", why);
+    return system_error(argv[0], "cannot be executed", why);
   }
-  return TrainerProcess{pid, std::move(out.read_end), std::move(err.read_end)};
+  return TrainerProcess{pid, std::move(out.read_end), std::move(err.read_end), OpenFile()};
+}
+
+Result<TrainerProcess> start_trainer(const std::string& trainer,
+                                     const std::string& mode,
+                                     const std::filesystem::path& directory) {
+  const OpenFile nothing(open("/dev/null", O_RDONLY | O_CLOEXEC));
+  const char* const argv[] = {trainer.c_str(), mode.c_str(), "config.json", nullptr};
+  return execute(argv, directory.c_str(), nothing.fd());
+}
+
+Result<TrainerProcess> start_spare_trainer(const std::string& trainer) {
+  int ends[2];
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
+    return system_error(trainer, "socketpair", errno);
+  }
+  OpenFile ours(ends[0]);
+  const OpenFile its(ends[1]);
+  const char* const argv[] = {trainer.c_str(), "wait", nullptr};
+  TrainerProcess spare = TRY(execute(argv, "/", its.fd()));
+  spare.orders = std::move(ours);
+  return spare;
+}
+
+bool order_run(const TrainerProcess& spare,
+               const std::string& mode,
+               const std::filesystem::path& directory) {
+  const std::string packet = mode + '\0' + directory.string() + '\0';
+  return send(spare.orders.fd(), packet.data(), packet.size(), MSG_NOSIGNAL) >= 0;
 }
 
 // Orphans of the trainer are ours (subreaper), whatever group or session they moved to.

@@ -14,6 +14,7 @@ namespace llmctl::worker {
 struct TrainerProcess {
   pid_t pid = 0;      // also its process group
   OpenFile out, err;  // non-blocking read ends of its standard output and error
+  OpenFile orders;    // of a spare one: the other end of its standard input
 };
 
 // Blocks the signals a supervisor handles and returns a non-blocking signalfd for them.
@@ -24,6 +25,13 @@ OpenFile block_signals();
 Result<TrainerProcess> start_trainer(const std::string& trainer,
                                      const std::string& mode,
                                      const std::filesystem::path& directory);
+
+// A spare one, `TRAINER wait` in "/". Once it is loaded it sends a byte over `orders`, and becomes
+// what start_trainer() would have started when it is told of a run there (trainer/wait_for_run.h).
+Result<TrainerProcess> start_spare_trainer(const std::string& trainer);
+bool order_run(const TrainerProcess& spare,
+               const std::string& mode,
+               const std::filesystem::path& directory);  // false: it is gone
 
 // SIGKILL to the group and to every other descendant, until all are reaped.
 // Requires: this process is a subreaper.

@@ -17,7 +17,6 @@
 #include "worker/line_splitter.h"
 #include "worker/report_line.h"
 #include "worker/run_directory.h"
-#include "worker/start_trainer.h"
 
 namespace llmctl::worker {
 namespace {
@@ -35,7 +34,7 @@ class Supervisor {
                 limits::kLogFileBytes),
         log_(directory_.file("log.txt"), directory_.file("log.1.txt"), limits::kLogFileBytes) {}
 
-  int run();
+  int run(std::optional<TrainerProcess> spare);
 
  private:
   void watch();
@@ -60,15 +59,19 @@ class Supervisor {
   std::string stderr_tail_;
 };
 
-int Supervisor::run() {
+int Supervisor::run(std::optional<TrainerProcess> spare) {
   signals_ = block_signals();
   prctl(PR_SET_CHILD_SUBREAPER, 1);
-  auto started = start_trainer(options_.trainer, options_.mode, options_.directory);
-  if (!started.ok()) {
-    log_.append("[llmctl] " + started.error().message + "\n");
-    return write_exit({127, 0, Outcome::spawn_failed, started.error().message});
+  if (spare && order_run(*spare, options_.mode, options_.directory)) {
+    trainer_ = std::move(*spare);
+  } else {
+    auto started = start_trainer(options_.trainer, options_.mode, options_.directory);
+    if (!started.ok()) {
+      log_.append("[llmctl] " + started.error().message + "\n");
+      return write_exit({127, 0, Outcome::spawn_failed, started.error().message});
+    }
+    trainer_ = std::move(started).value();
   }
-  trainer_ = std::move(started).value();
   const PidFile pids{identify(getpid()), identify(trainer_.pid), boot_id()};
   const Status written = directory_.write_pids(pids);
   if (!written.ok()) {  // nobody could ever stop it
@@ -219,13 +222,13 @@ Result<OpenFile> take_lock(const RunDirectory& directory) {
 
 }  // namespace
 
-int supervise(const SuperviseOptions& options) {
+int supervise(const SuperviseOptions& options, std::optional<TrainerProcess> spare) {
   auto lock = take_lock(RunDirectory(options.directory));
   if (!lock.ok()) {
     std::fprintf(stderr, "llmctl-worker: %s\n", lock.error().message.c_str());
     return 1;
   }
-  return Supervisor(options, std::move(lock).value()).run();
+  return Supervisor(options, std::move(lock).value()).run(std::move(spare));
 }
 
 }  // namespace llmctl::worker

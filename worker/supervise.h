@@ -6,7 +6,10 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
+
+#include "worker/start_trainer.h"
 
 namespace llmctl::worker {
 
@@ -19,7 +22,8 @@ struct SuperviseOptions {
 // The lock of the directory, already held, may be passed in as this descriptor.
 inline constexpr int kLockFd = 3;
 
-// Returns the supervisor's exit status: 0 once exit.json is written.
-int supervise(const SuperviseOptions& options);
+// Returns the supervisor's exit status: 0 once exit.json is written. With a spare trainer nothing
+// is started, unless that one is gone.
+int supervise(const SuperviseOptions& options, std::optional<TrainerProcess> spare = {});
 
 }  // namespace llmctl::worker

@@ -58,6 +58,7 @@ class ProgramTest : public ::testing::Test {
                                       "--trainer",
                                       work / "trainer",
                                       "--no-cuda",
+                                      "--no-spare-trainer",
                                       "--cpu-memory",
                                       "1GiB",
                                       "--slots",

@@ -12,7 +12,7 @@ namespace fs = std::filesystem;
 
 static constexpr Millis kPatience = 120'000;  // a flood of reports takes 30 s under TSan
 
-Workplace::Workplace() {
+Workplace::Workplace(bool spare_trainer) : spare_trainer_(spare_trainer) {
   char path[] = "/tmp/llmctl-worker-XXXXXX";
   CHECK(mkdtemp(path) != nullptr);
   path_ = path;
@@ -55,6 +55,7 @@ void Workplace::open_host() {
   options.program = LLMCTL_BIN_DIR "/llmctl-worker";
   options.trainer = path_ / "trainer";
   options.environment = {"PATH=/usr/bin:/bin", "SECRET_TOKEN=hunter2"};
+  options.spare_trainer = spare_trainer_;
   auto host = LocalHost::open(options, clock_);
   ASSERT_TRUE(host.ok()) << host.error().message;
   host_ = std::move(host).value();

@@ -18,7 +18,7 @@ inline constexpr RunKey kRun{JobId{7}, Epoch{1}, 0};
 
 class Workplace {
  public:
-  Workplace();
+  explicit Workplace(bool spare_trainer = false);
   ~Workplace();
   Workplace(const Workplace&) = delete;
   Workplace& operator=(const Workplace&) = delete;
@@ -43,6 +43,7 @@ class Workplace {
   PidFile pids(const RunKey& key = kRun);  // waits for them
 
  private:
+  const bool spare_trainer_;
   SystemClock clock_;
   std::filesystem::path path_;
   std::unique_ptr<LocalHost> host_;
