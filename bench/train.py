@@ -1,8 +1,8 @@
 """Training speed: llmctl-trainer, PyTorch eager (fused AdamW) and torch.compile.
 
 The same model, text, batch and threads; each engine in its own process, taking turns, so that a
-noisy machine hits all of them; medians over the rounds. The fp32 GEMM peak is measured in every
-round too: PyTorch's, and what the trainer measures of its own products; shares are of the higher.
+noisy machine hits all of them; medians over the rounds. So does what large fp32 products alone
+reach over the same time, PyTorch's and ours (bench/gemm_bench.cc): shares are of the higher peak.
 One JSON line per figure on standard output.
 
   bench/train.sh [--size all|small|small-50k|medium|medium-50k|grouped|large|gpt2] [--rounds 5]
@@ -159,16 +159,19 @@ def run_gemm(args):
     torch.set_num_threads(args.threads)
     torch.set_default_device(args.device)
     wait = torch.cuda.synchronize if args.device != "cpu" else lambda: None
-    n = 2048 if args.device == "cpu" else 8192
-    a, b = torch.randn(n, n), torch.randn(n, n)
-    best = []
-    for _ in range(6):
-        wait()
-        begin = time.perf_counter()
+    sizes = (768, 1024, 2048) if args.device == "cpu" else (8192,)
+    best = 0
+    for n in sizes:
+        a, b = torch.rand(n, n), torch.rand(n, n)
         torch.mm(a, b)
         wait()
-        best.append(2 * n**3 / (time.perf_counter() - begin))
-    print(json.dumps({"flops": statistics.median(best[1:])}))
+        products, seconds, begin = 0, 0, time.perf_counter()
+        while seconds < args.seconds / len(sizes):
+            torch.mm(a, b)
+            wait()
+            products, seconds = products + 1, time.perf_counter() - begin
+        best = max(best, 2 * n**3 * products / seconds)
+    print(json.dumps({"flops": best}))
 
 
 def run_llmctl(args, directory):
@@ -195,15 +198,13 @@ def run_llmctl(args, directory):
     file.write_text(json.dumps(config))
     child = subprocess.Popen([args.trainer, "train", str(file)], stdout=subprocess.PIPE, text=True)
     first = last = None
-    peak = lines = gemm = 0
+    peak = lines = 0
     for line in child.stdout:
         now, report = time.perf_counter(), json.loads(line)
         if report["type"] == "memory":
             peak = report["peak_bytes"]
         if report["type"] != "step" or report["step"] <= 3:
             continue
-        if report["mfu"]:
-            gemm = report["tokens_per_second"] * flops_per_token(s) / report["mfu"]
         first, last, lines = first or (now, report["tokens"]), (now, report["tokens"]), lines + 1
         if lines > 3 and now - first[0] >= args.seconds:
             child.kill()
@@ -213,8 +214,13 @@ def run_llmctl(args, directory):
     if lines <= 3:
         sys.exit("llmctl-trainer did not train")
     speed = (last[1] - first[1]) / (last[0] - first[0])
-    return {"tokens_per_second": speed, "rss_bytes": usage.ru_maxrss * 1024, "peak_bytes": peak,
-            "gemm_flops": gemm}
+    return {"tokens_per_second": speed, "rss_bytes": usage.ru_maxrss * 1024, "peak_bytes": peak}
+
+
+def run_gemm_bench(args):
+    program = Path(args.trainer).parent / "gemm_bench"
+    command = [program, str(args.threads), str(args.seconds)]
+    return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)["flops"]
 
 
 # ---- taking turns
@@ -235,10 +241,12 @@ def compare(args):
     """One size; see the head of this file."""
     import torch
 
-    results, gemm = {}, []
+    results, gemm = {}, {}
     with tempfile.TemporaryDirectory() as scratch:
         for _ in range(args.rounds):
-            gemm.append(child(args, "gemm")["flops"])
+            gemm.setdefault("pytorch", []).append(child(args, "gemm")["flops"])
+            if args.device == "cpu":  # on a GPU both multiply by cuBLAS
+                gemm.setdefault("llmctl", []).append(run_gemm_bench(args))
             turns = {"llmctl": lambda: run_llmctl(args, Path(scratch)),
                      "pytorch-eager": lambda: child(args, "eager"),
                      "pytorch-compile": lambda: child(args, "compile")}
@@ -246,21 +254,21 @@ def compare(args):
                 if name.removeprefix("pytorch-") in args.engines.split(","):
                     results.setdefault(name, []).append(turn())
     s = shape(args.size)
-    peaks = {"pytorch": statistics.median(gemm)}
-    if "llmctl" in results:
-        peaks["llmctl"] = statistics.median(r["gemm_flops"] for r in results["llmctl"])
     common = {"bench": "train", "size": args.size, **s, "threads": args.threads,
               "rounds": args.rounds, "torch": torch.__version__, "device": device_name(args)}
-    for name, flops in peaks.items():
-        print(json.dumps({**common, "engine": name, "figure": "gemm_flops", "value": round(flops)}))
-    peak = max(peaks.values())
+    for name, flops in gemm.items():
+        print(json.dumps({**common, "engine": name, "figure": "gemm_flops",
+                          "value": round(statistics.median(flops))}))
+    peak = max(gemm.values(), key=statistics.median)
     for name, rows in results.items():
         speed = statistics.median(r["tokens_per_second"] for r in rows)
+        share = statistics.median(r["tokens_per_second"] * flops_per_token(s) / flops
+                                  for r, flops in zip(rows, peak))
         line = {**common, "engine": name}
         print(json.dumps({**line, "figure": "tokens_per_second", "value": round(speed, 1),
                           "lowest": round(min(r["tokens_per_second"] for r in rows), 1),
                           "highest": round(max(r["tokens_per_second"] for r in rows), 1),
-                          "share_of_gemm_peak": round(speed * flops_per_token(s) / peak, 3)}))
+                          "share_of_gemm_peak": round(share, 3)}))
         print(json.dumps({**line, "figure": "peak_rss_bytes",
                           "value": max(r["rss_bytes"] for r in rows)}))
         if "peak_bytes" in rows[0]:

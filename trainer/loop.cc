@@ -440,7 +440,10 @@ void TrainingRun::progress(const std::string& phase) {
   now.phase = phase;
   const double flops =
       now.tokens_per_second * flops_per_token(spec_.model.config, spec_.sequence_len);
-  now.mfu = device_flops_ > 0 ? flops / device_flops_ : 0;
+  if (device_flops_ > 0) {
+    device_flops_ = std::max(device_flops_, flops);  // others computed while it was measured
+    now.mfu = flops / device_flops_;
+  }
   now.phase_seconds = phases_.seconds();
   report_.step(now);
 }
