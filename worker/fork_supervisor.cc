@@ -61,15 +61,14 @@ static std::filesystem::file_time_type time_of(const std::string& program) {
 }
 
 void SpareSupervisor::fork_one() {
-  int ends[2];
-  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) return;
-  control_ = OpenFile(ends[0]);
-  const OpenFile its(ends[1]);
+  auto control = open_packet_sockets();
+  if (!control.ok()) return;
+  control_ = std::move(control->ours);
   loaded_ = false;
   program_time_ = time_of(usual_.trainer);
   pid_ = fork();
   if (pid_ != 0) return;  // also when it failed: then nobody holds the other end
-  leave_nursery(usual_.environment, its.fd());
+  leave_nursery(usual_.environment, control->theirs.fd());
   _exit(wait_for_run(usual_.trainer));
 }
 

@@ -27,18 +27,14 @@ Status Nursery::start() {
     waitpid(pid_, nullptr, 0);
     pid_ = 0;
   }
-  int ends[2];
-  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
-    return system_error("nursery", "socketpair", errno);
-  }
-  socket_ = OpenFile(ends[0]);
-  const OpenFile theirs(ends[1]);
+  PacketSockets sockets = TRY(open_packet_sockets());
+  socket_ = std::move(sockets.ours);
   char verb[] = "nursery", name[] = "llmctl-worker";
   char* const argv[] = {name, verb, nullptr};
   char* const no_environment[] = {nullptr};
   posix_spawn_file_actions_t files;
   posix_spawn_file_actions_init(&files);
-  posix_spawn_file_actions_adddup2(&files, theirs.fd(), kNurserySocket);
+  posix_spawn_file_actions_adddup2(&files, sockets.theirs.fd(), kNurserySocket);
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
   sigset_t blocked;  // before a supervisor listens, its signals wait

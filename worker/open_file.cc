@@ -1,6 +1,7 @@
 #include "worker/open_file.h"
 
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,6 +17,14 @@ OpenFile& OpenFile::operator=(OpenFile&& other) noexcept {
 
 OpenFile::~OpenFile() {
   if (fd_ >= 0) close(fd_);
+}
+
+Result<PacketSockets> open_packet_sockets() {
+  int ends[2];
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
+    return system_error("socketpair", "open", errno);
+  }
+  return PacketSockets{OpenFile(ends[0]), OpenFile(ends[1])};
 }
 
 Error system_error(const std::filesystem::path& path, std::string_view what, int error_number) {

@@ -28,6 +28,12 @@ class OpenFile {
 // "PATH: open: No such file or directory", with the code a caller may act on.
 Error system_error(const std::filesystem::path& path, std::string_view what, int error_number);
 
+// Both ends of a SOCK_SEQPACKET: what is sent at once is received at once.
+struct PacketSockets {
+  OpenFile ours, theirs;
+};
+Result<PacketSockets> open_packet_sockets();
+
 // None: missing, unreadable or larger than `limit`.
 std::optional<std::string> read_small_file(const std::filesystem::path& path, Bytes limit);
 // Writes PATH.tmp and renames it. `durable`: the file and its directory are fsynced.

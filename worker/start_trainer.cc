@@ -96,15 +96,10 @@ Result<TrainerProcess> start_trainer(const std::string& trainer,
 }
 
 Result<TrainerProcess> start_spare_trainer(const std::string& trainer) {
-  int ends[2];
-  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
-    return system_error(trainer, "socketpair", errno);
-  }
-  OpenFile ours(ends[0]);
-  const OpenFile its(ends[1]);
+  PacketSockets sockets = TRY(open_packet_sockets());
   const char* const argv[] = {trainer.c_str(), "wait", nullptr};
-  TrainerProcess spare = TRY(execute(argv, "/", its.fd()));
-  spare.orders = std::move(ours);
+  TrainerProcess spare = TRY(execute(argv, "/", sockets.theirs.fd()));
+  spare.orders = std::move(sockets.ours);
   return spare;
 }
 
