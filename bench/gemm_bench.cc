@@ -6,7 +6,6 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "trainer/cpu_gemm.h"
 #include "trainer/linear.h"
 
 namespace llmctl {
@@ -34,7 +33,6 @@ int main(int argc, char** argv) {
     std::fputs("usage: gemm_bench THREADS SECONDS\n", stderr);
     return 2;
   }
-  cpu_gemm::load();
   at::set_num_threads(std::atoi(argv[1]));
   double best = 0;
   for (const int64_t n : kSizes) {

@@ -1,176 +1,204 @@
 #include "trainer/cpu_gemm.h"
 
-#include <dlfcn.h>
-
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
-#include <limits>
-#include <optional>
+#include <memory>
+#include <utility>
+
+#include "trainer/device_memory.h"
+#include "trainer/gemm_packing.h"
 
 namespace llmctl::cpu_gemm {
 namespace {
 
-constexpr int64_t kTile = 16;              // rows and columns of a part come in multiples
+constexpr int64_t kDepth = 512;        // a panel of b is 32 KiB at most
+constexpr int64_t kColumns = 1'024;    // of b, at a time: 2 MiB at most
+constexpr int64_t kRows = 48;          // of a, packed at a time by each thread: 100 KiB
+constexpr int64_t kWorthPacking = 16;  // rows and columns; fewer are not
+constexpr int64_t kColumnsAtATime = 8 * kLanes;
 constexpr double kWorthThreads = 1 << 20;  // multiplications
-
-// cblas.h: its functions are found at run time, never linked. LibTorch exports functions of the
-// same names, and either library would call the other's.
-enum CblasOrder { kRowMajor = 101 };
-enum CblasTranspose { kAsItIs = 111, kTransposed = 112 };
-using Sgemm = void (*)(CblasOrder,
-                       CblasTranspose,
-                       CblasTranspose,
-                       int m,
-                       int n,
-                       int k,
-                       float alpha,
-                       const float* a,
-                       int a_leading,
-                       const float* b,
-                       int b_leading,
-                       float beta,
-                       float* c,
-                       int c_leading);
-
-struct Library {
-  Sgemm sgemm = nullptr;
-  std::string name = "LibTorch";
-};
 
 bool is_faster_here() {
 #if defined(__x86_64__)
   __builtin_cpu_init();
-  return __builtin_cpu_is("amd") != 0 && __builtin_cpu_supports("avx2") != 0;
+  static const bool faster = __builtin_cpu_is("amd") != 0 && __builtin_cpu_supports("avx2") != 0;
+  return faster;
 #else
   return false;
 #endif
 }
 
-void* open_library() {
-  // One thread per call, since we cut products ourselves. For Zen 4 it would choose kernels for
-  // AVX-512, which are slower there.
-  setenv("OPENBLAS_NUM_THREADS", "1", 1);
-  setenv("OPENBLAS_CORETYPE", "ZEN", 0);
-  for (const char* file :
-       {"/usr/lib/x86_64-linux-gnu/openblas-pthread/libopenblas.so.0", "libopenblas.so.0"}) {
-    if (void* library = dlopen(file, RTLD_NOW | RTLD_LOCAL)) return library;
+// Memory that a thread keeps for its next product.
+class Room {
+ public:
+  float* of(int64_t numbers) {
+    if (numbers > size_) {
+      constexpr size_t kLine = 64;
+      const size_t bytes =
+          (static_cast<size_t>(numbers) * sizeof(float) + kLine - 1) / kLine * kLine;
+      memory_.reset(static_cast<float*>(std::aligned_alloc(kLine, bytes)));
+      TORCH_CHECK(memory_ != nullptr, "no memory for the operands of a product");
+      size_ = numbers;
+    }
+    return memory_.get();
   }
-  return nullptr;
-}
 
-template <class Function>
-Function find(void* library, const char* function) {
-  return reinterpret_cast<Function>(dlsym(library, function));
-}
+ private:
+  struct Free {
+    void operator()(float* memory) const { std::free(memory); }
+  };
+  std::unique_ptr<float, Free> memory_;
+  int64_t size_ = 0;
+};
+thread_local Room room_for_rows, room_for_panels, room_for_last_panel;
 
-Library load_library() {
-  void* library = is_faster_here() ? open_library() : nullptr;
-  if (library == nullptr) return {};
-  const auto sgemm = find<Sgemm>(library, "cblas_sgemm");
-  const auto parallel = find<int (*)()>(library, "openblas_get_parallel");
-  const auto core = find<const char* (*)()>(library, "openblas_get_corename");
-  const auto config = find<const char* (*)()>(library, "openblas_get_config");
-  // Built without threads it may not be called by two at a time.
-  if (sgemm == nullptr || core == nullptr || config == nullptr || parallel == nullptr ||
-      parallel() == 0) {
-    return {};
-  }
-  const std::string version(config());  // "OpenBLAS 0.3.21 …"
-  return {sgemm, version.substr(0, version.find(' ', version.find(' ') + 1)) + " " + core()};
-}
-
-const Library& library() {
-  static const Library loaded = load_library();
-  return loaded;
-}
-
-// A matrix as BLAS sees it: rows one after the other, or those of its transpose.
-struct Operand {
-  const float* data;
-  int64_t row, column;  // strides
-  CblasTranspose transpose;
-  int leading;
-
-  const float* at(int64_t i, int64_t j) const { return data + i * row + j * column; }
+struct Product {
+  GemmOperand a, b;
+  const float* panels;  // of the whole of b, if they were packed before
+  float* out;
+  int64_t out_row;
+  int64_t m, n, k;
+  bool add;
+  int64_t threads;
 };
 
-bool lies_in_rows(int64_t rows, int64_t columns, int64_t row, int64_t column) {
-  return (column == 1 || columns == 1) && (row >= columns || rows == 1);
+// Calls work(i) for every i below `count`, by all threads as they come free.
+template <class Work>
+void share(int64_t count, int64_t threads, const Work& work) {
+  std::atomic<int64_t> next{0};
+  at::parallel_for(0, threads, 1, [&](int64_t, int64_t) {
+    for (int64_t i = 0; (i = next.fetch_add(1, std::memory_order_relaxed)) < count;) work(i);
+  });
 }
 
-std::optional<Operand> operand(const at::Tensor& t) {
-  constexpr int64_t kMost = std::numeric_limits<int>::max();
-  if (!t.is_cpu() || t.scalar_type() != at::kFloat || t.dim() != 2 || t.numel() == 0) return {};
-  const int64_t m = t.size(0), n = t.size(1), row = t.stride(0), column = t.stride(1);
-  if (std::max({m, n, row, column}) > kMost) return {};
-  const auto* data = t.const_data_ptr<float>();
-  if (lies_in_rows(m, n, row, column)) {
-    return Operand{data, row, column, kAsItIs, static_cast<int>(std::max(row, n))};
-  }
-  if (lies_in_rows(n, m, column, row)) {
-    return Operand{data, row, column, kTransposed, static_cast<int>(std::max(column, m))};
-  }
-  return {};
-}
-
-// How many parts the rows and columns are cut into, for as many threads: the parts that read least.
-struct Grid {
-  int64_t rows = 1, columns = 1;
-};
-
-Grid grid(int64_t m, int64_t n, int64_t parts) {
-  Grid best;
-  double least = std::numeric_limits<double>::infinity();
-  for (int64_t rows = 1; rows <= parts; ++rows) {
-    if (parts % rows != 0) continue;
-    const int64_t columns = parts / rows;
-    const double reads = static_cast<double>(m) / static_cast<double>(rows) +
-                         static_cast<double>(n) / static_cast<double>(columns);
-    if (reads < least) {
-      least = reads;
-      best = {rows, columns};
+// The columns of the last panel beyond whole ones: through a place of its own.
+void multiply_last_panel(SmallProduct p, int64_t columns) {
+  float* to = p.c;
+  const int64_t to_row = p.c_row;
+  const bool add = std::exchange(p.add, false);
+  p.c = room_for_last_panel.of(p.m * kLanes);
+  p.c_row = p.n = kLanes;
+  multiply(p);
+  for (int64_t i = 0; i < p.m; ++i) {
+    for (int64_t j = 0; j < columns; ++j) {
+      float& sum = to[i * to_row + j];
+      sum = (add ? sum : 0) + p.c[i * kLanes + j];
     }
   }
-  return best;
 }
 
-int64_t cut(int64_t size, int64_t part, int64_t parts) {
-  const int64_t tiles = (size + kTile - 1) / kTile;
-  return std::min(tiles * part / parts * kTile, size);
+// `columns` of b over `depth` rows.
+void pack_by_all(const GemmOperand& b, int64_t depth, int64_t columns, int64_t threads, float* to) {
+  share((columns + kColumnsAtATime - 1) / kColumnsAtATime, threads, [&](int64_t group) {
+    const int64_t first = group * kColumnsAtATime;
+    pack_panels(b.at(0, first), depth, std::min(kColumnsAtATime, columns - first),
+                to + first * depth);
+  });
 }
+
+// Columns [j, j + columns) of the result over [k, k + depth) of the sums.
+void multiply_block(const Product& p, int64_t j, int64_t columns, int64_t k, int64_t depth) {
+  SmallProduct part;
+  const int64_t whole = columns / kLanes * kLanes;
+  part.n = whole;
+  part.k = depth;
+  part.b_row = kLanes;
+  part.c_row = p.out_row;
+  part.add = p.add || k > 0;
+  if (p.panels != nullptr) {
+    part.b = p.panels + j * p.k + k * kLanes;
+    part.b_panel = kLanes * p.k;
+  } else {
+    float* packed = room_for_panels.of(in_panels(columns) * depth);
+    pack_by_all(p.b.at(k, j), depth, columns, p.threads, packed);
+    part.b = packed;
+    part.b_panel = kLanes * depth;
+  }
+  // As many blocks for each thread, of whole tiles.
+  const int64_t least = (p.m + kRows - 1) / kRows;
+  const int64_t blocks = (least + p.threads - 1) / p.threads * p.threads;
+  const int64_t rows = ((p.m + blocks - 1) / blocks + kTileRows - 1) / kTileRows * kTileRows;
+  share((p.m + rows - 1) / rows, p.threads, [&](int64_t block) {
+    SmallProduct mine = part;
+    const int64_t i = block * rows;
+    mine.m = std::min(rows, p.m - i);
+    mine.c = p.out + i * p.out_row + j;
+    pack_rows(p.a.at(i, k), room_for_rows.of(room_of_rows(rows, depth)), mine);
+    multiply(mine);
+    if (whole == columns) return;
+    mine.b += whole / kLanes * mine.b_panel;
+    mine.c += whole;
+    multiply_last_panel(mine, columns - whole);
+  });
+}
+
+int64_t threads_for(int64_t m, int64_t n, int64_t k) {
+  const double work = static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
+  return work < kWorthThreads ? 1 : at::get_num_threads();
+}
+
+thread_local PackedWeights* weights_in_use = nullptr;
 
 }  // namespace
 
-void load() {
-  (void)library();
-}
-
 std::string name() {
-  return library().name;
+  return is_faster_here() ? "llmctl" : "LibTorch";
 }
 
 bool multiply(at::Tensor& out, const at::Tensor& a, const at::Tensor& b, bool add) {
-  if (library().sgemm == nullptr) return false;
-  const auto left = operand(a), right = operand(b), sum = operand(out);
-  if (!left || !right || !sum || sum->transpose != kAsItIs) return false;
+  if (!is_faster_here()) return false;
+  const auto left = gemm_operand(a), right = gemm_operand(b), sum = gemm_operand(out);
+  if (!left || !right || !sum || sum->transposed) return false;
   const int64_t m = a.size(0), k = a.size(1), n = b.size(1);
   TORCH_CHECK(b.size(0) == k && out.size(0) == m && out.size(1) == n, "shapes of a product");
-  const double work = static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
-  const Grid parts = grid(m, n, work < kWorthThreads ? 1 : at::get_num_threads());
-  float* result = out.mutable_data_ptr<float>();
-  at::parallel_for(0, parts.rows * parts.columns, 1, [&](int64_t first, int64_t last) {
-    for (int64_t part = first; part < last; ++part) {
-      const int64_t row = part / parts.columns, column = part % parts.columns;
-      const int64_t i = cut(m, row, parts.rows), i_end = cut(m, row + 1, parts.rows);
-      const int64_t j = cut(n, column, parts.columns), j_end = cut(n, column + 1, parts.columns);
-      if (i == i_end || j == j_end) continue;
-      library().sgemm(kRowMajor, left->transpose, right->transpose, static_cast<int>(i_end - i),
-                      static_cast<int>(j_end - j), static_cast<int>(k), 1, left->at(i, 0),
-                      left->leading, right->at(0, j), right->leading, add ? 1 : 0,
-                      result + i * sum->row + j, sum->leading);
+  if (std::min(m, n) < kWorthPacking) return false;
+  const float* panels = weights_in_use != nullptr ? weights_in_use->panels_of(b) : nullptr;
+  const Product product = {*left, *right, panels, out.mutable_data_ptr<float>(), sum->row, m,
+                           n,     k,      add,    threads_for(m, n, k)};
+  const int64_t stretches = (k + kDepth - 1) / kDepth;
+  const int64_t depth = ((k + stretches - 1) / stretches + 7) / 8 * 8;
+  for (int64_t j = 0; j < n; j += kColumns) {
+    for (int64_t at = 0; at < k; at += depth) {
+      multiply_block(product, j, std::min(kColumns, n - j), at, std::min(depth, k - at));
     }
-  });
+  }
   return true;
+}
+
+PackedWeights::PackedWeights(const std::vector<at::Tensor>& weights) {
+  if (!is_faster_here()) return;
+  const CauseScope cause(Cause::parameters);
+  for (const at::Tensor& weight : weights) {
+    for (const at::Tensor& b : {weight.t(), weight}) {
+      TORCH_CHECK(gemm_operand(b), "weights that cannot be packed");
+      packed_.push_back({b, at::empty({b.size(0) * in_panels(b.size(1))}, b.options()), false});
+    }
+  }
+}
+
+void PackedWeights::forget() {
+  for (Packed& one : packed_) one.current = false;
+}
+
+const float* PackedWeights::panels_of(const at::Tensor& b) {
+  const auto found = std::find_if(packed_.begin(), packed_.end(), [&](const Packed& one) {
+    return one.b.const_data_ptr() == b.const_data_ptr() && one.b.sizes() == b.sizes() &&
+           one.b.strides() == b.strides();
+  });
+  if (found == packed_.end()) return nullptr;
+  auto* panels = found->panels.mutable_data_ptr<float>();
+  if (!std::exchange(found->current, true)) {
+    const int64_t rows = b.size(0), columns = b.size(1);
+    pack_by_all(*gemm_operand(b), rows, columns, threads_for(rows, columns, 1), panels);
+  }
+  return panels;
+}
+
+PackedWeights::Use::Use(PackedWeights* weights) : before_(std::exchange(weights_in_use, weights)) {}
+
+PackedWeights::Use::~Use() {
+  weights_in_use = before_;
 }
 
 }  // namespace llmctl::cpu_gemm

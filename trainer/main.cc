@@ -17,7 +17,6 @@
 #include "core/plan_search.h"
 #include "core/version.h"
 #include "trainer/convert_command.h"
-#include "trainer/cpu_gemm.h"
 #include "trainer/cpu_pins.h"
 #include "trainer/data_command.h"
 #include "trainer/device.h"
@@ -121,7 +120,6 @@ int main(int argc, char** argv) {
     std::printf("llmctl-trainer %s, LibTorch %s\n", kVersion, TORCH_VERSION);
     return 0;
   }
-  cpu_gemm::load();
   if (args.size() == 1 && args[0] == "wait") {
     const Result<std::string> verb = wait_for_run();
     if (!verb.ok()) {

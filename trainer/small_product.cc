@@ -31,18 +31,28 @@ std::vector<SmallProductKernel> small_product_kernels() {
   std::vector<SmallProductKernel> kernels;
 #if defined(LLMCTL_WIDE_VECTORS)
   __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx512f") != 0) kernels.push_back(avx512::multiply);
+  if (__builtin_cpu_supports("avx512f") != 0) {
+    kernels.push_back({avx512::multiply, avx512::pack_transposed});
+  }
   if (__builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0) {
-    kernels.push_back(avx2::multiply);
+    kernels.push_back({avx2::multiply, avx2::pack_transposed});
   }
 #endif
-  kernels.push_back(plain::multiply);
+  kernels.push_back({plain::multiply, plain::pack_transposed});
   return kernels;
 }
 
+static const SmallProductKernel& fastest() {
+  static const SmallProductKernel kernel = small_product_kernels().front();
+  return kernel;
+}
+
 void multiply(const SmallProduct& product) {
-  static const SmallProductKernel fastest = small_product_kernels().front();
-  fastest(product);
+  fastest().multiply(product);
+}
+
+void pack_transposed(const float* from, int64_t stride, int64_t k, float* to) {
+  fastest().pack_transposed(from, stride, k, to);
 }
 
 }  // namespace llmctl

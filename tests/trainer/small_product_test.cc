@@ -22,7 +22,7 @@ struct Case {
 };
 
 // b lies in rows of n, or in panels of kLanes columns; rows of c are longer than n.
-void expect_product(SmallProductKernel multiply, const Case& t) {
+void expect_product(const SmallProductKernel& kernel, const Case& t) {
   const auto a = random_numbers(t.m * t.k), b = random_numbers(t.k * t.n);
   const int64_t c_row = t.n + 3;
   const auto before = random_numbers(t.m * c_row);
@@ -38,8 +38,9 @@ void expect_product(SmallProductKernel multiply, const Case& t) {
                           t.panels ? kLanes * t.k : kLanes,
                           c.data(),
                           c_row,
-                          t.add};
-  multiply(p);
+                          t.add,
+                          /*a_tile=*/0};
+  kernel.multiply(p);
   for (int64_t i = 0; i < t.m; ++i) {
     for (int64_t j = 0; j < c_row; ++j) {
       const auto at = static_cast<size_t>(i * c_row + j);
@@ -56,7 +57,7 @@ void expect_product(SmallProductKernel multiply, const Case& t) {
 TEST(SmallProduct, EveryKernelMultipliesEveryShape) {
   const auto kernels = small_product_kernels();
   ASSERT_GE(kernels.size(), 1U);
-  for (const SmallProductKernel kernel : kernels) {
+  for (const SmallProductKernel& kernel : kernels) {
     for (int64_t m = 1; m <= 14; ++m) {
       for (const int64_t n : {kLanes, 3 * kLanes}) {
         for (const int64_t k : {1, 7, 64}) {
@@ -66,6 +67,52 @@ TEST(SmallProduct, EveryKernelMultipliesEveryShape) {
           }
         }
       }
+    }
+  }
+}
+
+TEST(SmallProduct, TilesOfRowsMayLieApart) {
+  constexpr int64_t kRows = 15, kDepth = 9, kTile = kTileRows * kDepth + 5;
+  const auto a = random_numbers(3 * kTile), b = random_numbers(kDepth * kLanes);
+  std::vector<float> c(kRows * kLanes);
+  for (const SmallProductKernel& kernel : small_product_kernels()) {
+    SmallProduct p;
+    p.m = kRows;
+    p.n = kLanes;
+    p.k = kDepth;
+    p.a = a.data();
+    p.a_row = 1;
+    p.a_column = kTileRows;
+    p.a_tile = kTile;
+    p.b = b.data();
+    p.b_row = kLanes;
+    p.c = c.data();
+    p.c_row = kLanes;
+    kernel.multiply(p);
+    for (int64_t i = 0; i < kRows; ++i) {
+      double want = 0;
+      for (int64_t x = 0; x < kDepth; ++x) {
+        const int64_t at = i / kTileRows * kTile + x * kTileRows + i % kTileRows;
+        want +=
+            static_cast<double>(a[static_cast<size_t>(at)]) * b[static_cast<size_t>(x * kLanes)];
+      }
+      EXPECT_NEAR(c[static_cast<size_t>(i * kLanes)], want, 1e-5) << i;
+    }
+  }
+}
+
+TEST(SmallProduct, EveryKernelPacksATransposedPanel) {
+  for (const SmallProductKernel& kernel : small_product_kernels()) {
+    for (const int64_t k : {1, 7, 8, 9, 40}) {
+      const int64_t stride = k + 3;
+      const auto from = random_numbers(kLanes * stride);
+      std::vector<float> to(static_cast<size_t>(k * kLanes + 1), -1);
+      kernel.pack_transposed(from.data(), stride, k, to.data());
+      for (int64_t i = 0; i < k * kLanes; ++i) {
+        EXPECT_EQ(to[static_cast<size_t>(i)],
+                  from[static_cast<size_t>(i % kLanes * stride + i / kLanes)]);
+      }
+      EXPECT_EQ(to.back(), -1);
     }
   }
 }
