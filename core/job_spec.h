@@ -89,6 +89,7 @@ struct JobSpec {
   std::string attention = "sdpa";               // sdpa | manual
   std::string offload = "none";                 // one of kOffloadNames in core/offload.h
   bool cuda_graphs = false;                     // a pass is captured once and replayed
+  bool pack_weights = true;                     // on a CPU, for all passes of a step at once
 
   // How long: the first one reached ends the run. At least one is set.
   std::optional<int64_t> max_steps;

@@ -183,6 +183,16 @@ static bool lends(const FitQuestion& q) {
   return q.one_pass && q.on_cpu && !offloads_activations(q.offload);
 }
 
+// Of the blocks' matrices.
+static double matrix_elements(const ModelConfig& config) {
+  double elements = 0;
+  for (const ParameterShape& shape : parameter_shapes(config)) {
+    if (shape.table || shape.rows == 1) continue;
+    elements += static_cast<double>(shape.rows * shape.columns) * static_cast<double>(shape.count);
+  }
+  return elements;
+}
+
 // Bytes of activations that lie in the gradients of earlier blocks, and of the embedding if the
 // head does not write there first (trainer/gradient_room.h). What the first of them makes finds no
 // room in its own gradients, nor does the residual stream that enters it.
@@ -191,16 +201,11 @@ static double lent_bytes(const FitQuestion& q,
                          const Moment& moment,
                          double before) {
   if (!lends(q)) return 0;
-  double block = 0, tables = 0;
+  double tables = 0;
   for (const ParameterShape& shape : parameter_shapes(q.model)) {
-    const auto elements = static_cast<double>(shape.rows * shape.columns);
-    if (shape.table) {
-      tables += elements;
-    } else if (shape.rows > 1) {
-      block += elements * static_cast<double>(shape.count);
-    }
+    if (shape.table) tables += static_cast<double>(shape.rows * shape.columns);
   }
-  block /= static_cast<double>(q.model.num_hidden_layers);
+  const double block = matrix_elements(q.model) / static_cast<double>(q.model.num_hidden_layers);
   const bool tied = q.model.tie_word_embeddings;
   const double room = kFloat * (before * block + (tied ? 0 : tables));
   const double outside = tied ? kept_bytes(w, q) + w.hidden : w.hidden;
@@ -293,6 +298,21 @@ bool copies_checkpoints(const JobSpec& spec, const Plan& plan, Bytes cap_bytes) 
   const Bytes copy = checkpoint_copy_bytes(spec);
   const Bytes rest = predict_memory(spec, plan).total();
   return copy > 0 && (cap_bytes <= 0 || rest + copy <= cap_bytes);
+}
+
+Bytes packed_weight_bytes(const JobSpec& spec, const Plan& plan) {
+  const bool wanted = spec.pack_weights && spec.resources.device != "cuda";
+  if (!wanted || plan.gradient_accumulation_steps == 1 || has_weight_copy(plan.precision)) return 0;
+  const ModelConfig& model = spec.model.config;
+  const auto head = static_cast<double>(model.vocab_size) * static_cast<double>(model.hidden_size);
+  return bytes(2 * kFloat * (matrix_elements(model) + head));
+}
+
+bool packs_weights(const JobSpec& spec, const Plan& plan, Bytes cap_bytes) {
+  const Bytes packed = packed_weight_bytes(spec, plan);
+  const Bytes copy = copies_checkpoints(spec, plan, cap_bytes) ? checkpoint_copy_bytes(spec) : 0;
+  const Bytes rest = predict_memory(spec, plan).total() + copy;
+  return packed > 0 && (cap_bytes <= 0 || rest + packed <= cap_bytes);
 }
 
 }  // namespace llmctl

@@ -36,6 +36,11 @@ bool packs_documents(const JobSpec& spec);
 Bytes checkpoint_copy_bytes(const JobSpec& spec);
 bool copies_checkpoints(const JobSpec& spec, const Plan& plan, Bytes cap_bytes);  // 0: no cap
 
+// Both layouts of every matrix, packed for the passes of a step (trainer/cpu_gemm.h), in fp32 on a
+// CPU; 0: the plan has one pass. They are kept where they fit into the cap beside all the rest.
+Bytes packed_weight_bytes(const JobSpec& spec, const Plan& plan);
+bool packs_weights(const JobSpec& spec, const Plan& plan, Bytes cap_bytes);  // 0: no cap
+
 // Tokens whose logits exist at a time: enough for a fast product, few enough for the cache. The
 // loss is taken over `tokens` in equal chunks of at most this.
 int64_t loss_chunk_tokens(int64_t vocab_size, int64_t tokens);

@@ -29,6 +29,10 @@ static Plan plan_of(const JobSpec& spec,
   if (spec.resources.device != "cuda" && copies_checkpoints(spec, plan, cap_bytes)) {
     plan.predicted.workspace += checkpoint_copy_bytes(spec);
   }
+  // Where any device will do, a GPU's need is told.
+  if (spec.resources.device == "cpu" && packs_weights(spec, plan, cap_bytes)) {
+    plan.predicted.parameters += packed_weight_bytes(spec, plan);
+  }
   plan.peak_bytes_predicted = plan.predicted.total();
   return plan;
 }
@@ -135,6 +139,7 @@ std::string profile_key(const JobSpec& spec, std::string_view device_type) {
   add("graphs", spec.cuda_graphs ? 1 : 0);
   add("masters", spec.master_weights ? 1 : 0);
   add("copies", checkpoint_copy_bytes(spec) > 0 ? 1 : 0);
+  add("packed_weights", spec.pack_weights ? 1 : 0);
   const std::optional<Checkpointing> given = parse_checkpointing(spec.gradient_checkpointing);
   add("checkpointing", given ? static_cast<int64_t>(*given) : -1);
   return key + " " + spec.precision + " " + spec.attention + " " + spec.optimizer + " " +

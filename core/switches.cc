@@ -63,6 +63,16 @@ std::vector<Switch> switches(const JobSpec& spec, const Plan& plan) {
         on ? "less for the host to do; memory of a pass stays taken" : "-",
         [&](JobSpec& s, Plan&) { s.cuda_graphs = on; });
   }
+  JobSpec packing = spec;
+  packing.pack_weights = true;
+  const Bytes packed = packed_weight_bytes(packing, plan);
+  for (const bool on : {false, true}) {
+    if (packed == 0 || spec.resources.device != "cpu") continue;
+    const Bytes now = plan.predicted.parameters - predict_memory(spec, plan).parameters;
+    all.push_back({"pack_weights", on ? "true" : "false", on == (now > 0),
+                   plan.peak_bytes_predicted - now + (on ? packed : 0),
+                   on ? "-" : "a few percent more time"});
+  }
   const auto offload = [&](const std::string& what, const char* about) {
     add("offload", what, spec.offload == what,
         cuda || what == "none" ? about : "saves nothing on a CPU",

@@ -166,7 +166,8 @@ Status TrainingRun::prepare() {
       ModelOptions{spec_.sequence_len, attention_kind(config_.plan.attention),
                    config_.plan.gradient_checkpointing, [this] { report_.pulse(); }, device_,
                    activation_type(spec_.precision), offloads_activations(spec_.offload),
-                   spec_.master_weights, feed_->passes() == 1});
+                   spec_.master_weights, feed_->passes() == 1,
+                   packs_weights(spec_, config_.plan, config_.memory_cap_bytes)});
   pass_ = std::make_unique<PassGraph>(*model_, spec_.cuda_graphs, [this](const std::string& why) {
     report_.phase("cuda_graphs: not used: " + why);
   });

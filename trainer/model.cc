@@ -35,6 +35,21 @@ static at::Tensor upload(const at::Tensor& t, at::Device device) {
   return t.device() == device ? t : t.pin_memory().to(device, t.scalar_type(), true);
 }
 
+// Those that activations are multiplied with.
+static std::vector<at::Tensor> matrices_of(const ParameterLayout& layout,
+                                           const at::Tensor& flat,
+                                           const ModelConfig& config) {
+  std::vector<at::Tensor> all;
+  for (int64_t i = 0; i < config.num_hidden_layers; ++i) {
+    const BlockTensors block = block_tensors(layout, flat, i);
+    for (const LinearTensors& linear : {block.qkv, block.out, block.up, block.down}) {
+      all.push_back(linear.weight);
+    }
+  }
+  all.push_back(outer_tensors(layout, flat).head);
+  return all;
+}
+
 // What is kept of a block until its backward pass.
 static Block::Saved kept_of(Block::Saved saved, Checkpointing checkpointing) {
   if (checkpointing == Checkpointing::selective) saved.up.reset();
@@ -70,6 +85,9 @@ Model::Model(const ModelConfig& config, ModelOptions options)
   for (int64_t i = 0; i < config.num_hidden_layers; ++i) {
     blocks_.emplace_back(block_tensors(layout_, copy_, i), block_tensors(layout_, gradients_, i),
                          config, attention_rule(config, i, options_.attention));
+  }
+  if (options_.pack_weights && options_.device.is_cpu() && options_.number == at::kFloat) {
+    packed_ = std::make_unique<cpu_gemm::PackedWeights>(matrices_of(layout_, copy_, config));
   }
 }
 
@@ -127,7 +145,9 @@ Model::Pass Model::pass_over(const MicroBatch& host_batch) const {
 }
 
 void Model::refresh_copy() const {
-  if (copy_is_old_ && !copy_.is_same(weights_)) copy_.copy_(weights_);
+  if (!copy_is_old_) return;
+  if (!copy_.is_same(weights_)) copy_.copy_(weights_);
+  if (packed_) packed_->forget();
   copy_is_old_ = false;
 }
 
@@ -168,6 +188,7 @@ at::Tensor Model::run_for_backward(size_t index,
 
 at::Tensor Model::forward_backward(const MicroBatch& host_batch, double scale) {
   const CauseScope cause(Cause::activations);
+  const cpu_gemm::PackedWeights::Use packed(packed_.get());
   const Pass pass = pass_over(host_batch);
   SavedBlocks saved(blocks_.size(), copies_ ? &*copies_ : nullptr);
   at::Tensor x = embedded(pass.batch.ids, pass.positions);
@@ -201,6 +222,7 @@ at::Tensor Model::forward_backward(const MicroBatch& host_batch, double scale) {
 
 at::Tensor Model::forward(const MicroBatch& host_batch) {
   const CauseScope cause(Cause::activations);
+  const cpu_gemm::PackedWeights::Use packed(packed_.get());
   const Pass pass = pass_over(host_batch);
   at::Tensor x = embedded(pass.batch.ids, pass.positions);
   for (size_t i = 0; i < blocks_.size(); ++i) {

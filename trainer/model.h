@@ -11,6 +11,7 @@
 
 #include "core/checkpointing.h"
 #include "trainer/block.h"
+#include "trainer/cpu_gemm.h"
 #include "trainer/gradient_room.h"
 #include "trainer/host_copies.h"
 
@@ -26,6 +27,7 @@ struct ModelOptions {
   bool offload = false;                 // what blocks save waits in host memory
   bool master_weights = true;           // false: weights in `number` alone
   bool one_pass = false;                // gradients are zero before every forward_backward()
+  bool pack_weights = false;            // once for all passes until they change; fp32 on a CPU
 };
 
 // Of core/precision.h's names. Requires: it is one.
@@ -59,7 +61,7 @@ class Model {
     return weights_;
   }
   at::Tensor& gradients() { return gradients_; }
-  // Makes the copy that passes multiply with anew if the weights were asked for since. Passes do
+  // Makes the copies that passes multiply with anew if the weights were asked for since. Passes do
   // so themselves, but not when they are replayed.
   void refresh_copy() const;
   const std::vector<Block>& blocks() const { return blocks_; }
@@ -98,6 +100,7 @@ class Model {
   std::vector<Block> blocks_;
   std::optional<HostCopies> copies_;    // when it offloads
   std::unique_ptr<GradientRoom> room_;  // when it lends the gradients' room to what blocks save
+  std::unique_ptr<cpu_gemm::PackedWeights> packed_;
 };
 
 }  // namespace llmctl

@@ -47,7 +47,8 @@ void run_steps(const RunConfig& config,
   Model model(spec.model.config,
               {spec.sequence_len, attention_kind(plan.attention), plan.gradient_checkpointing,
                pulse, device, activation_type(spec.precision), offloads_activations(spec.offload),
-               spec.master_weights, plan.gradient_accumulation_steps == 1});
+               spec.master_weights, plan.gradient_accumulation_steps == 1,
+               packs_weights(spec, plan, config.memory_cap_bytes)});
   const auto optimizer =
       make_optimizer(spec.optimizer, model.layout(), device, optimizer_options(spec));
   at::Tensor copy;

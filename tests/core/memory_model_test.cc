@@ -3,11 +3,14 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <functional>
 #include <limits>
+#include <vector>
 
 #include "core/limits.h"
 #include "core/optimizer_facts.h"
 #include "core/plan_search.h"
+#include "core/switches.h"
 
 namespace llmctl {
 namespace {
@@ -146,6 +149,55 @@ TEST(MemoryModel, CopiesForCheckpointsOnlyWhereTheyFit) {
   EXPECT_FALSE(copies_checkpoints(spec, without, whole - 1));
   spec.async_checkpoints = false;
   EXPECT_EQ(checkpoint_copy_bytes(spec), 0);
+}
+
+TEST(MemoryModel, PacksWeightsOfSeveralPassesWhereTheyFit) {
+  JobSpec spec = spec_of("llama-1m", 8, 1);
+  spec.resources.device = "cpu";
+  spec.micro_batch_size = 8;
+  const Plan one_pass = candidate_plans(spec, 0).front();
+  EXPECT_EQ(packed_weight_bytes(spec, one_pass), 0);
+  spec.micro_batch_size = 2;
+  const Plan plan = candidate_plans(spec, 0).front();
+  const Bytes packed = packed_weight_bytes(spec, plan), rest = predict_memory(spec, plan).total();
+  const Bytes all = 8 * parameter_count(spec.model.config);
+  EXPECT_LT(packed, all);
+  EXPECT_GT(packed, all * 99 / 100) << "all but the norms' vectors, twice";
+  EXPECT_EQ(plan.predicted.total(), rest + packed);
+  EXPECT_TRUE(packs_weights(spec, plan, rest + packed));
+  EXPECT_FALSE(packs_weights(spec, plan, rest + packed - 1));
+  EXPECT_EQ(candidate_plans(spec, rest + packed - 1).front().predicted.total(), rest);
+  for (const auto& change : std::vector<std::function<void(JobSpec&)>>{
+           [](JobSpec& s) { s.pack_weights = false; }, [](JobSpec& s) { s.precision = "bf16"; },
+           [](JobSpec& s) { s.resources.device = "cuda"; }}) {
+    JobSpec other = spec;
+    change(other);
+    EXPECT_EQ(packed_weight_bytes(other, candidate_plans(other, 0).front()), 0);
+  }
+}
+
+TEST(Switches, TellWhatPackedWeightsCost) {
+  JobSpec spec = spec_of("llama-1m", 8, 1);
+  spec.resources.device = "cpu";
+  spec.micro_batch_size = 2;
+  const auto rows = [&] {
+    std::vector<Switch> found;
+    for (const Switch& one : switches(spec, candidate_plans(spec, 0).front())) {
+      if (one.field == "pack_weights") found.push_back(one);
+    }
+    return found;
+  };
+  const Bytes packed = packed_weight_bytes(spec, candidate_plans(spec, 0).front());
+  for (const bool on : {true, false}) {
+    spec.pack_weights = on;
+    const std::vector<Switch> found = rows();
+    ASSERT_EQ(found.size(), 2U);
+    EXPECT_EQ(found[1].peak_bytes - found[0].peak_bytes, packed);
+    EXPECT_EQ(found[on ? 1 : 0].peak_bytes, candidate_plans(spec, 0).front().peak_bytes_predicted);
+    EXPECT_TRUE(found[on ? 1 : 0].chosen && !found[on ? 0 : 1].chosen);
+  }
+  spec.micro_batch_size = 8;
+  EXPECT_TRUE(rows().empty()) << "one pass";
 }
 
 TEST(Candidates, DivideTheBatchAndKeepIt) {

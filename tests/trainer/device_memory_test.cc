@@ -9,6 +9,7 @@
 #include "core/offload.h"
 #include "core/optimizer_facts.h"
 #include "tests/trainer/sample_model.h"
+#include "trainer/cpu_gemm.h"
 #include "trainer/optimizer.h"
 
 namespace llmctl {
@@ -142,6 +143,29 @@ TEST_P(Prediction, IsWithinATenthOfWhatIsMeasured) {
   const auto real = static_cast<double>(want.total());
   EXPECT_NEAR(static_cast<double>(got.total()), real, 0.1 * real)
       << "predicted " << to_json(got) << "\nmeasured  " << to_json(want);
+}
+
+TEST(PackedWeights, TakeWhatIsPredicted) {
+  if (cpu_gemm::name() == "LibTorch") GTEST_SKIP() << "LibTorch multiplies on this CPU";
+  JobSpec spec;
+  spec.model.config.vocab_size = 8'192;
+  spec.model.config.hidden_size = 256;
+  spec.model.config.num_hidden_layers = 3;
+  spec.model.config.num_attention_heads = 4;
+  spec.model.config = resolved(spec.model.config, 0, 64);
+  spec.resources.device = "cpu";
+  Plan plan;
+  plan.gradient_accumulation_steps = 2;
+  const auto parameters_of = [&](bool packs) {
+    ModelOptions options = {.sequence_len = 64};
+    options.pack_weights = packs;
+    device_memory::release_kept_blocks();
+    const Bytes before = device_memory::live_bytes();
+    const Model model(spec.model.config, options);
+    return static_cast<double>(device_memory::live_bytes() - before);
+  };
+  const auto predicted = static_cast<double>(packed_weight_bytes(spec, plan));
+  EXPECT_NEAR(parameters_of(true) - parameters_of(false), predicted, 0.001 * predicted);
 }
 
 TEST(OptimizerMemory, IsWhatEachOptimizerAllocates) {

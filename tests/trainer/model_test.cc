@@ -367,6 +367,36 @@ TEST(Accumulation, GivesTheGradientOfTheWholeBatch) {
   EXPECT_LE(relative_error(four.gradients, once.gradients), 1e-5);
 }
 
+TEST(PackedWeights, ChangeNoBitOfSeveralStepsOfEveryFamily) {
+  for (const char* family : {"llama", "gpt2", "qwen3", "gemma3_text"}) {
+    for (const bool tied : {true, false}) {
+      ModelConfig config = sample_config();
+      config.tie_word_embeddings = tied;
+      set_family(config, family);
+      config = resolved(config, 0, kSampleLength);
+      at::Tensor weights[2], losses[2];
+      for (const bool packs : {false, true}) {
+        ModelOptions options = {.sequence_len = kSampleLength};
+        options.pack_weights = packs;
+        Model model(config, options);
+        initialize(model.layout(), 0.1, 1, model.weights());
+        losses[packs] = at::zeros({}, at::kDouble);
+        for (int step = 0; step < 2; ++step) {
+          for (const uint64_t pass : {1, 2, 3}) {
+            losses[packs].add_(model.forward_backward(sample_batch(4, pass), 0.01));
+          }
+          model.weights().sub_(model.gradients());
+          model.gradients().zero_();
+          losses[packs].add_(model.forward(sample_batch(4, 4)));
+        }
+        weights[packs] = model.weights().clone();
+      }
+      EXPECT_TRUE(at::equal(weights[0], weights[1])) << family;
+      EXPECT_TRUE(at::equal(losses[0], losses[1])) << family;
+    }
+  }
+}
+
 TEST(Threads, DoNotChangeTheFusedKernelsSums) {
   Model model(sample_config(), {kSampleLength, AttentionKind::sdpa});
   const int before = at::get_num_threads();

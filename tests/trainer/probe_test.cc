@@ -25,7 +25,8 @@ RunConfig config_with_candidates() {
 
 class Probe : public ::testing::Test {
  protected:
-  static std::vector<ProbeResult> run(const RunConfig& config, Bytes cap) {
+  static std::vector<ProbeResult> run(RunConfig config, Bytes cap) {
+    config.memory_cap_bytes = cap;
     device_memory::release_kept_blocks();
     device_memory::set_cap(cap == 0 ? 0 : device_memory::live_bytes() + cap);
     int pulses = 0, told = 0;
