@@ -66,11 +66,12 @@ std::vector<Switch> switches(const JobSpec& spec, const Plan& plan) {
   JobSpec packing = spec;
   packing.pack_weights = true;
   const Bytes packed = packed_weight_bytes(packing, plan);
-  for (const bool on : {false, true}) {
+  for (const bool on : {true, false}) {
     if (packed == 0 || spec.resources.device != "cpu") continue;
-    const Bytes now = plan.predicted.parameters - predict_memory(spec, plan).parameters;
-    all.push_back({"pack_weights", on ? "true" : "false", on == (now > 0),
-                   plan.peak_bytes_predicted - now + (on ? packed : 0),
+    const Bytes apart = predict_memory(spec, plan).parameters;
+    const Bytes counted = plan.predicted.parameters >= apart + packed ? packed : 0;
+    all.push_back({"pack_weights", on ? "true" : "false", on == (counted > 0),
+                   plan.peak_bytes_predicted - counted + (on ? packed : 0),
                    on ? "-" : "a few percent more time"});
   }
   const auto offload = [&](const std::string& what, const char* about) {

@@ -192,9 +192,9 @@ TEST(Switches, TellWhatPackedWeightsCost) {
     spec.pack_weights = on;
     const std::vector<Switch> found = rows();
     ASSERT_EQ(found.size(), 2U);
-    EXPECT_EQ(found[1].peak_bytes - found[0].peak_bytes, packed);
-    EXPECT_EQ(found[on ? 1 : 0].peak_bytes, candidate_plans(spec, 0).front().peak_bytes_predicted);
-    EXPECT_TRUE(found[on ? 1 : 0].chosen && !found[on ? 0 : 1].chosen);
+    EXPECT_EQ(found[0].peak_bytes - found[1].peak_bytes, packed);
+    EXPECT_EQ(found[on ? 0 : 1].peak_bytes, candidate_plans(spec, 0).front().peak_bytes_predicted);
+    EXPECT_TRUE(found[on ? 0 : 1].chosen && !found[on ? 1 : 0].chosen);
   }
   spec.micro_batch_size = 8;
   EXPECT_TRUE(rows().empty()) << "one pass";
