@@ -16,6 +16,18 @@ static Bytes peak_with(JobSpec spec,
   return plan.peak_bytes_predicted + predict_memory(spec, plan).total() - now;
 }
 
+// Whether a plan counts them depends on the cap that it was made for.
+static void add_packed_weights(JobSpec spec, const Plan& plan, std::vector<Switch>& all) {
+  spec.pack_weights = true;
+  const Bytes packed = packed_weight_bytes(spec, plan);
+  if (packed == 0 || spec.resources.device != "cpu") return;
+  const Bytes apart = predict_memory(spec, plan).parameters;
+  const bool counted = plan.predicted.parameters >= apart + packed;
+  const Bytes without = plan.peak_bytes_predicted - (counted ? packed : 0);
+  all.push_back({"pack_weights", "true", counted, without + packed, "-"});
+  all.push_back({"pack_weights", "false", !counted, without, "a few percent more time"});
+}
+
 std::vector<Switch> switches(const JobSpec& spec, const Plan& plan) {
   std::vector<Switch> all;
   const auto add = [&](const char* field, const std::string& value, bool chosen, const char* about,
@@ -63,17 +75,7 @@ std::vector<Switch> switches(const JobSpec& spec, const Plan& plan) {
         on ? "less for the host to do; memory of a pass stays taken" : "-",
         [&](JobSpec& s, Plan&) { s.cuda_graphs = on; });
   }
-  JobSpec packing = spec;
-  packing.pack_weights = true;
-  const Bytes packed = packed_weight_bytes(packing, plan);
-  for (const bool on : {true, false}) {
-    if (packed == 0 || spec.resources.device != "cpu") continue;
-    const Bytes apart = predict_memory(spec, plan).parameters;
-    const Bytes counted = plan.predicted.parameters >= apart + packed ? packed : 0;
-    all.push_back({"pack_weights", on ? "true" : "false", on == (counted > 0),
-                   plan.peak_bytes_predicted - counted + (on ? packed : 0),
-                   on ? "-" : "a few percent more time"});
-  }
+  add_packed_weights(spec, plan, all);
   const auto offload = [&](const std::string& what, const char* about) {
     add("offload", what, spec.offload == what,
         cuda || what == "none" ? about : "saves nothing on a CPU",
