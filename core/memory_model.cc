@@ -310,9 +310,9 @@ Bytes packed_weight_bytes(const JobSpec& spec, const Plan& plan) {
 
 bool packs_weights(const JobSpec& spec, const Plan& plan, Bytes cap_bytes) {
   const Bytes packed = packed_weight_bytes(spec, plan);
+  if (packed == 0 || cap_bytes <= 0) return packed > 0;
   const Bytes copy = copies_checkpoints(spec, plan, cap_bytes) ? checkpoint_copy_bytes(spec) : 0;
-  const Bytes rest = predict_memory(spec, plan).total() + copy;
-  return packed > 0 && (cap_bytes <= 0 || rest + packed <= cap_bytes);
+  return predict_memory(spec, plan).total() + copy + packed <= cap_bytes;
 }
 
 }  // namespace llmctl
