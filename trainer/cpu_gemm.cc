@@ -12,12 +12,12 @@
 namespace llmctl::cpu_gemm {
 namespace {
 
-constexpr int64_t kDepth = 512;        // a panel of b is 32 KiB at most
-constexpr int64_t kColumns = 1'024;    // of b, at a time: 2 MiB at most
-constexpr int64_t kRows = 48;          // of a, packed at a time by each thread: 100 KiB
-constexpr int64_t kWorthPacking = 16;  // rows and columns; fewer are not
-constexpr int64_t kColumnsAtATime = 8 * kLanes;
-constexpr double kWorthThreads = 1 << 20;  // multiplications
+constexpr int64_t kDepth = 512;                  // a panel of b is 32 KiB at most
+constexpr int64_t kColumns = 1'024;              // of b, at a time: 2 MiB at most
+constexpr int64_t kRows = 48;                    // of a, packed at a time by each thread: 100 KiB
+constexpr int64_t kWorthPacking = 16;            // rows and columns; fewer are not
+constexpr int64_t kColumnsAtATime = 8 * kLanes;  // of b, packed by one thread
+constexpr double kWorthThreads = 1 << 20;        // multiplications
 
 bool is_faster_here() {
 #if defined(__x86_64__)

@@ -9,7 +9,7 @@
 
 namespace llmctl {
 
-// A matrix whose rows (or columns, then it is transposed) lie in memory without gaps.
+// A matrix each of whose rows (or columns, then it is transposed) is one stretch of memory.
 struct GemmOperand {
   const float* data;
   int64_t row, column;  // strides
