@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "trainer/content_hash.h"
-#include "trainer/mapped_file.h"
-#include "trainer/token_pipeline.h"
+#include "trainer/data/token_pipeline.h"
+#include "trainer/files/content_hash.h"
+#include "trainer/files/mapped_file.h"
 
 namespace llmctl {
 namespace {

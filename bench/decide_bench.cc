@@ -4,7 +4,7 @@
 #include <cstdio>
 #include <vector>
 
-#include "scheduler/decide.h"
+#include "scheduler/heart/decide.h"
 
 namespace llmctl {
 namespace {

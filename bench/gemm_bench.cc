@@ -6,7 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "trainer/linear.h"
+#include "trainer/ops/linear.h"
 
 namespace llmctl {
 namespace {

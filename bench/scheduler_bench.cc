@@ -14,7 +14,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
-#include "core/job_spec.h"
+#include "core/job/job_spec.h"
 #include "llmctl/v1/scheduler.grpc.pb.h"
 
 namespace llmctl {

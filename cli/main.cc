@@ -2,7 +2,7 @@
 
 #include <iostream>
 
-#include "cli/app.h"
+#include "cli/verbs/app.h"
 
 int main(int argc, char** argv) {
   using namespace llmctl;

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "core/limits.h"
-#include "core/result.h"
+#include "core/base/limits.h"
+#include "core/base/result.h"
 
 namespace llmctl::wire {
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "core/utf8.h"
+#include "core/base/utf8.h"
 #include "proto/checks.h"
 
 namespace llmctl {

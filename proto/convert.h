@@ -1,12 +1,12 @@
 // Wire <-> core: besides the gRPC edges, the only code that sees generated headers. Pure functions.
 // to_wire() never fails: text that is not UTF-8 is repaired, because protobuf refuses to read it
-// back. from_wire() trusts nothing: sizes and numbers are checked against core/limits.h and an
+// back. from_wire() trusts nothing: sizes and numbers are checked against core/base/limits.h and an
 // error (invalid_argument) names the field from the outermost message inwards:
 // "inventory.devices[2].memory_total: expected >= 0, got -5".
 #pragma once
 
-#include "core/event.h"
-#include "core/run_status.h"
+#include "core/run/event.h"
+#include "core/run/run_status.h"
 #include "llmctl/v1/fleet.pb.h"
 #include "llmctl/v1/types.pb.h"
 

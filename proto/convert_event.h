@@ -3,7 +3,7 @@
 // meaningless). Same rules as proto/convert.h.
 #pragma once
 
-#include "core/event.h"
+#include "core/run/event.h"
 #include "llmctl/v1/types.pb.h"
 
 namespace llmctl {

@@ -4,7 +4,7 @@
 
 #include <grpcpp/support/status.h>
 
-#include "core/result.h"
+#include "core/base/result.h"
 
 namespace llmctl {
 

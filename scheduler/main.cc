@@ -5,8 +5,8 @@
 #include <csignal>
 
 #include "metrics/exposition.h"
-#include "scheduler/log.h"
 #include "scheduler/options.h"
+#include "scheduler/store/log.h"
 
 namespace llmctl {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <CLI/CLI.hpp>
 
-#include "core/version.h"
+#include "core/base/version.h"
 
 namespace llmctl {
 

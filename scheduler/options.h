@@ -4,7 +4,7 @@
 #include <optional>
 #include <string>
 
-#include "scheduler/server.h"
+#include "scheduler/api/server.h"
 
 namespace llmctl {
 

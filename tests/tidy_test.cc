@@ -22,15 +22,33 @@ using Paths = std::vector<std::string_view>;  // a file, or a prefix of files
 
 // ---- Rules
 
-// Dependencies point one way. tests/ and bench/ may use every folder.
+// Dependencies point one way: the rule of the longest prefix counts. tests/ and bench/ may use
+// every folder.
 const std::map<std::string_view, Paths> kMayInclude = {
     {"core", {"core"}},
     {"metrics", {"core", "metrics"}},
     {"proto", {"core", "proto"}},
     {"scheduler", {"core", "proto", "metrics", "scheduler"}},
+    {"scheduler/heart", {"core", "scheduler"}},
     {"worker", {"core", "proto", "metrics", "worker"}},
+    {"worker/agent", {"core", "worker"}},
     {"trainer", {"core", "trainer"}},
     {"cli", {"core", "proto", "cli"}},
+    {"cli/screen", {"core", "cli"}},
+};
+
+// A program's folder is a house of rooms. A file may include its own room and those listed before
+// it; what lies beside the rooms (main.cc, options) may include all of them, and nobody includes
+// it. The order of `tests/PROGRAM/` is nobody's business.
+const std::map<std::string_view, Paths> kRooms = {
+    {"core", {"base", "fields", "model", "training", "job", "plan", "run"}},
+    {"scheduler", {"heart", "store", "metrics", "loop", "fleet", "api"}},
+    {"worker", {"files", "agent", "spawn", "runs", "devices", "link", "metrics"}},
+    {"cli", {"jobfile", "screen", "ask", "cluster", "verbs"}},
+    {"trainer",
+     {"files", "template", "tokenizer", "data", "layout", "formats/safetensors", "formats/hf",
+      "formats/gguf", "checkpoint", "stored", "device", "ops", "model", "optim", "inference", "run",
+      "commands"}},
 };
 
 // A library is known to few files, so that it can be replaced.
@@ -39,28 +57,19 @@ struct Home {
   Paths where;
   std::string_view instead;
 };
-const Paths kGrpcEdges = {"proto/",
-                          "scheduler/access",
-                          "scheduler/call.h",
-                          "scheduler/fleet_server",
-                          "scheduler/job_view",
-                          "scheduler/logs",
-                          "scheduler/server",
-                          "scheduler/service",
-                          "scheduler/sqlite_event",
-                          "scheduler/store.h",
-                          "scheduler/watch",
-                          "worker/link",
-                          "worker/wire",
-                          "cli/client",
-                          "tests/",
-                          "bench/"};
+const Paths kGrpcEdges = {"proto/",           "scheduler/store/", "scheduler/loop/",
+                          "scheduler/fleet/", "scheduler/api/",   "worker/link/",
+                          "cli/ask/client",   "tests/",           "bench/"};
+const Paths kTorchRooms = {
+    "trainer/device/",    "trainer/ops/", "trainer/model/",    "trainer/optim/",
+    "trainer/inference/", "trainer/run/", "trainer/commands/", "trainer/main.cc",
+    "tests/trainer/",     "bench/"};
 const std::vector<Home> kHomes = {
-    {"(torch|ATen|c10)/.*", {"trainer/", "tests/trainer/", "bench/"}, "plain values of core/"},
+    {"(torch|ATen|c10)/.*", kTorchRooms, "plain values, or a room with torch"},
     {"(grpc|grpcpp|google/protobuf|llmctl/v1)/.*", kGrpcEdges, "core types, through proto/convert"},
     {"(restinio|asio).*", {"metrics/exposition.cc"}, "metrics/exposition.h"},
-    {"sqlite3.h", {"scheduler/sqlite", "tests/", "bench/"}, "scheduler/store.h"},
-    {"yaml-cpp/.*", {"cli/job_yaml", "cli/yaml_tree"}, "core's Node"},
+    {"sqlite3.h", {"scheduler/store/", "tests/", "bench/"}, "scheduler/store/store.h"},
+    {"yaml-cpp/.*", {"cli/jobfile/"}, "core's Node"},
     {"prometheus/.*",
      {"metrics/", "tests/metrics/", "scheduler/main.cc", "worker/main.cc"},
      "metrics/families.h"},
@@ -73,19 +82,21 @@ struct Banned {
   std::string_view instead;
 };
 const std::vector<Banned> kBanned = {
-    {R"(\bsystem_clock\b)", {"core/clock.cc", "cli/client.cc", "tests/"}, "the Clock seam"},
+    {R"(\bsystem_clock\b)",
+     {"core/base/clock.cc", "cli/ask/client.cc", "tests/"},
+     "the Clock seam"},
     {R"(\bsleep_for\b|\busleep\()",
-     {"tests/", "bench/", "cli/process.cc", "trainer/lease.cc"},
+     {"tests/", "bench/", "cli/cluster/process.cc", "trainer/run/lease.cc"},
      "a condition or poll() to wait on"},
     {R"(\bstd::thread\b(?!::))", {"tests/", "bench/"}, "std::jthread in a file of the list"},
     {R"(\bstd::jthread\b)",
-     {"tests/", "bench/", "metrics/exposition.cc", "scheduler/server.cc", "scheduler/work_thread",
-      "scheduler/main.cc", "worker/", "trainer/", "cli/"},
+     {"tests/", "bench/", "metrics/exposition.cc", "scheduler/api/server.cc",
+      "scheduler/loop/work_thread", "scheduler/main.cc", "worker/", "trainer/", "cli/"},
      "the threads docs/ARCHITECTURE.md lists"},
     {R"(\.detach\(\))", {}, "a joined thread"},
     {R"(\b(s?rand|random_device)\b\(?)", {"worker/main.cc", "cli/", "tests/"}, "a seed of the job"},
     {R"(\bgetenv\()",
-     {"cli/environment.cc", "proto/endpoint.cc", "trainer/", "tests/", "bench/"},
+     {"cli/screen/environment.cc", "proto/endpoint.cc", "trainer/", "tests/", "bench/"},
      "a flag or a field"},
     {R"(\bstd::cout\b)",
      {"cli/", "trainer/main.cc", "scheduler/main.cc", "worker/main.cc", "tests/", "bench/"},
@@ -134,23 +145,56 @@ std::string code_of(const std::string& line) {
   return code.substr(0, code.find("//"));
 }
 
+// The place of a file's room in the list; one past the last for what lies beside the rooms.
+size_t room_of(std::string_view path, const Paths& rooms) {
+  const std::string_view inside = path.substr(path.find('/') + 1);
+  return static_cast<size_t>(std::find_if(rooms.begin(), rooms.end(),
+                                          [&](std::string_view name) {
+                                            return inside.starts_with(name) &&
+                                                   inside.substr(name.size()).starts_with('/');
+                                          }) -
+                             rooms.begin());
+}
+
+// What is wrong with `file` including `name`, both of one program's folder.
+std::string room_problem(std::string_view file, std::string_view name) {
+  const std::string_view program = file.substr(0, file.find('/'));
+  const auto rooms = kRooms.find(program);
+  if (rooms == kRooms.end() || !name.starts_with(std::string(program) + "/")) return "";
+  const size_t from = room_of(file, rooms->second), to = room_of(name, rooms->second);
+  if (to <= from) return "";
+  return std::string(file.substr(0, file.rfind('/'))) + "/ must not include " + std::string(name) +
+         ", whose room comes later; move what both need down";
+}
+
+// The folders that a file may include, by the longest prefix that has a rule; nullptr: all.
+const Paths* allowed_for(std::string_view path) {
+  const Paths* allowed = nullptr;
+  for (const auto& [folder, may] : kMayInclude) {  // in order, so a longer prefix comes later
+    if (path.starts_with(std::string(folder) + "/")) allowed = &may;
+  }
+  return allowed;
+}
+
 Problems check_includes(const File& file) {
   static const std::regex include(R"(^\s*#\s*include\s*([<"])([^>"]+)[>"])");
   Problems problems;
   const auto lines = lines_of(file.text);
   const std::string folder = file.path.substr(0, file.path.find('/'));
-  const auto allowed = kMayInclude.find(folder);
+  const Paths* allowed = allowed_for(file.path);
   for (size_t i = 0; i < lines.size(); ++i) {
     std::smatch match;
     if (!std::regex_search(lines[i], match, include)) continue;
     const std::string name = match[2];
     const std::string from = name.substr(0, name.find('/'));
-    if (match[1] == "\"" && allowed != kMayInclude.end() && name.find('/') != std::string::npos &&
-        from != "llmctl" &&
-        std::find(allowed->second.begin(), allowed->second.end(), from) == allowed->second.end()) {
+    const bool ours = match[1] == "\"" && name.find('/') != std::string::npos && from != "llmctl";
+    if (ours && allowed != nullptr &&
+        std::find(allowed->begin(), allowed->end(), from) == allowed->end()) {
       problems.push_back(at(file, i) + folder + "/ must not include " + name +
                          "; move what both need into core/");
     }
+    const std::string upward = room_problem(file.path, name);
+    if (ours && !upward.empty()) problems.push_back(at(file, i) + upward);
     for (const Home& home : kHomes) {
       if (std::regex_match(name, std::regex(std::string(home.headers))) &&
           !is_under(file.path, home.where)) {
@@ -420,16 +464,30 @@ INSTANTIATE_TEST_SUITE_P(
     Snippets,
     Judge,
     ::testing::Values(
-        Snippet{"core/a.cc", "#include \"scheduler/state.h\"\n", "core/a.cc:1: core/ must not"},
-        Snippet{"scheduler/a.cc", "\n#include \"worker/agent.h\"\n", "scheduler/a.cc:2:"},
-        Snippet{"worker/a.cc", "#include \"scheduler/state.h\"\n", "worker/ must not include"},
+        Snippet{"core/a.cc", "#include \"scheduler/heart/state.h\"\n",
+                "core/a.cc:1: core/ must not"},
+        Snippet{"scheduler/a.cc", "\n#include \"worker/agent/agent.h\"\n", "scheduler/a.cc:2:"},
+        Snippet{"worker/a.cc", "#include \"scheduler/heart/state.h\"\n",
+                "worker/ must not include"},
         Snippet{"trainer/a.cc", "#include \"proto/convert.h\"\n", "trainer/ must not include"},
-        Snippet{"scheduler/a.cc", "#include \"core/event.h\"\n", ""},
+        Snippet{"scheduler/a.cc", "#include \"core/run/event.h\"\n", ""},
         Snippet{"cli/a.cc", "#include <torch/torch.h>\n", "torch/torch.h is not for this file"},
-        Snippet{"trainer/a.cc", "#include <ATen/ATen.h>\n", ""},
-        Snippet{"scheduler/decide.cc", "#include <grpcpp/grpcpp.h>\n", "through proto/convert"},
-        Snippet{"scheduler/queue.cc", "#include \"llmctl/v1/types.pb.h\"\n", "proto/convert"},
-        Snippet{"cli/client.cc", "#include <grpcpp/grpcpp.h>\n", ""},
+        Snippet{"trainer/ops/a.cc", "#include <ATen/ATen.h>\n", ""},
+        Snippet{"trainer/data/a.cc", "#include <ATen/ATen.h>\n", "a room with torch"},
+        Snippet{
+            "trainer/tokenizer/a.cc", "#include \"trainer/data/batches.h\"\n",
+            "trainer/tokenizer/ must not include trainer/data/batches.h, whose room comes later"},
+        Snippet{"trainer/data/a.cc", "#include \"trainer/tokenizer/tokenizer.h\"\n", ""},
+        Snippet{"trainer/formats/hf/a.cc", "#include \"trainer/formats/gguf/gguf.h\"\n",
+                "whose room comes later"},
+        Snippet{"worker/link/a.cc", "#include \"worker/loop.h\"\n", "whose room comes later"},
+        Snippet{"worker/main.cc", "#include \"worker/link/link.h\"\n", ""},
+        Snippet{"scheduler/heart/a.cc", "#include \"proto/convert.h\"\n", "into core/"},
+        Snippet{"cli/screen/a.cc", "#include \"cli/ask/client.h\"\n", "whose room comes later"},
+        Snippet{"scheduler/heart/decide.cc", "#include <grpcpp/grpcpp.h>\n",
+                "through proto/convert"},
+        Snippet{"scheduler/heart/queue.cc", "#include \"llmctl/v1/types.pb.h\"\n", "proto/convert"},
+        Snippet{"cli/ask/client.cc", "#include <grpcpp/grpcpp.h>\n", ""},
         Snippet{"scheduler/a.cc", "auto now = std::chrono::system_clock::now();\n", "Clock seam"},
         Snippet{"core/a.cc", "// unlike system_clock, boot time never jumps\n", ""},
         Snippet{"core/a.cc", "log(\"std::cout is closed\");\n", ""},
@@ -460,7 +518,7 @@ TEST(JudgeOfLists, KnowsPlainNamesAndForeachNames) {
 
 TEST(JudgeOfLinks, FindsTheDeadOne) {
   const File page{"README.md",
-                  "[a](core/result.h) [b](https://example.org/x)\n[c](core/none.h#part)"};
+                  "[a](core/base/result.h) [b](https://example.org/x)\n[c](core/none.h#part)"};
   const Problems problems = check_links(page, kRoot);
   ASSERT_EQ(problems.size(), 1u);
   EXPECT_EQ(problems[0], "README.md:2: link to core/none.h, which is not there");

@@ -13,22 +13,22 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "core/cpus.h"
-#include "core/plan_search.h"
-#include "core/version.h"
-#include "trainer/convert_command.h"
-#include "trainer/cpu_pins.h"
-#include "trainer/data_command.h"
-#include "trainer/device.h"
-#include "trainer/device_memory.h"
-#include "trainer/eval_command.h"
-#include "trainer/generate_command.h"
-#include "trainer/loop.h"
-#include "trainer/probe.h"
-#include "trainer/signals.h"
-#include "trainer/tensor.h"
-#include "trainer/tokenizer_command.h"
-#include "trainer/wait_for_run.h"
+#include "core/base/cpus.h"
+#include "core/base/version.h"
+#include "core/plan/plan_search.h"
+#include "trainer/commands/convert_command.h"
+#include "trainer/commands/data_command.h"
+#include "trainer/commands/eval_command.h"
+#include "trainer/commands/generate_command.h"
+#include "trainer/commands/tokenizer_command.h"
+#include "trainer/commands/wait_for_run.h"
+#include "trainer/device/cpu_pins.h"
+#include "trainer/device/device.h"
+#include "trainer/device/device_memory.h"
+#include "trainer/device/tensor.h"
+#include "trainer/run/loop.h"
+#include "trainer/run/probe.h"
+#include "trainer/run/signals.h"
 
 namespace llmctl {
 namespace {

@@ -7,12 +7,12 @@
 #include <map>
 #include <string>
 
-#include "worker/agent.h"
-#include "worker/inventory.h"
-#include "worker/link.h"
-#include "worker/local_host.h"
-#include "worker/log_reader.h"
-#include "worker/metrics.h"
+#include "worker/agent/agent.h"
+#include "worker/devices/inventory.h"
+#include "worker/link/link.h"
+#include "worker/metrics/metrics.h"
+#include "worker/runs/local_host.h"
+#include "worker/runs/log_reader.h"
 
 namespace llmctl::worker {
 

@@ -10,12 +10,12 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
-#include "core/json_reader.h"
+#include "core/base/json_reader.h"
 #include "metrics/exposition.h"
-#include "worker/log.h"
+#include "worker/files/log.h"
 #include "worker/loop.h"
 #include "worker/options.h"
-#include "worker/supervise.h"
+#include "worker/spawn/supervise.h"
 
 extern char** environ;
 

@@ -5,9 +5,9 @@
 #include <CLI/CLI.hpp>
 #include <filesystem>
 
-#include "core/cpus.h"
-#include "core/version.h"
-#include "worker/open_file.h"
+#include "core/base/cpus.h"
+#include "core/base/version.h"
+#include "worker/files/open_file.h"
 
 namespace llmctl::worker {
 

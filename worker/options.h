@@ -4,9 +4,9 @@
 #include <optional>
 #include <string>
 
-#include "core/limits.h"
+#include "core/base/limits.h"
 #include "proto/endpoint.h"
-#include "worker/inventory.h"
+#include "worker/devices/inventory.h"
 
 namespace llmctl::worker {
 

@@ -12,7 +12,7 @@
 #include <sstream>
 #include <thread>
 
-#include "core/result.h"
+#include "core/base/result.h"
 
 extern char** environ;
 

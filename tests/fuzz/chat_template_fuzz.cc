@@ -4,9 +4,9 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "trainer/chat_format.h"
-#include "trainer/chat_record.h"
-#include "trainer/jinja_template.h"
+#include "trainer/data/chat_format.h"
+#include "trainer/data/chat_record.h"
+#include "trainer/template/template.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace llmctl;

@@ -8,10 +8,10 @@
 #include <string_view>
 
 #include "tests/fuzz/fuzz_directory.h"
-#include "trainer/checkpoint.h"
-#include "trainer/content_hash.h"
-#include "trainer/crc32c.h"
-#include "trainer/manifest.h"
+#include "trainer/checkpoint/checkpoint.h"
+#include "trainer/checkpoint/manifest.h"
+#include "trainer/files/content_hash.h"
+#include "trainer/files/crc32c.h"
 
 namespace {
 

@@ -5,8 +5,8 @@
 #include <string>
 #include <string_view>
 
-#include "trainer/dataset.h"
-#include "trainer/tokenizer.h"
+#include "trainer/data/dataset.h"
+#include "trainer/tokenizer/tokenizer.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace llmctl;

@@ -4,9 +4,9 @@
 
 #include "tests/fuzz/fuzz_directory.h"
 #include "tests/fuzz/model_files.h"
-#include "trainer/gguf.h"
-#include "trainer/gguf_model.h"
-#include "trainer/gguf_tokenizer.h"
+#include "trainer/formats/gguf/gguf.h"
+#include "trainer/formats/gguf/gguf_model.h"
+#include "trainer/formats/gguf/gguf_tokenizer.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace llmctl;

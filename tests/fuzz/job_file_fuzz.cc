@@ -3,8 +3,8 @@
 #include <cstdint>
 #include <string_view>
 
-#include "cli/job_yaml.h"
-#include "core/job_spec.h"
+#include "cli/jobfile/job_yaml.h"
+#include "core/job/job_spec.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace llmctl;

@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "trainer/stored_tensor.h"
+#include "trainer/formats/safetensors/stored_tensor.h"
 
 namespace llmctl {
 

@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "trainer/tokenizer.h"
+#include "trainer/tokenizer/tokenizer.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using llmctl::Tokenizer;

@@ -41,8 +41,8 @@ std::set<std::string> names_in(const std::string& text, const char* pattern) {
 // As written in the sources that register them.
 std::set<std::string> exported_names() {
   std::set<std::string> names;
-  for (const char* file : {"scheduler/metrics.cc", "scheduler/job_metrics.cc", "worker/metrics.cc",
-                           "worker/device_metrics.cc"}) {
+  for (const char* file : {"scheduler/metrics/metrics.cc", "scheduler/metrics/job_metrics.cc",
+                           "worker/metrics/metrics.cc", "worker/metrics/device_metrics.cc"}) {
     names.merge(names_in(file_text(file), "\"(llmctl_[a-z0-9_]+)\""));
   }
   return names;

@@ -1,5 +1,5 @@
 // SchedulerMetrics against hand-made events: what a scrape shows after them.
-#include "scheduler/metrics.h"
+#include "scheduler/metrics/metrics.h"
 
 #include <gtest/gtest.h>
 

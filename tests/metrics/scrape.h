@@ -12,7 +12,7 @@
 #include <sstream>
 #include <string>
 
-#include "core/clock.h"
+#include "core/base/clock.h"
 
 namespace llmctl::testing {
 

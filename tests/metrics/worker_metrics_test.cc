@@ -1,5 +1,5 @@
 // WorkerMetrics and DeviceMetrics: what a scrape shows of devices and runs.
-#include "worker/metrics.h"
+#include "worker/metrics/metrics.h"
 
 #include <gtest/gtest.h>
 

@@ -4,7 +4,7 @@
 #include <limits>
 #include <random>
 
-#include "core/limits.h"
+#include "core/base/limits.h"
 #include "proto/convert.h"
 #include "proto/convert_event.h"
 #include "proto/status.h"

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "scheduler/decide.h"
+#include "scheduler/heart/decide.h"
 
 namespace llmctl::sim {
 

@@ -6,8 +6,8 @@
 #include <optional>
 #include <string>
 
-#include "core/ids.h"
-#include "core/job_spec.h"
+#include "core/base/ids.h"
+#include "core/job/job_spec.h"
 
 namespace llmctl::sim {
 

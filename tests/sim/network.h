@@ -6,7 +6,7 @@
 #include <variant>
 #include <vector>
 
-#include "scheduler/decide.h"
+#include "scheduler/heart/decide.h"
 
 namespace llmctl::sim {
 

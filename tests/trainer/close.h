@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "trainer/tensor.h"
+#include "trainer/device/tensor.h"
 
 namespace llmctl {
 

@@ -2,23 +2,23 @@
 #include <c10/util/Exception.h>
 #include <gtest/gtest.h>
 
-#include "core/optimizer_facts.h"
+#include "core/training/optimizer_facts.h"
 #include "tests/trainer/close.h"
 #include "tests/trainer/sample_model.h"
 #include "tests/trainer/scratch.h"
-#include "trainer/adamw.h"
-#include "trainer/device.h"
-#include "trainer/device_memory.h"
-#include "trainer/embedding.h"
-#include "trainer/generate.h"
-#include "trainer/gradient_norm.h"
-#include "trainer/loss.h"
-#include "trainer/optimizer.h"
-#include "trainer/own_kernels.h"
-#include "trainer/pass_graph.h"
-#include "trainer/rms_norm.h"
-#include "trainer/swiglu.h"
-#include "trainer/train_state.h"
+#include "trainer/device/device.h"
+#include "trainer/device/device_memory.h"
+#include "trainer/inference/generate.h"
+#include "trainer/model/pass_graph.h"
+#include "trainer/ops/cuda/cuda_operators.h"
+#include "trainer/ops/embedding.h"
+#include "trainer/ops/loss.h"
+#include "trainer/ops/rms_norm.h"
+#include "trainer/ops/swiglu.h"
+#include "trainer/optim/adamw.h"
+#include "trainer/optim/gradient_norm.h"
+#include "trainer/optim/optimizer.h"
+#include "trainer/run/train_state.h"
 
 namespace llmctl {
 namespace {

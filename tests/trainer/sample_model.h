@@ -1,7 +1,7 @@
 // A model small enough for double precision autograd, and batches for it.
 #pragma once
 
-#include "trainer/model.h"
+#include "trainer/model/model.h"
 
 namespace llmctl {
 

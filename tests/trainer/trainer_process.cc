@@ -11,7 +11,7 @@
 #include <sstream>
 #include <thread>
 
-#include "core/json_reader.h"
+#include "core/base/json_reader.h"
 
 extern char** environ;
 

@@ -11,10 +11,10 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 
-#include "core/clock.h"
-#include "core/run_config.h"
-#include "tests/worker/fleet_server.h"
-#include "worker/run_directory.h"
+#include "core/base/clock.h"
+#include "core/run/run_config.h"
+#include "tests/worker/link/fleet_server.h"
+#include "worker/spawn/run_directory.h"
 
 extern char** environ;
 

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "worker/local_host.h"
+#include "worker/runs/local_host.h"
 
 namespace llmctl::worker {
 

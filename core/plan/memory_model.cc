@@ -1,0 +1,318 @@
+#include "core/plan/memory_model.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/training/offload.h"
+#include "core/training/optimizer_facts.h"
+#include "core/training/precision.h"
+
+namespace llmctl {
+
+static constexpr double kFloat = 4;  // bytes
+
+// Products of hostile shapes stay finite as doubles; this keeps sums of causes inside 63 bits.
+static Bytes bytes(double value) {
+  constexpr double kMost = 1e18;
+  return static_cast<Bytes>(std::min(std::ceil(value), kMost));
+}
+
+// Widths of a block in bytes per token: activations in the precision's type, statistics and what
+// is by head in fp32. What the model has not is 0.
+struct Widths {
+  double number;  // bytes of one activation
+  double hidden, query, key_value, heads, mlp, up, statistics, post_norm, qk_norm;
+  Widths(const ModelConfig& c, const std::string& precision)
+      : number(static_cast<double>(activation_bytes(precision))),
+        hidden(number * static_cast<double>(c.hidden_size)),
+        query(number * static_cast<double>(c.num_attention_heads * c.head_dim)),
+        key_value(number * static_cast<double>(c.num_key_value_heads * c.head_dim)),
+        heads(kFloat * static_cast<double>(c.num_attention_heads)),
+        mlp(number * static_cast<double>(c.intermediate_size)),
+        up(c.gated_mlp ? 2 * mlp : mlp),
+        statistics(kFloat * (c.norm == "layer" ? 2 : 1)),
+        post_norm(c.post_norms ? hidden : 0),
+        qk_norm(c.qk_norm ? query + key_value + heads +
+                                kFloat * static_cast<double>(c.num_key_value_heads)
+                          : 0) {}
+};
+
+int64_t loss_chunk_tokens(int64_t vocab_size, int64_t tokens) {
+  constexpr int64_t kLeastTokens = 512, kLogits = 2 << 20;
+  const int64_t most = std::max(kLeastTokens, kLogits / vocab_size);
+  const int64_t chunks = (tokens + most - 1) / most;
+  return (tokens + chunks - 1) / chunks;
+}
+
+// Whether attention has whole score matrices (trainer/ops/attention.h).
+static bool is_manual(const FitQuestion& q) {
+  return q.attention == "manual" || q.model.attn_logit_softcapping > 0;
+}
+
+// What trainer/model/block.h keeps of one block for its backward: the residual stream before and in
+// the middle, the fused q/k/v row, attention's output and statistics, the fused gate/up row; heads
+// before their norm, and both branches before theirs.
+static double saved_bytes(const Widths& w, const FitQuestion& q) {
+  const double scores = is_manual(q) ? w.heads * static_cast<double>(q.sequence_len) : w.heads;
+  const double norms = q.model.post_norms ? 4 : 2;
+  return 2 * w.hidden + (w.query + 2 * w.key_value) + w.qk_norm + w.query + scores + w.up +
+         2 * w.post_norm + norms * w.statistics;
+}
+
+// What is left of it between the two passes.
+static double kept_bytes(const Widths& w, const FitQuestion& q) {
+  switch (q.gradient_checkpointing) {
+    case Checkpointing::none:
+      return saved_bytes(w, q);
+    case Checkpointing::selective:
+      return saved_bytes(w, q) - w.up;
+    case Checkpointing::block:
+      return w.hidden;
+  }
+  CHECK(false);
+}
+
+// The moments of a step at which memory can be highest, in bytes per token.
+struct Moment {
+  double activations = 0, workspace = 0;
+  double made_by_blocks = 0;  // of the activations; may lie in lent room
+  bool logits = false, attention = false, product = false;
+  bool update = false;
+};
+
+static bool widens(const FitQuestion& q) {
+  return q.on_cpu && has_weight_copy(q.precision);
+}
+
+// Of the optimizer's pass beside its state; before the first one, of filling weights that have no
+// fp32 form.
+static Bytes update_bytes(const FitQuestion& q) {
+  const Bytes pass = optimizer_memory(q.optimizer, q.model).workspace;
+  if (q.masters) return pass;
+  double largest = 0;
+  for (const ParameterShape& shape : parameter_shapes(q.model)) {
+    largest = std::max(largest, static_cast<double>(shape.rows * shape.columns));
+  }
+  const int64_t window = std::min(kUpdateWindow, parameter_count(q.model));
+  return std::max(pass + bytes(kFloat * static_cast<double>(window)), bytes(kFloat * largest));
+}
+
+// While a block runs that `before` others lie before: the last one, or with lent room any.
+static std::vector<Moment> moments(const Widths& w, const FitQuestion& q, double before) {
+  const double block = saved_bytes(w, q);
+  const bool again = q.gradient_checkpointing != Checkpointing::none;
+  const double kept = kept_bytes(w, q);  // of a block that waits for its backward
+  // Offloaded, one waiting block is on its way there or back while another one runs; on a CPU the
+  // one on its way there is in memory twice.
+  const bool offload = offloads_activations(q.offload), away = offload && !q.on_cpu;
+  const double twice = offload && q.on_cpu ? kept : 0;
+  const double all = (away ? std::min(before, 1.0) : before) * kept + block;
+  const double inputs = (away ? 1 : before + 1) * kept;  // once forward is through
+  const double gradient = w.hidden;
+  // The gradients of attention's output, q, k and v; the plain formula repeats k and v for each
+  // query head and has whole score matrices.
+  const double scores = w.heads * static_cast<double>(q.sequence_len);
+  // Bytes of the fp32 form of an operand, or of a result that is not yet rounded.
+  const auto wide = [&](double size) { return widens(q) ? size * kFloat / w.number : 0; };
+  const double attention =
+      is_manual(q) ? 6 * std::max(w.query, wide(w.query)) + 4 * scores
+                   : 2 * w.query + 2 * w.key_value + wide(3 * w.query + 2 * w.key_value);
+  const double mlp_input = w.hidden + wide(w.hidden);
+  const double mlp_products =
+      mlp_input + std::max(std::max(w.mlp - w.post_norm, 0.0) + wide(w.mlp), wide(w.up));
+  const double before_mlp = all - w.up - w.hidden - w.post_norm;
+  return {
+      // The block's forward: its MLP's product and its output. With checkpointing the same block
+      // runs again beside the gradient that waits for it. A norm after the MLP keeps that output,
+      // so that it is in `all` already.
+      {.activations = all + twice + mlp_products + (again ? gradient : 0),
+       .made_by_blocks = all + mlp_products,
+       .product = true},
+      // The loss: the last residual stream and its norm, and one chunk of logits.
+      {.activations = inputs + 2 * w.hidden + w.statistics,
+       .made_by_blocks = inputs + w.hidden,
+       .logits = true},
+      // The block's backward: first its MLP, then, with the MLP's part gone, its attention. What
+      // reaches a branch through its norm lies beside it.
+      {.activations = all + gradient, .workspace = w.post_norm, .made_by_blocks = all},
+      {.activations = all + gradient - w.post_norm,
+       .workspace = std::max(w.post_norm + w.mlp, mlp_input + wide(w.up)),
+       .made_by_blocks = all - w.post_norm,
+       .product = true},
+      {.activations = before_mlp + gradient,
+       .workspace = w.post_norm,
+       .made_by_blocks = before_mlp},
+      {.activations = before_mlp + gradient - w.post_norm,
+       .workspace = attention,
+       .made_by_blocks = before_mlp - w.post_norm,
+       .attention = true},
+      {.update = true},
+  };
+}
+
+// Bytes of attention's backward that do not grow with the micro-batch, where LibTorch does it and
+// not trainer/ops/cpu/attention_cpu.h: its fused attention takes a window as a mask of floats, made
+// from flags; of packed documents one at a time is in work, at most a sequence long.
+static double attention_constant(const Widths& w, const FitQuestion& q) {
+  if (q.on_cpu && !is_manual(q) && q.model.head_dim % kAttentionLanes == 0) return 0;
+  const auto length = static_cast<double>(q.sequence_len);
+  const ModelConfig& m = q.model;
+  const bool slides = m.sliding_window > 0 && m.sliding_window < q.sequence_len;
+  const double masks = slides && !is_manual(q) ? kFloat * length * length : 0;
+  const double document = q.packed ? length * (w.query + 2 * w.key_value) : 0;
+  return masks + document;
+}
+
+// The fp32 form of the largest weight of a block, up's.
+static double widened_weight(const FitQuestion& q) {
+  if (!widens(q)) return 0;
+  const auto hidden = static_cast<double>(q.model.hidden_size);
+  return kFloat * hidden * static_cast<double>(q.model.intermediate_size) *
+         (q.model.gated_mlp ? 2 : 1);
+}
+
+// A CPU's host memory is its own, so there offloaded state is counted beside its pieces.
+static Bytes optimizer_bytes(const FitQuestion& q, const Moment& moment) {
+  const OptimizerMemory memory = optimizer_memory(q.optimizer, q.model, q.averaged);
+  const Bytes staged = moment.update ? memory.staged : 0;
+  if (!offloads_optimizer(q.offload)) return memory.state;
+  return q.on_cpu ? memory.state + staged : staged;
+}
+
+static bool lends(const FitQuestion& q) {
+  return q.one_pass && q.on_cpu && !offloads_activations(q.offload);
+}
+
+// Of the blocks' matrices.
+static double matrix_elements(const ModelConfig& config) {
+  double elements = 0;
+  for (const ParameterShape& shape : parameter_shapes(config)) {
+    if (shape.table || shape.rows == 1) continue;
+    elements += static_cast<double>(shape.rows * shape.columns) * static_cast<double>(shape.count);
+  }
+  return elements;
+}
+
+// Bytes of activations that lie in the gradients of earlier blocks, and of the embedding if the
+// head does not write there first (trainer/model/gradient_room.h). What the first of them makes
+// finds no room in its own gradients, nor does the residual stream that enters it.
+static double lent_bytes(const FitQuestion& q,
+                         const Widths& w,
+                         const Moment& moment,
+                         double before) {
+  if (!lends(q)) return 0;
+  double tables = 0;
+  for (const ParameterShape& shape : parameter_shapes(q.model)) {
+    if (shape.table) tables += static_cast<double>(shape.rows * shape.columns);
+  }
+  const double block = matrix_elements(q.model) / static_cast<double>(q.model.num_hidden_layers);
+  const bool tied = q.model.tie_word_embeddings;
+  const double room = kFloat * (before * block + (tied ? 0 : tables));
+  const double outside = tied ? kept_bytes(w, q) + w.hidden : w.hidden;
+  const auto tokens = static_cast<double>(q.micro_batch_size * q.sequence_len);
+  return std::clamp(tokens * (moment.made_by_blocks - outside), 0.0, room);
+}
+
+static MemoryByCause at_moment(const FitQuestion& q,
+                               const Widths& w,
+                               const Moment& moment,
+                               double before) {
+  const int64_t tokens = q.micro_batch_size * q.sequence_len;
+  const auto count = static_cast<double>(tokens);
+  const auto parameters = static_cast<double>(parameter_count(q.model));
+  const auto vocab = static_cast<double>(q.model.vocab_size);
+  // Cosines and sines of every position, and with packed documents of every token; a second table
+  // for layers that have their own.
+  const double tables = q.model.rope_local_theta > 0 ? 2 : 1;
+  const auto rotary = tables * static_cast<double>(q.model.head_dim) *
+                      static_cast<double>(q.sequence_len + (q.packed ? tokens : 0));
+  // One input and one label, and the position where it is needed.
+  const double ids = q.packed || q.model.learned_positions ? 3 * 4 : 2 * 4;
+  MemoryByCause memory;
+  memory.parameters = bytes(weight_bytes(q.precision, q.masters) * parameters);
+  memory.gradients = bytes(kFloat * parameters);
+  memory.optimizer = optimizer_bytes(q, moment);
+  memory.activations = bytes(count * moment.activations - lent_bytes(q, w, moment, before));
+  memory.workspace = bytes(count * (moment.workspace + ids) + kFloat * rotary +
+                           (moment.attention ? attention_constant(w, q) : 0) +
+                           (moment.product ? widened_weight(q) : 0));
+  if (moment.update) memory.workspace += update_bytes(q);
+  if (moment.logits) {
+    const auto rows = static_cast<double>(loss_chunk_tokens(q.model.vocab_size, tokens));
+    const double buffers = q.model.final_logit_softcapping > 0 ? 2 : 1;
+    const double head = widens(q) ? kFloat * vocab * static_cast<double>(q.model.hidden_size) : 0;
+    memory.logits = bytes(buffers * kFloat * rows * vocab + head);
+  }
+  return memory;
+}
+
+MemoryByCause predict_memory(const FitQuestion& q) {
+  MemoryByCause most;
+  const Widths w(q.model, q.precision);
+  // What may be lent grows with every block before; else the last block is the worst moment.
+  const auto last = static_cast<double>(q.model.num_hidden_layers - 1);
+  for (const double before : lends(q) ? std::vector{0.0, last} : std::vector{last}) {
+    for (const Moment& moment : moments(w, q, before)) {
+      const MemoryByCause memory = at_moment(q, w, moment, before);
+      if (memory.total() > most.total()) most = memory;
+    }
+  }
+  return most;
+}
+
+bool packs_documents(const JobSpec& spec) {
+  return spec.method == "sft" || spec.sample_packing.value_or(false);
+}
+
+// Where any device will do, a GPU's need is told: it does not lend.
+static FitQuestion question_of(const JobSpec& spec, const Plan& plan) {
+  return {spec.model.config,
+          spec.sequence_len,
+          plan.micro_batch_size,
+          plan.gradient_checkpointing,
+          plan.precision,
+          plan.attention,
+          spec.optimizer,
+          packs_documents(spec),
+          spec.ema_decay > 0,
+          spec.resources.device != "cuda",
+          spec.offload,
+          spec.master_weights,
+          plan.gradient_accumulation_steps == 1 && spec.resources.device == "cpu"};
+}
+
+MemoryByCause predict_memory(const JobSpec& spec, const Plan& plan) {
+  return predict_memory(question_of(spec, plan));
+}
+
+Bytes checkpoint_copy_bytes(const JobSpec& spec) {
+  const bool often = spec.save_steps > 0 || (spec.save_best && spec.eval_steps > 0);
+  if (!spec.async_checkpoints || !often) return 0;
+  const ModelConfig& model = spec.model.config;
+  return bytes(
+      (spec.master_weights ? kFloat : kFloat / 2) * static_cast<double>(parameter_count(model)) +
+      static_cast<double>(optimizer_memory(spec.optimizer, model, spec.ema_decay > 0).state));
+}
+
+bool copies_checkpoints(const JobSpec& spec, const Plan& plan, Bytes cap_bytes) {
+  const Bytes copy = checkpoint_copy_bytes(spec);
+  const Bytes rest = predict_memory(spec, plan).total();
+  return copy > 0 && (cap_bytes <= 0 || rest + copy <= cap_bytes);
+}
+
+Bytes packed_weight_bytes(const JobSpec& spec, const Plan& plan) {
+  const bool wanted = spec.pack_weights && spec.resources.device != "cuda";
+  if (!wanted || plan.gradient_accumulation_steps == 1 || has_weight_copy(plan.precision)) return 0;
+  const ModelConfig& model = spec.model.config;
+  const auto head = static_cast<double>(model.vocab_size) * static_cast<double>(model.hidden_size);
+  return bytes(2 * kFloat * (matrix_elements(model) + head));
+}
+
+bool packs_weights(const JobSpec& spec, const Plan& plan, Bytes cap_bytes) {
+  const Bytes packed = packed_weight_bytes(spec, plan);
+  if (packed == 0 || cap_bytes <= 0) return packed > 0;
+  const Bytes copy = copies_checkpoints(spec, plan, cap_bytes) ? checkpoint_copy_bytes(spec) : 0;
+  return predict_memory(spec, plan).total() + copy + packed <= cap_bytes;
+}
+
+}  // namespace llmctl

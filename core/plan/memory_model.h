@@ -1,0 +1,53 @@
+// The memory model: predicted peak bytes of one rank, by cause, from shapes alone. Pure; no torch.
+// Counts what trainer/ really allocates (explicit forward and backward,
+// core/training/optimizer_facts.h's optimizer), so the same causes can be compared line by line
+// with the trainer's measurement.
+#pragma once
+
+#include <string>
+
+#include "core/plan/plan.h"
+
+namespace llmctl {
+
+struct FitQuestion {
+  ModelConfig model;  // resolved
+  int64_t sequence_len = 0;
+  int64_t micro_batch_size = 0;
+  Checkpointing gradient_checkpointing = Checkpointing::none;
+  std::string precision = "fp32";
+  std::string attention = "sdpa";
+  std::string optimizer = "adamw";
+  bool packed = false;    // documents that do not see each other share sequences
+  bool averaged = false;  // the optimizer also keeps an average of the weights
+  bool on_cpu = true;     // where 16-bit operands of a product are widened first
+  std::string offload = "none";
+  bool masters = true;    // of 16-bit weights, in fp32
+  bool one_pass = false;  // no accumulation: a CPU lends the gradients' room to what blocks save
+};
+MemoryByCause predict_memory(const FitQuestion& question);
+// Of the job under that plan, without the copy for checkpoints.
+MemoryByCause predict_memory(const JobSpec& spec, const Plan& plan);
+// Whether the job's sequences hold documents that do not see each other.
+bool packs_documents(const JobSpec& spec);
+
+// The copy of weights and optimizer state from which a checkpoint is written while training goes
+// on; 0: the job makes none. In host memory, so on the CPU it is of the device: `workspace` of a
+// plan holds it where it fits into the cap, and where it does not, training waits for checkpoints.
+Bytes checkpoint_copy_bytes(const JobSpec& spec);
+bool copies_checkpoints(const JobSpec& spec, const Plan& plan, Bytes cap_bytes);  // 0: no cap
+
+// Both layouts of every matrix, packed for the passes of a step (trainer/ops/cpu/cpu_gemm.h), in
+// fp32 on a CPU; 0: the plan has one pass. They are kept where they fit into the cap beside all the
+// rest.
+Bytes packed_weight_bytes(const JobSpec& spec, const Plan& plan);
+bool packs_weights(const JobSpec& spec, const Plan& plan, Bytes cap_bytes);  // 0: no cap
+
+// Tokens whose logits exist at a time: enough for a fast product, few enough for the cache. The
+// loss is taken over `tokens` in equal chunks of at most this.
+int64_t loss_chunk_tokens(int64_t vocab_size, int64_t tokens);
+
+// The CPU's own attention (trainer/ops/cpu/attention_cpu.h) takes heads of a multiple of this.
+inline constexpr int64_t kAttentionLanes = 16;
+
+}  // namespace llmctl

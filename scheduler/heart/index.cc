@@ -1,0 +1,123 @@
+#include "scheduler/heart/index.h"
+
+#include <algorithm>
+
+#include "scheduler/heart/state.h"
+
+namespace llmctl {
+
+QueueKey queue_key(const Job& job) {
+  return {-job.priority, job.id};
+}
+
+Need need_of(const Job& job) {
+  const ResourceSpec& resources = job.spec->resources;
+  Need need;
+  need.cap = resources.memory;
+  need.device = resources.device;
+  need.device_name = resources.device_name;
+  need.probe = !job.fitted;
+  if (need.probe) {
+    need.fit_key = job.fit_key;
+  } else {
+    need.ranks = resources.ranks;
+    const Plan& plan = job.plan;
+    need.peak = plan.peak_bytes_measured > 0 ? plan.peak_bytes_measured : plan.peak_bytes_predicted;
+    need.floor = job.bytes_floor;
+  }
+  return need;
+}
+
+static bool in_queue(const Job& job) {
+  return job.state == JobState::queued && !job.attempt;
+}
+
+void Index::note(const Job& job) {
+  if (in_queue(job)) {
+    std::set<QueueKey>& group = queue[need_of(job)];
+    const QueueKey key = queue_key(job);
+    if (!group.empty()) heads.erase(*group.begin());
+    group.insert(key);
+    heads.insert(*group.begin());
+  }
+  if (job.state == JobState::recovering) recovering.insert(job.id);
+  if (!job.attempt) return;
+  live.insert(job.id);
+  if (job.attempt->stop_checkpoint) leaving.insert(job.id);
+  if (job.attempt->kind == AttemptKind::probe) ++probing[job.fit_key];
+}
+
+void Index::forget(const Job& job) {
+  if (in_queue(job)) {
+    const auto group = queue.find(need_of(job));
+    heads.erase(*group->second.begin());
+    group->second.erase(queue_key(job));
+    if (group->second.empty()) {
+      queue.erase(group);
+    } else {
+      heads.insert(*group->second.begin());
+    }
+  }
+  recovering.erase(job.id);
+  if (!job.attempt) return;
+  live.erase(job.id);
+  leaving.erase(job.id);
+  if (job.attempt->kind == AttemptKind::probe) {
+    const auto count = probing.find(job.fit_key);
+    if (--count->second == 0) probing.erase(count);
+  }
+}
+
+void Index::promise(JobId job, const Grant& grant) {
+  WorkerLoad& load = loads[grant.worker];
+  load.ranks.emplace(job, grant.rank);
+  Promised& promised = load.devices[{grant.device_kind, grant.device_index}];
+  promised.bytes += grant.bytes;
+  ++promised.ranks;
+}
+
+void Index::release(JobId job, const Grant& grant) {
+  WorkerLoad& load = loads.at(grant.worker);
+  load.ranks.erase({job, grant.rank});
+  const auto promised = load.devices.find({grant.device_kind, grant.device_index});
+  promised->second.bytes -= grant.bytes;
+  if (--promised->second.ranks == 0) load.devices.erase(promised);
+  if (load.ranks.empty()) loads.erase(grant.worker);
+}
+
+void Index::note(const Worker& worker) {
+  look(worker);
+  if (worker.lost) return;
+  for (const Device& device : worker.inventory.devices) {
+    types[device_type(device)].emplace(worker.id, DeviceName{device.kind, device.index});
+  }
+}
+
+void Index::forget(const Worker& worker) {
+  open.erase(worker.id);
+  if (worker.lost) return;
+  for (const Device& device : worker.inventory.devices) {
+    const auto type = types.find(device_type(device));
+    if (type == types.end()) continue;  // the same device twice in one inventory
+    type->second.erase({worker.id, {device.kind, device.index}});
+    if (type->second.empty()) types.erase(type);
+  }
+}
+
+void Index::look(const Worker& worker) {
+  open.erase(worker.id);
+  if (worker.lost || worker.draining || !worker.connected) return;
+  const auto load = loads.find(worker.id);
+  for (const Device& device : worker.inventory.devices) {
+    if (!device.healthy || has_leftovers(worker, device)) continue;
+    Promised promised;
+    if (load != loads.end()) {
+      const auto found = load->second.devices.find({device.kind, device.index});
+      if (found != load->second.devices.end()) promised = found->second;
+    }
+    const Bytes free = device.memory_total - device.memory_foreign - promised.bytes;
+    if (promised.ranks < device.slots && free > 0) open.insert(worker.id);
+  }
+}
+
+}  // namespace llmctl

@@ -1,0 +1,82 @@
+// Index: what decide() must find without walking State (1,000 workers, 100,000 queued jobs): the
+// queue in order, grouped by need; what is promised on each worker; who has room; who is live.
+// Derived from jobs and workers, kept by apply(), never stored; sanity_problems() compares it with
+// one built afresh.
+#pragma once
+
+#include <compare>
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+
+#include "core/base/ids.h"
+#include "core/run/inventory.h"
+
+namespace llmctl {
+
+struct Job;
+struct Worker;
+struct Grant;
+
+// Order of the queue: bigger priority first, then the older job.
+struct QueueKey {
+  int64_t minus_priority = 0;
+  JobId job;
+  auto operator<=>(const QueueKey&) const = default;
+};
+QueueKey queue_key(const Job& job);
+
+// What decides where a job may start. Jobs of equal need fit, or do not, together: when the first
+// is refused the others need not be asked.
+struct Need {
+  bool probe = false;
+  int64_t ranks = 1;
+  Bytes peak = 0;   // measured, else predicted; 0 for a probe
+  Bytes floor = 0;  // what a rank had when it ran out
+  Bytes cap = 0;    // resources.memory
+  std::string device, device_name;
+  std::string fit_key;  // of a probe: one probe measures for all that are like it
+  auto operator<=>(const Need&) const = default;
+};
+Need need_of(const Job& job);
+
+// Bytes and slots of a device that are promised to ranks not known to be gone.
+struct Promised {
+  Bytes bytes = 0;
+  int32_t ranks = 0;
+  bool operator==(const Promised&) const = default;
+};
+
+using DeviceName = std::pair<std::string, int32_t>;  // kind and index
+struct WorkerLoad {
+  std::map<DeviceName, Promised> devices;
+  std::set<std::pair<JobId, int32_t>> ranks;  // not known to be gone
+  bool operator==(const WorkerLoad&) const = default;
+};
+
+struct Index {
+  std::map<Need, std::set<QueueKey>> queue;  // queued jobs whose last attempt is gone
+  std::set<QueueKey> heads;                  // the first of each need
+  std::set<JobId> live;                      // have an attempt
+  std::set<JobId> leaving;                   // asked to checkpoint and leave
+  std::set<JobId> recovering;
+  std::map<std::string, int> probing;  // live probes by fit_key
+  std::map<WorkerId, WorkerLoad> loads;
+  std::set<WorkerId> open;  // may take ranks and have a device with room
+  // Devices of workers that are not lost, by device_type().
+  std::map<std::string, std::set<std::pair<WorkerId, DeviceName>>> types;
+  bool operator==(const Index&) const = default;
+
+  // Called around every change of a job or a worker: forget as it was, note as it is.
+  void note(const Job& job);
+  void forget(const Job& job);
+  void note(const Worker& worker);
+  void forget(const Worker& worker);
+  // Called when a rank is granted, and when it is gone; then look() at its worker.
+  void promise(JobId job, const Grant& grant);
+  void release(JobId job, const Grant& grant);
+  void look(const Worker& worker);  // has it room?
+};
+
+}  // namespace llmctl

@@ -1,0 +1,60 @@
+// What time does: leases end, patience with leaving ranks ends, backoffs end, and what is queued
+// gets a place.
+#include <algorithm>
+
+#include "scheduler/heart/turn.h"
+
+namespace llmctl {
+namespace {
+
+// The worker stopped its ranks itself when its own, shorter lease passed.
+void lose_silent_workers(Turn& turn) {
+  const Millis patience = turn.config.lease_ms + turn.config.grace_ms;
+  for (const auto& [id, worker] : turn.state.workers) {
+    const Millis seen = std::max(worker.seen_boot_ms, turn.state.started_boot_ms);
+    if (worker.lost || turn.boot_ms - seen <= patience) continue;
+    const std::string detail = "not heard of for " + format_duration(turn.boot_ms - seen);
+    turn.lost.insert(id);
+    turn.tell(id, WorkerLost{detail});
+    const auto load = turn.state.index.loads.find(id);
+    if (load == turn.state.index.loads.end()) continue;
+    for (const auto& [job, rank] : load->second.ranks) {
+      on_rank_end(turn, job, {rank, Outcome::lost, detail, {}});
+    }
+  }
+}
+
+void kill_those_that_do_not_leave(Turn& turn) {
+  for (const JobId id : turn.state.index.leaving) {
+    const Job* job = turn.job(id);
+    if (job == nullptr || !job->attempt || !job->attempt->stop_checkpoint) continue;
+    const Attempt& attempt = *job->attempt;
+    const Millis since = std::max(attempt.stop_since_boot_ms, turn.state.started_boot_ms);
+    if (turn.boot_ms - since > turn.config.stop_grace_ms) {
+      turn.stop(id, false, attempt.stop_reason);
+    }
+  }
+}
+
+void end_backoffs(Turn& turn) {
+  std::set<JobId> recovering = turn.state.index.recovering;
+  for (const auto& [id, job] : turn.changed()) recovering.insert(id);
+  for (const JobId id : recovering) {
+    const Job* job = turn.job(id);
+    if (job == nullptr || job->state != JobState::recovering || job->attempt) continue;
+    if (turn.boot_ms >= job->not_before_boot_ms) {
+      turn.move(id, JobState::queued, Reason::backoff_over);
+    }
+  }
+}
+
+}  // namespace
+
+void on_tick(Turn& turn) {
+  lose_silent_workers(turn);
+  kill_those_that_do_not_leave(turn);
+  end_backoffs(turn);
+  schedule(turn);
+}
+
+}  // namespace llmctl

@@ -1,0 +1,230 @@
+#include "scheduler/heart/placement.h"
+
+#include <algorithm>
+
+#include "core/base/limits.h"
+#include "scheduler/heart/fit.h"
+
+namespace llmctl {
+namespace {
+
+// The kind that `auto` means now.
+std::string auto_kind(const State& state) {
+  const auto cuda = state.index.types.lower_bound("cuda/");
+  return cuda != state.index.types.end() && cuda->first.starts_with("cuda/") ? "cuda" : "cpu";
+}
+
+bool suits(const Need& need, const std::string& auto_kind, const Device& device) {
+  if (device.kind != (need.device == "auto" ? auto_kind : need.device)) return false;
+  return need.device_name.empty() || device.name.find(need.device_name) != std::string::npos;
+}
+
+Bytes usable_bytes(const Device& device) {
+  return std::max<Bytes>(device.memory_total - device.memory_foreign, 0);
+}
+
+// The most that a rank may have on a device with so much usable.
+Bytes cap_of(const Need& need, Bytes usable) {
+  return need.cap > 0 ? std::min(need.cap, usable) : usable;
+}
+
+// What a rank asks of a device with so much usable; 0: even the empty device is too small.
+Bytes ask_of(const Need& need, Bytes usable, const SchedulerConfig& config) {
+  const Bytes cap = cap_of(need, usable);
+  if (need.probe) return cap;
+  const Bytes least = with_headroom(need.peak, config);
+  return least > cap ? 0 : std::min(std::max(least, need.floor), cap);
+}
+
+}  // namespace
+
+Supply::Supply(const State& state, const std::set<WorkerId>& without, bool empty)
+    : auto_kind_(auto_kind(state)) {
+  const auto add = [&](const Worker& worker) {
+    if (worker.lost || worker.draining || !worker.connected || without.contains(worker.id)) return;
+    for (const Device& device : worker.inventory.devices) {
+      if (!device.healthy || has_leftovers(worker, device)) continue;
+      Offer offer{&worker, &device, usable_bytes(device), usable_bytes(device), device.slots};
+      if (!empty) {
+        const Promised used = promised(state, worker.id, device);
+        offer.free -= used.bytes;
+        offer.slots -= used.ranks;
+      }
+      if (offer.slots > 0 && offer.free > 0) offers_.push_back(offer);
+    }
+  };
+  if (empty) {
+    for (const auto& [id, worker] : state.workers) add(worker);
+  } else {
+    for (const WorkerId id : state.index.open) add(state.workers.at(id));
+  }
+}
+
+std::vector<Supply::Room> Supply::rooms(const Need& need, const SchedulerConfig& config) const {
+  std::vector<Room> found;
+  for (size_t i = 0; i < offers_.size(); ++i) {
+    const Offer& offer = offers_[i];
+    if (!suits(need, auto_kind_, *offer.device)) continue;
+    const Bytes ask = ask_of(need, offer.usable, config);
+    if (ask <= 0 || ask > offer.free || offer.slots <= 0) continue;
+    const int64_t most = offer.device->kind == "cuda" ? 1 : offer.free / ask;
+    found.push_back({i, ask, std::min<int64_t>(most, offer.slots)});
+  }
+  return found;
+}
+
+void Supply::give(const Room& room, int64_t ranks, std::vector<Grant>& grants) {
+  Offer& offer = offers_[room.offer];
+  for (int64_t i = 0; i < ranks; ++i) {
+    grants.push_back({static_cast<int32_t>(grants.size()), offer.worker->id, offer.device->index,
+                      offer.device->kind, room.ask, offer.worker->name});
+    offer.free -= room.ask;
+    --offer.slots;
+  }
+}
+
+std::optional<std::vector<Grant>> Supply::take(const Job& job, const SchedulerConfig& config) {
+  const Need need = need_of(job);
+  std::vector<Room> found = rooms(need, config);
+  // Tightest first, so that large holes stay; equal ones by worker and device.
+  std::stable_sort(found.begin(), found.end(), [&](const Room& a, const Room& b) {
+    return offers_[a.offer].free < offers_[b.offer].free;
+  });
+  std::map<WorkerId, int64_t> capacity;
+  int64_t total = 0;
+  for (const Room& room : found) {
+    capacity[offers_[room.offer].worker->id] += room.ranks;
+    total += room.ranks;
+  }
+  if (total < need.ranks) return std::nullopt;
+
+  // One worker if one is enough (the tightest such), else as few as possible.
+  std::vector<std::pair<int64_t, WorkerId>> order;
+  order.reserve(capacity.size());
+  for (const auto& [worker, ranks] : capacity) {
+    order.emplace_back(ranks >= need.ranks ? ranks : limits::kRanks + need.ranks - ranks, worker);
+  }
+  std::sort(order.begin(), order.end());
+  std::vector<Grant> grants;
+  for (const auto& [rank_order, worker] : order) {
+    for (const Room& room : found) {
+      if (offers_[room.offer].worker->id != worker) continue;
+      const int64_t left = need.ranks - static_cast<int64_t>(grants.size());
+      give(room, std::min(left, room.ranks), grants);
+    }
+  }
+  return grants;
+}
+
+bool Supply::fits(const Job& job, const SchedulerConfig& config) const {
+  const Need need = need_of(job);
+  int64_t total = 0;
+  for (const Room& room : rooms(need, config)) total += room.ranks;
+  return total >= need.ranks;
+}
+
+bool Supply::rivals(const Job& a, const Job& b) const {
+  const auto kind = [this](const Job& job) {
+    const std::string& device = job.spec->resources.device;
+    return device == "auto" ? auto_kind_ : device;
+  };
+  return kind(a) == kind(b);
+}
+
+// Why each worker says no, when Supply::take() has found no place.
+class PlaceRefusals {
+ public:
+  PlaceRefusals(const State& state, const Job& job, const SchedulerConfig& config)
+      : state_(state), need_(need_of(job)), config_(config), auto_kind_(auto_kind(state)) {
+    for (const Supply::Room& room : Supply(state, {}, false).rooms(need_, config)) {
+      rooms_ += room.ranks;
+    }
+  }
+
+  std::vector<Refusal> all() && {
+    for (const auto& [id, worker] : state_.workers) ask(worker);
+    return std::move(refusals_);
+  }
+
+ private:
+  using Why = Refusal::Why;
+
+  void ask(const Worker& worker) {
+    const size_t before = refusals_.size();
+    for (const Device& device : worker.inventory.devices) {
+      if (suits(need_, auto_kind_, device)) ask(worker, device);
+    }
+    if (refusals_.size() == before)
+      refusals_.push_back({worker.id, Why::no_such_device, 0, 0, true});
+  }
+
+  void ask(const Worker& worker, const Device& device) {
+    const Bytes usable = usable_bytes(device);
+    const Bytes least = need_.probe ? cap_of(need_, usable) : with_headroom(need_.peak, config_);
+    const Bytes ask = ask_of(need_, usable, config_);
+    const Promised used = promised(state_, worker.id, device);
+    const Bytes cap = cap_of(need_, device.memory_total);
+    if (least > cap) {
+      refusals_.push_back({worker.id, Why::memory, least, cap, true});
+    } else if (worker.lost) {
+      refusals_.push_back({worker.id, Why::lost, 0, 0, false});
+    } else if (worker.draining) {
+      refusals_.push_back({worker.id, Why::draining, 0, 0, false});
+    } else if (!worker.connected) {
+      refusals_.push_back({worker.id, Why::disconnected, 0, 0, false});
+    } else if (!device.healthy) {
+      refusals_.push_back({worker.id, Why::unhealthy, 0, 0, false});
+    } else if (has_leftovers(worker, device)) {
+      refusals_.push_back({worker.id, Why::leftovers, 0, 0, false});
+    } else if (used.ranks >= device.slots) {
+      refusals_.push_back({worker.id, Why::slots, 1, 0, false});
+    } else if (ask <= 0 || ask > usable - used.bytes) {
+      refusals_.push_back(
+          {worker.id, Why::memory, std::max(ask, least), usable - used.bytes, false});
+    } else {  // room for some ranks of the gang
+      refusals_.push_back({worker.id, Why::slots, need_.ranks, rooms_, false});
+    }
+  }
+
+  const State& state_;
+  const Need need_;
+  const SchedulerConfig& config_;
+  const std::string auto_kind_;
+  int64_t rooms_ = 0;  // ranks that would find a place now
+  std::vector<Refusal> refusals_;
+};
+
+Placement place(const State& state, const Job& job, const SchedulerConfig& config) {
+  auto grants = Supply(state, {}, false).take(job, config);
+  if (grants) return *std::move(grants);
+  return PlaceRefusals(state, job, config).all();
+}
+
+std::vector<DeviceType> matching_types(const State& state, const JobSpec& spec) {
+  Need need;
+  need.device = spec.resources.device;
+  need.device_name = spec.resources.device_name;
+  need.cap = spec.resources.memory;
+  const std::string kind = auto_kind(state);
+  std::vector<DeviceType> matching;
+  for (const auto& [name, devices] : state.index.types) {
+    const auto& [worker, device_name] = *devices.begin();  // a sample: they are alike
+    for (const Device& device : state.workers.at(worker).inventory.devices) {
+      const bool sample = device.kind == device_name.first && device.index == device_name.second;
+      if (!sample || !suits(need, kind, device)) continue;
+      matching.push_back({name, cap_of(need, usable_bytes(device))});
+      break;
+    }
+  }
+  return matching;
+}
+
+bool may_ever_fit(const State& state, const Job& job, const SchedulerConfig& config) {
+  const Need need = need_of(job);
+  for (const DeviceType& type : matching_types(state, *job.spec)) {
+    if (ask_of(need, type.cap, config) > 0) return true;
+  }
+  return false;
+}
+
+}  // namespace llmctl

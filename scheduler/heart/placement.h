@@ -1,0 +1,80 @@
+// Placement: workers x job -> a grant for every rank, or why not, per worker. Pure. A rank asks for
+// bytes and one slot of a device; a probe asks for all that its device could give. Ranks of a gang
+// share a CPU but never a GPU. A job whose device is `auto` runs on CUDA where there is any.
+#pragma once
+
+#include <set>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "scheduler/heart/decide.h"
+
+namespace llmctl {
+
+// Why one worker (or device) cannot take the job now. `explain`, metrics and tests read the same.
+struct Refusal {
+  WorkerId worker;
+  enum class Why {
+    lost,
+    draining,
+    disconnected,
+    no_such_device,
+    unhealthy,
+    leftovers,
+    memory,
+    slots
+  } why;
+  Bytes need = 0, have = 0;  // memory: bytes; slots: ranks
+  bool for_ever = false;     // would not fit even an empty device
+  bool operator==(const Refusal&) const = default;
+};
+using Placement = std::variant<std::vector<Grant>, std::vector<Refusal>>;
+
+// A place for all ranks of the job's next attempt (probe when not fitted), or every refusal.
+// Prefers one worker, then the tightest fit, then the lowest id.
+Placement place(const State& state, const Job& job, const SchedulerConfig& config);
+
+// What devices could give, for a scheduling pass: each grant makes it less.
+class Supply {
+ public:
+  // Of the workers that may take ranks, less `without`. `empty`: as if nothing were promised.
+  Supply(const State& state, const std::set<WorkerId>& without, bool empty);
+  // All ranks of the job, or none.
+  std::optional<std::vector<Grant>> take(const Job& job, const SchedulerConfig& config);
+  bool fits(const Job& job, const SchedulerConfig& config) const;
+  bool nothing_left() const { return offers_.empty(); }
+  bool rivals(const Job& a, const Job& b) const;  // do both want devices of one kind?
+
+ private:
+  struct Offer {
+    const Worker* worker;
+    const Device* device;
+    Bytes usable, free;  // of an empty device; now
+    int32_t slots;       // left
+  };
+  struct Room {  // for ranks of one job on one offer
+    size_t offer;
+    Bytes ask;  // for each
+    int64_t ranks;
+  };
+  friend class PlaceRefusals;
+
+  std::vector<Room> rooms(const Need& need, const SchedulerConfig& config) const;
+  void give(const Room& room, int64_t ranks, std::vector<Grant>& grants);
+
+  std::string auto_kind_;
+  std::vector<Offer> offers_;  // by worker, then as in its inventory
+};
+
+// The device types that a job may run on, and what one of its ranks may use there.
+struct DeviceType {
+  std::string name;
+  Bytes cap = 0;
+};
+std::vector<DeviceType> matching_types(const State& state, const JobSpec& spec);
+
+// False: not even one rank would fit an empty device of any worker that is not lost.
+bool may_ever_fit(const State& state, const Job& job, const SchedulerConfig& config);
+
+}  // namespace llmctl

@@ -1,0 +1,96 @@
+// up and down with real schedulers and workers: idempotent, repairing, side by side.
+#include "cli/cluster/local_cluster.h"
+
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <filesystem>
+
+namespace llmctl {
+
+class LocalClusterTest : public ::testing::Test {
+ protected:
+  LocalClusterTest() {
+    std::string path = ::testing::TempDir() + "llmctl-up-XXXXXX";
+    CHECK(mkdtemp(path.data()) != nullptr);
+    env_.home = path;
+    env_.bin_dir = LLMCTL_BIN_DIR;
+  }
+  ~LocalClusterTest() override {
+    down(/*now=*/true);
+    std::filesystem::remove_all(env_.home);
+  }
+
+  Result<UpReport> up(int workers, int slots = 0) {
+    UpRequest request;
+    request.shape.workers = workers;
+    request.shape.slots = slots;
+    return bring_up(env_, request, [](const std::string&) {});
+  }
+  std::vector<std::string> down(bool now) {
+    const auto stopped = bring_down(env_, {now, 30'000}, [](const std::string&) {});
+    EXPECT_TRUE(stopped.ok()) << stopped.error().message;
+    return stopped.ok() ? *stopped : std::vector<std::string>{};
+  }
+
+  Environment env_;
+};
+
+using Names = std::vector<std::string>;
+
+TEST_F(LocalClusterTest, ASecondUpStartsNothing) {
+  const auto first = up(2);
+  ASSERT_TRUE(first.ok()) << first.error().message;
+  EXPECT_EQ(first->started, (Names{"scheduler", "w1", "w2"}));
+  EXPECT_EQ(first->workers.size(), 2u);
+  const auto second = up(0);  // no option given
+  ASSERT_TRUE(second.ok()) << second.error().message;
+  EXPECT_EQ(second->started, Names{});
+}
+
+TEST_F(LocalClusterTest, UpRestartsWhatDiedAtTheSameAddress) {
+  auto first = up(1);
+  ASSERT_TRUE(first.ok()) << first.error().message;
+  for (const ProcessRecord& process : first->record.processes) {
+    kill(static_cast<pid_t>(process.pid), SIGKILL);  // it may still be exiting when `up` looks
+    const auto repaired = up(0);
+    ASSERT_TRUE(repaired.ok()) << repaired.error().message;
+    EXPECT_EQ(repaired->started, Names{process.name});
+    EXPECT_EQ(repaired->record.address, first->record.address);
+  }
+}
+
+TEST_F(LocalClusterTest, MoreWorkersJoinButAnotherShapeIsRefused) {
+  ASSERT_TRUE(up(1).ok());
+  const auto grown = up(2);
+  ASSERT_TRUE(grown.ok()) << grown.error().message;
+  EXPECT_EQ(grown->started, Names{"w2"});
+  const auto refused = up(2, /*slots=*/7);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, Code::failed_precondition);
+  EXPECT_FALSE(up(1).ok());
+}
+
+TEST_F(LocalClusterTest, DownDrainsAndTheNextUpTakesWorkAgain) {
+  ASSERT_TRUE(up(1).ok());
+  EXPECT_EQ(down(/*now=*/false), (Names{"w1", "scheduler"}));
+  EXPECT_EQ(find_endpoint(env_).error().code, Code::unavailable);
+  const auto again = up(1);
+  ASSERT_TRUE(again.ok()) << again.error().message;
+  ASSERT_EQ(again->workers.size(), 1u);
+  EXPECT_EQ(again->workers[0].state, "ready");
+}
+
+TEST_F(LocalClusterTest, TwoClustersRunSideBySide) {
+  ASSERT_TRUE(up(1).ok());
+  Environment second = env_;
+  second.home += "/second";
+  UpRequest request;
+  const auto other = bring_up(second, request, [](const std::string&) {});
+  ASSERT_TRUE(other.ok()) << other.error().message;
+  EXPECT_NE(other->record.address, find_endpoint(env_)->address);
+  EXPECT_TRUE(bring_down(second, {true, 30'000}, [](const std::string&) {}).ok());
+  EXPECT_EQ(up(0)->started, Names{});
+}
+
+}  // namespace llmctl

@@ -1,0 +1,301 @@
+#include "core/plan/memory_model.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <functional>
+#include <limits>
+#include <vector>
+
+#include "core/base/limits.h"
+#include "core/plan/plan_search.h"
+#include "core/plan/switches.h"
+#include "core/training/optimizer_facts.h"
+
+namespace llmctl {
+namespace {
+
+JobSpec spec_of(const char* preset, int64_t global_batch, int64_t ranks) {
+  const std::string text = std::string(R"({"model": ")") + preset +
+                           R"(", "datasets": "a", "max_steps": 10, "global_batch_size": )" +
+                           std::to_string(global_batch) + R"(, "resources": {"ranks": )" +
+                           std::to_string(ranks) + "}}";
+  return parse_spec_json(text).value();
+}
+
+constexpr std::array kAll = {Checkpointing::none, Checkpointing::selective, Checkpointing::block};
+
+FitQuestion question(const char* preset, int64_t micro, Checkpointing checkpointing) {
+  const JobSpec spec = spec_of(preset, 64, 1);
+  return {spec.model.config, 256, micro, checkpointing, "fp32", "sdpa"};
+}
+
+TEST(MemoryModel, WeightsGradientsAndAdamStateAreFourFourAndEightBytesEach) {
+  const FitQuestion q = question("llama-5m", 4, Checkpointing::none);
+  const int64_t parameters = parameter_count(q.model);
+  const MemoryByCause memory = predict_memory(q);
+  EXPECT_EQ(memory.parameters, 4 * parameters);
+  EXPECT_EQ(memory.gradients, 4 * parameters);
+  EXPECT_EQ(memory.optimizer, 8 * parameters);
+}
+
+TEST(MemoryModel, PeakGrowsWithTheMicroBatch) {
+  for (const Preset& preset : presets()) {
+    for (const Checkpointing checkpointing : kAll) {
+      Bytes before = 0;
+      for (int64_t micro = 1; micro <= 256; micro *= 2) {
+        const Bytes peak = predict_memory(question(preset.name, micro, checkpointing)).total();
+        EXPECT_GT(peak, before) << preset.name << " micro " << micro;
+        before = peak;
+      }
+    }
+  }
+}
+
+TEST(MemoryModel, PeakIsAffineInTokensOnceTheLossIsNotThePeak) {
+  for (const Preset& preset : presets()) {
+    const auto peak = [&](int64_t micro) {
+      return predict_memory(question(preset.name, micro, Checkpointing::none)).total();
+    };
+    EXPECT_NEAR(static_cast<double>(peak(128) - peak(96)), static_cast<double>(peak(96) - peak(64)),
+                16)
+        << preset.name;
+  }
+}
+
+TEST(MemoryModel, MoreCheckpointingIsNeverLarger) {
+  for (const Preset& preset : presets()) {
+    for (int64_t micro : {1, 3, 8, 64}) {
+      Bytes before = std::numeric_limits<Bytes>::max();
+      for (const Checkpointing checkpointing : kAll) {
+        const Bytes peak = predict_memory(question(preset.name, micro, checkpointing)).total();
+        EXPECT_LE(peak, before) << preset.name << " micro " << micro;
+        before = peak;
+      }
+    }
+  }
+}
+
+TEST(MemoryModel, WholeScoresCostMoreThanFusedAttention) {
+  FitQuestion q = question("llama-5m", 4, Checkpointing::none);
+  const Bytes fused = predict_memory(q).total();
+  q.attention = "manual";
+  EXPECT_GT(predict_memory(q).total(), fused);
+}
+
+FitQuestion on_gpu(const char* preset,
+                   const char* offload,
+                   Checkpointing checkpointing = Checkpointing::none) {
+  FitQuestion q = question(preset, 16, checkpointing);
+  q.on_cpu = false;
+  q.offload = offload;
+  return q;
+}
+
+TEST(MemoryModel, OffloadedStateIsOnAGpuOnlyInPieces) {
+  for (const OptimizerFacts& facts : optimizers()) {
+    FitQuestion resident = on_gpu("llama-1b", "none"), offloaded = on_gpu("llama-1b", "optimizer");
+    resident.optimizer = offloaded.optimizer = facts.name;
+    resident.averaged = offloaded.averaged = true;
+    const Bytes state = predict_memory(resident).optimizer;
+    const OptimizerMemory memory = optimizer_memory(facts.name, resident.model, true);
+    EXPECT_EQ(state, memory.state);
+    EXPECT_LT(memory.staged, state / 8) << facts.name;
+    EXPECT_LE(predict_memory(offloaded).optimizer, memory.staged) << facts.name;
+    EXPECT_LT(predict_memory(offloaded).total(), predict_memory(resident).total()) << facts.name;
+  }
+}
+
+TEST(MemoryModel, OffloadedBlocksCostAGpuTwoOfThem) {
+  for (const Checkpointing checkpointing : kAll) {
+    const FitQuestion deep = on_gpu("llama-1b", "activations", checkpointing);
+    FitQuestion two_layers = deep;
+    two_layers.model.num_hidden_layers = 2;
+    EXPECT_EQ(predict_memory(deep).activations, predict_memory(two_layers).activations);
+    EXPECT_LT(predict_memory(deep).total(),
+              predict_memory(on_gpu("llama-1b", "none", checkpointing)).total());
+  }
+}
+
+TEST(MemoryModel, OffloadSavesNothingOnACpu) {
+  for (const char* offload : {"optimizer", "activations", "all"}) {
+    FitQuestion q = question("llama-5m", 16, Checkpointing::none);
+    const Bytes resident = predict_memory(q).total();
+    q.offload = offload;
+    EXPECT_GE(predict_memory(q).total(), resident) << offload;
+  }
+}
+
+TEST(MemoryModel, LargestShapesDoNotOverflow) {
+  FitQuestion q = question("llama-1b", 1 << 20, Checkpointing::none);
+  q.model.hidden_size = limits::kHiddenSize;
+  q.model.num_hidden_layers = limits::kLayers;
+  q.model.intermediate_size = 16 * limits::kHiddenSize;
+  q.sequence_len = limits::kSequenceLen;
+  EXPECT_GT(predict_memory(q).total(), 0);
+}
+
+TEST(MemoryModel, CopiesForCheckpointsOnlyWhereTheyFit) {
+  JobSpec spec = spec_of("llama-1m", 8, 1);
+  const Plan without = candidate_plans(spec, 0).front();
+  EXPECT_EQ(checkpoint_copy_bytes(spec), 0) << "nothing is saved on the way";
+  spec.save_steps = 10;
+  const Bytes copy = checkpoint_copy_bytes(spec);
+  EXPECT_EQ(copy, 12 * parameter_count(spec.model.config));
+  EXPECT_EQ(candidate_plans(spec, 0).front().predicted.workspace,
+            without.predicted.workspace + copy);
+  const Bytes whole = without.predicted.total() + copy;
+  EXPECT_TRUE(copies_checkpoints(spec, without, whole));
+  EXPECT_FALSE(copies_checkpoints(spec, without, whole - 1));
+  spec.async_checkpoints = false;
+  EXPECT_EQ(checkpoint_copy_bytes(spec), 0);
+}
+
+TEST(MemoryModel, PacksWeightsOfSeveralPassesWhereTheyFit) {
+  JobSpec spec = spec_of("llama-1m", 8, 1);
+  spec.resources.device = "cpu";
+  spec.micro_batch_size = 8;
+  const Plan one_pass = candidate_plans(spec, 0).front();
+  EXPECT_EQ(packed_weight_bytes(spec, one_pass), 0);
+  spec.micro_batch_size = 2;
+  const Plan plan = candidate_plans(spec, 0).front();
+  const Bytes packed = packed_weight_bytes(spec, plan), rest = predict_memory(spec, plan).total();
+  const Bytes all = 8 * parameter_count(spec.model.config);
+  EXPECT_LT(packed, all);
+  EXPECT_GT(packed, all * 99 / 100) << "all but the norms' vectors, twice";
+  EXPECT_EQ(plan.predicted.total(), rest + packed);
+  EXPECT_TRUE(packs_weights(spec, plan, rest + packed));
+  EXPECT_FALSE(packs_weights(spec, plan, rest + packed - 1));
+  EXPECT_EQ(candidate_plans(spec, rest + packed - 1).front().predicted.total(), rest);
+  for (const auto& change : std::vector<std::function<void(JobSpec&)>>{
+           [](JobSpec& s) { s.pack_weights = false; }, [](JobSpec& s) { s.precision = "bf16"; },
+           [](JobSpec& s) { s.resources.device = "cuda"; }}) {
+    JobSpec other = spec;
+    change(other);
+    EXPECT_EQ(packed_weight_bytes(other, candidate_plans(other, 0).front()), 0);
+  }
+}
+
+TEST(Switches, TellWhatPackedWeightsCost) {
+  JobSpec spec = spec_of("llama-1m", 8, 1);
+  spec.resources.device = "cpu";
+  spec.micro_batch_size = 2;
+  const auto rows = [&] {
+    std::vector<Switch> found;
+    for (const Switch& one : switches(spec, candidate_plans(spec, 0).front())) {
+      if (one.field == "pack_weights") found.push_back(one);
+    }
+    return found;
+  };
+  const Bytes packed = packed_weight_bytes(spec, candidate_plans(spec, 0).front());
+  for (const bool on : {true, false}) {
+    spec.pack_weights = on;
+    const std::vector<Switch> found = rows();
+    ASSERT_EQ(found.size(), 2U);
+    EXPECT_EQ(found[0].peak_bytes - found[1].peak_bytes, packed);
+    EXPECT_EQ(found[on ? 0 : 1].peak_bytes, candidate_plans(spec, 0).front().peak_bytes_predicted);
+    EXPECT_TRUE(found[on ? 0 : 1].chosen && !found[on ? 1 : 0].chosen);
+  }
+  spec.micro_batch_size = 8;
+  EXPECT_TRUE(rows().empty()) << "one pass";
+}
+
+TEST(Candidates, DivideTheBatchAndKeepIt) {
+  for (int64_t ranks : {1, 2, 3}) {
+    const JobSpec spec = spec_of("llama-1m", 24 * ranks, ranks);
+    for (const Plan& plan : candidate_plans(spec, 0)) {
+      EXPECT_EQ(plan.micro_batch_size * plan.gradient_accumulation_steps * ranks,
+                spec.global_batch_size);
+      EXPECT_EQ(plan.peak_bytes_predicted, plan.predicted.total());
+    }
+  }
+}
+
+TEST(Candidates, ComeWithoutCheckpointingFirstAndFromLargeToSmall) {
+  const std::vector<Plan> plans = candidate_plans(spec_of("llama-1m", 8, 1), 0);
+  ASSERT_EQ(plans.size(), 12U);
+  EXPECT_EQ(plans[0].micro_batch_size, 8);
+  EXPECT_EQ(plans[3].micro_batch_size, 1);
+  EXPECT_EQ(plans[3].gradient_checkpointing, Checkpointing::none);
+  EXPECT_EQ(plans[4].gradient_checkpointing, Checkpointing::selective);
+  EXPECT_EQ(plans[8].gradient_checkpointing, Checkpointing::block);
+}
+
+TEST(Candidates, KeepWhatTheUserWrote) {
+  JobSpec spec = spec_of("llama-1m", 8, 1);
+  spec.micro_batch_size = 2;
+  spec.gradient_checkpointing = "block";
+  const std::vector<Plan> plans = candidate_plans(spec, 0);
+  ASSERT_EQ(plans.size(), 1U);
+  EXPECT_EQ(plans[0].micro_batch_origin, Origin::given);
+  EXPECT_EQ(plans[0].checkpointing_origin, Origin::given);
+}
+
+TEST(Candidates, OnlyTheSmallestIsLeftWhenNothingFits) {
+  const JobSpec spec = spec_of("llama-5m", 64, 1);
+  const std::vector<Plan> plans = candidate_plans(spec, 1);
+  ASSERT_EQ(plans.size(), 1U);
+  EXPECT_EQ(plans[0].micro_batch_size, 1);
+  EXPECT_EQ(plans[0].gradient_checkpointing, Checkpointing::block);
+}
+
+TEST(Candidates, AreAtMostWhatAProbeTries) {
+  EXPECT_EQ(candidate_plans(spec_of("llama-1m", 720'720, 1), 0).size(),
+            static_cast<size_t>(limits::kProbeCandidates));
+}
+
+TEST(Ladder, StepsDownToTheSmallestPlanAndEnds) {
+  const JobSpec spec = spec_of("llama-1m", 48, 1);
+  std::optional<Plan> plan = candidate_plans(spec, 0).front();
+  Plan last = *plan;
+  int64_t steps = 0;
+  while ((plan = smaller_plan(spec, *plan))) {
+    EXPECT_LT(plan->peak_bytes_predicted, last.peak_bytes_predicted);
+    EXPECT_EQ(plan->micro_batch_size * plan->gradient_accumulation_steps, spec.global_batch_size);
+    EXPECT_EQ(plan->oom_refits, ++steps);
+    last = *plan;
+  }
+  EXPECT_EQ(last.micro_batch_size, 1);
+  EXPECT_EQ(last.gradient_checkpointing, Checkpointing::block);
+}
+
+// Two passes per step may need more than one of twice their size, to which gradients lend room.
+TEST(Ladder, EveryStepDownNeedsLess) {
+  int64_t passed_over = 0;
+  for (const Preset& preset : presets()) {
+    for (const int64_t batch : {2, 4, 8}) {
+      JobSpec spec = spec_of(preset.name, batch, 1);
+      spec.resources.device = "cpu";
+      std::optional<Plan> plan = candidate_plans(spec, 0).front();
+      while (const auto next = smaller_plan(spec, *plan)) {
+        EXPECT_LT(next->peak_bytes_predicted, plan->peak_bytes_predicted) << preset.name;
+        passed_over += next->micro_batch_size * 2 < plan->micro_batch_size ? 1 : 0;
+        plan = next;
+      }
+    }
+  }
+  EXPECT_GT(passed_over, 0);
+}
+
+TEST(Ladder, EndsAtOnceWhenTheUserFixedEverything) {
+  JobSpec spec = spec_of("llama-1m", 8, 1);
+  spec.micro_batch_size = 8;
+  spec.gradient_checkpointing = "none";
+  EXPECT_FALSE(smaller_plan(spec, candidate_plans(spec, 0).front()).has_value());
+}
+
+TEST(ProfileKey, ChangesWithWhatDecidesMemoryAndWithNothingElse) {
+  const JobSpec spec = spec_of("llama-1m", 8, 1);
+  JobSpec other = spec;
+  other.name = "another";
+  other.learning_rate = 1;
+  other.max_steps = 99;
+  other.seed = 7;
+  EXPECT_EQ(profile_key(spec, "cpu"), profile_key(other, "cpu"));
+  other.sequence_len = 128;
+  EXPECT_NE(profile_key(spec, "cpu"), profile_key(other, "cpu"));
+  EXPECT_NE(profile_key(spec, "cpu"), profile_key(spec, "cuda"));
+}
+
+}  // namespace
+}  // namespace llmctl

@@ -1,0 +1,249 @@
+// The life of a job: from submission to its end, with failures on the way.
+#include "core/base/limits.h"
+#include "scene.h"
+
+namespace llmctl {
+
+TEST(Lifecycle, AJobIsProbedThenPlacedThenRunsThenSucceeds) {
+  Scene scene;
+  scene.hello("w1");
+  const JobId id = scene.submit();
+  EXPECT_EQ(scene.state_of(id), JobState::queued);
+  scene.tick();
+  EXPECT_EQ(scene.state_of(id), JobState::probing);
+  scene.probe_ends(id);
+  EXPECT_EQ(scene.state_of(id), JobState::queued);
+  EXPECT_TRUE(scene.job(id).fitted);
+  scene.tick();
+  EXPECT_EQ(scene.state_of(id), JobState::starting);
+  EXPECT_EQ(scene.job(id).epoch, Epoch{2});
+  scene.all_up(id);
+  EXPECT_EQ(scene.state_of(id), JobState::running);
+  scene.ends(id, 0, Outcome::done);
+  EXPECT_EQ(scene.state_of(id), JobState::succeeded);
+  EXPECT_FALSE(scene.live(id));
+  EXPECT_EQ(scene.promised_ranks(), 0);
+}
+
+TEST(Lifecycle, ARankThatEndsBeforeItIsSeenUpStillSucceeds) {
+  Scene scene;
+  scene.hello("w1");
+  const JobId id = scene.submit();
+  scene.tick();
+  scene.probe_ends(id);
+  scene.tick();
+  scene.ends(id, 0, Outcome::done);
+  EXPECT_EQ(scene.state_of(id), JobState::succeeded);
+}
+
+TEST(Lifecycle, ACrashIsTriedAgainAfterABackoffThatDoubles) {
+  Scene scene;
+  scene.hello("w1");
+  const JobId id = scene.running();
+  for (const Millis backoff : {1'000, 2'000, 4'000}) {
+    scene.ends(id, 0, Outcome::crashed);
+    EXPECT_EQ(scene.state_of(id), JobState::recovering);
+    EXPECT_EQ(scene.last_move[id].backoff_ms, backoff);
+    scene.wait(backoff - 1);
+    EXPECT_EQ(scene.state_of(id), JobState::recovering);
+    scene.wait(1);
+    scene.all_up(id);
+  }
+  EXPECT_EQ(scene.job(id).restarts, 3);
+}
+
+TEST(Lifecycle, AJobFailsWhenItsRestartsAreUsedUp) {
+  Scene scene;
+  scene.hello("w1");
+  JobSpec spec = small_job();
+  spec.retry.max_restarts = 1;
+  const JobId id = scene.running(spec);
+  scene.ends(id, 0, Outcome::hang);
+  scene.wait(1'000);
+  scene.ends(id, 0, Outcome::crashed);
+  EXPECT_EQ(scene.state_of(id), JobState::failed);
+  EXPECT_EQ(scene.last_move[id].reason, Reason::retries_exhausted);
+}
+
+TEST(Lifecycle, WhatCannotGetBetterFailsAtOnce) {
+  for (const auto& [outcome, reason] : {std::pair{Outcome::nonfinite, Reason::nonfinite},
+                                        {Outcome::bad_input, Reason::bad_input},
+                                        {Outcome::checkpoint_lost, Reason::checkpoint_lost}}) {
+    Scene scene;
+    scene.hello("w1");
+    const JobId id = scene.running();
+    scene.ends(id, 0, outcome);
+    EXPECT_EQ(scene.state_of(id), JobState::failed);
+    EXPECT_EQ(scene.last_move[id].reason, reason);
+  }
+}
+
+TEST(Lifecycle, AFullDiskIsTriedAgain) {
+  Scene scene;
+  scene.hello("w1");
+  const JobId id = scene.running();
+  scene.ends(id, 0, Outcome::storage_full);
+  EXPECT_EQ(scene.state_of(id), JobState::recovering);
+  EXPECT_EQ(scene.job(id).reason, Reason::storage_full);
+}
+
+TEST(Lifecycle, OutOfMemoryMeansASmallerPlanAndNoRestart) {
+  Scene scene;
+  scene.hello("w1");
+  const JobId id = scene.running();
+  const Plan before = scene.job(id).plan;
+  scene.ends(id, 0, Outcome::oom);
+  EXPECT_EQ(scene.job(id).restarts, 0);
+  EXPECT_LT(scene.job(id).plan.micro_batch_size, before.micro_batch_size);
+  EXPECT_EQ(scene.job(id).plan.oom_refits, 1);
+  scene.tick();
+  scene.tick();
+  EXPECT_EQ(scene.state_of(id), JobState::starting);
+}
+
+TEST(Lifecycle, OutOfMemoryWithAGivenPlanAsksForMoreMemory) {
+  Scene scene;
+  scene.hello("w1");
+  JobSpec spec = small_job();
+  spec.micro_batch_size = 8;
+  spec.gradient_checkpointing = "block";
+  const JobId id = scene.running(spec);
+  const Bytes before = scene.job(id).attempt->grants.front().bytes;
+  scene.ends(id, 0, Outcome::oom);
+  scene.tick();
+  scene.tick();
+  ASSERT_EQ(scene.state_of(id), JobState::starting);
+  EXPECT_GT(scene.job(id).attempt->grants.front().bytes, before);
+}
+
+TEST(Lifecycle, OutOfMemoryFailsAJobThatWantsNoRefit) {
+  Scene scene;
+  scene.hello("w1");
+  JobSpec spec = small_job();
+  spec.retry.on_oom = false;
+  const JobId id = scene.running(spec);
+  scene.ends(id, 0, Outcome::oom);
+  EXPECT_EQ(scene.state_of(id), JobState::failed);
+  EXPECT_EQ(scene.last_move[id].reason, Reason::oom);
+}
+
+TEST(Lifecycle, OutOfMemoryEndsAfterAFixedNumberOfRefits) {
+  Scene scene;
+  scene.hello("w1");
+  const JobId id = scene.running();
+  int ooms = 0;
+  while (scene.live(id) && ooms < 100) {
+    scene.ends(id, 0, Outcome::oom);
+    ++ooms;
+    scene.tick();
+    scene.tick();
+  }
+  EXPECT_EQ(scene.state_of(id), JobState::failed);
+  EXPECT_LE(ooms, limits::kOomRefits + 1);
+}
+
+TEST(Lifecycle, TheProfileLearnsWhatARunCouldNotHold) {
+  Scene scene;
+  scene.hello("w1");
+  const JobId id = scene.running();
+  const Plan failed = scene.job(id).plan;
+  scene.ends(id, 0, Outcome::oom);
+  ASSERT_EQ(scene.state.profiles.size(), 1U);
+  for (const ProbeResult& result : scene.state.profiles.begin()->second.results) {
+    const bool same = result.micro_batch_size == failed.micro_batch_size &&
+                      result.gradient_checkpointing == failed.gradient_checkpointing;
+    EXPECT_EQ(result.oom, same);
+  }
+}
+
+TEST(Lifecycle, AProbeThatCrashesCountsAsARestart) {
+  Scene scene;
+  scene.hello("w1");
+  const JobId id = scene.submit();
+  scene.tick();
+  scene.ends(id, 0, Outcome::crashed);
+  EXPECT_EQ(scene.state_of(id), JobState::recovering);
+  EXPECT_EQ(scene.job(id).restarts, 1);
+  scene.wait(1'000);
+  EXPECT_EQ(scene.state_of(id), JobState::probing);
+}
+
+TEST(Lifecycle, AJobThatFitsNowhereFailsWithNumbers) {
+  Scene scene;
+  const WorkerId worker = scene.hello("w1");
+  const JobId id = scene.submit();
+  scene.tick();
+  RunStatus run = scene.run(id, 0);
+  run.phase = RunStatus::Phase::ended;
+  run.probes = {ProbeResult{8, Checkpointing::none, true, {}, 9 * kGiB, 0}};
+  scene.heartbeat(worker, {run});
+  EXPECT_EQ(scene.state_of(id), JobState::failed);
+  EXPECT_EQ(scene.last_move[id].reason, Reason::does_not_fit);
+  EXPECT_NE(scene.last_move[id].detail.find("9.0 GiB"), std::string::npos);
+}
+
+TEST(Lifecycle, AMeasuredProfileServesTheNextJobWithoutAProbe) {
+  Scene scene;
+  scene.hello("w1");
+  const JobId first = scene.running();
+  const JobId second = scene.submit();
+  scene.tick();
+  EXPECT_EQ(scene.state_of(second), JobState::starting);
+  EXPECT_EQ(scene.job(second).plan, scene.job(first).plan);
+}
+
+TEST(Lifecycle, TwoLikeJobsShareOneProbe) {
+  Scene scene;
+  scene.hello("w1");
+  scene.hello("w2");
+  const JobId first = scene.submit();
+  const JobId second = scene.submit();
+  scene.tick();
+  EXPECT_EQ(scene.state_of(first), JobState::probing);
+  EXPECT_EQ(scene.state_of(second), JobState::queued);
+  scene.probe_ends(first);
+  scene.tick();
+  EXPECT_EQ(scene.state_of(first), JobState::starting);
+  EXPECT_EQ(scene.state_of(second), JobState::starting);
+}
+
+TEST(Gang, OneDeadRankStopsTheOthersAndWaitsForThem) {
+  Scene scene;
+  scene.hello("w1", cpu_box(kGiB, 1));
+  scene.hello("w2", cpu_box(kGiB, 1));
+  const JobId id = scene.running(gang_job(2));
+  scene.ends(id, 1, Outcome::crashed);
+  EXPECT_EQ(scene.state_of(id), JobState::recovering);
+  EXPECT_TRUE(scene.job(id).attempt->stopping);
+  EXPECT_FALSE(scene.job(id).attempt->stop_checkpoint);
+  scene.keep_alive(20'000);
+  EXPECT_EQ(scene.state_of(id), JobState::recovering);
+  scene.ends(id, 0, Outcome::killed);
+  scene.tick();
+  scene.tick();
+  EXPECT_EQ(scene.state_of(id), JobState::starting);
+  EXPECT_EQ(scene.job(id).restarts, 1);
+}
+
+TEST(Gang, TheCauseIsSeenWhenItArrivesAfterItsConsequence) {
+  Scene scene;
+  scene.hello("w1", cpu_box(kGiB, 1));
+  scene.hello("w2", cpu_box(kGiB, 1));
+  const JobId id = scene.running(gang_job(2));
+  const int64_t before = scene.job(id).plan.micro_batch_size;
+  scene.ends(id, 1, Outcome::crashed);  // its peer has gone away
+  scene.ends(id, 0, Outcome::oom);
+  EXPECT_LT(scene.job(id).plan.micro_batch_size, before);
+}
+
+TEST(Gang, SucceedsOnlyWhenEveryRankIsDone) {
+  Scene scene;
+  scene.hello("w1");
+  const JobId id = scene.running(gang_job(2));
+  scene.ends(id, 0, Outcome::done);
+  EXPECT_EQ(scene.state_of(id), JobState::running);
+  scene.ends(id, 1, Outcome::done);
+  EXPECT_EQ(scene.state_of(id), JobState::succeeded);
+}
+
+}  // namespace llmctl

@@ -1,0 +1,182 @@
+#include "scheduler/heart/placement.h"
+
+#include "scene.h"
+#include "scheduler/heart/fit.h"
+
+namespace llmctl {
+namespace {
+
+Job fitted(JobSpec spec, Bytes peak) {
+  Job job;
+  job.id = JobId{1};
+  job.spec = std::move(spec);
+  job.fitted = true;
+  job.plan.peak_bytes_measured = peak;
+  return job;
+}
+
+std::vector<Grant> placed(const Scene& scene, const Job& job) {
+  const Placement placement = place(scene.state, job, scene.config);
+  const auto* grants = std::get_if<std::vector<Grant>>(&placement);
+  return grants == nullptr ? std::vector<Grant>() : *grants;
+}
+
+std::vector<Refusal> refused(const Scene& scene, const Job& job) {
+  const Placement placement = place(scene.state, job, scene.config);
+  const auto* refusals = std::get_if<std::vector<Refusal>>(&placement);
+  return refusals == nullptr ? std::vector<Refusal>() : *refusals;
+}
+
+}  // namespace
+
+TEST(Placement, GrantsMeasuredPeakAndHeadroom) {
+  Scene scene;
+  scene.hello("w1");
+  const std::vector<Grant> grants = placed(scene, fitted(small_job(), 2 * kGiB));
+  ASSERT_EQ(grants.size(), 1U);
+  EXPECT_EQ(grants[0].bytes, with_headroom(2 * kGiB, scene.config));
+}
+
+TEST(Placement, PrefersTheTightestFitThenTheLowestId) {
+  Scene scene;
+  scene.hello("w1", cpu_box(8 * kGiB));
+  const WorkerId tight = scene.hello("w2", cpu_box(4 * kGiB));
+  scene.hello("w3", cpu_box(4 * kGiB));
+  EXPECT_EQ(placed(scene, fitted(small_job(), 2 * kGiB))[0].worker, tight);
+}
+
+TEST(Placement, RefusesWorkerWhoseMemoryIsSmallerThanThePeakWithHeadroom) {
+  Scene scene;
+  const WorkerId worker = scene.hello("w1", cpu_box(4 * kGiB));
+  const std::vector<Refusal> refusals = refused(scene, fitted(small_job(), 4 * kGiB));
+  ASSERT_EQ(refusals.size(), 1U);
+  EXPECT_EQ(refusals[0], (Refusal{worker, Refusal::Why::memory,
+                                  with_headroom(4 * kGiB, scene.config), 4 * kGiB, true}));
+}
+
+TEST(Placement, SharesADeviceUntilItsBytesOrSlotsAreUsed) {
+  Scene scene;
+  scene.hello("w1", cpu_box(8 * kGiB, 2));
+  scene.running();
+  EXPECT_EQ(placed(scene, fitted(small_job(), kGiB)).size(), 1U);
+  scene.running();
+  const std::vector<Refusal> refusals = refused(scene, fitted(small_job(), kGiB));
+  ASSERT_EQ(refusals.size(), 1U);
+  EXPECT_EQ(refusals[0].why, Refusal::Why::slots);
+  EXPECT_FALSE(refusals[0].for_ever);
+}
+
+TEST(Placement, AProbeNeedsTheWholeDevice) {
+  Scene scene;
+  scene.hello("w1");
+  scene.running();
+  Job probe = fitted(small_job(), 0);
+  probe.fitted = false;
+  EXPECT_TRUE(placed(scene, probe).empty());
+  scene.hello("w2", cpu_box(8 * kGiB));
+  ASSERT_EQ(placed(scene, probe).size(), 1U);
+  EXPECT_EQ(placed(scene, probe)[0].bytes, 8 * kGiB);
+}
+
+TEST(Placement, AMemoryLimitOfTheJobCapsItsGrant) {
+  Scene scene;
+  scene.hello("w1");
+  JobSpec modest = small_job();
+  modest.resources.memory = 3 * kGiB;
+  Job probe = fitted(modest, 0);
+  probe.fitted = false;
+  EXPECT_EQ(placed(scene, probe)[0].bytes, 3 * kGiB);
+}
+
+TEST(Placement, PutsAGangOnOneWorkerWhenOneIsEnough) {
+  Scene scene;
+  scene.hello("w1", cpu_box(8 * kGiB, 1));
+  scene.hello("w2", cpu_box(8 * kGiB, 1));
+  const WorkerId large = scene.hello("w3", cpu_box(8 * kGiB, 2));
+  for (const Grant& grant : placed(scene, fitted(gang_job(2), kGiB))) {
+    EXPECT_EQ(grant.worker, large);
+  }
+}
+
+TEST(Placement, AGangGetsAllItsRanksOrNone) {
+  Scene scene;
+  scene.hello("w1", cpu_box(8 * kGiB, 1));
+  scene.hello("w2", cpu_box(8 * kGiB, 2));
+  EXPECT_EQ(placed(scene, fitted(gang_job(3), kGiB)).size(), 3U);
+  EXPECT_TRUE(placed(scene, fitted(gang_job(4), kGiB)).empty());
+}
+
+TEST(Placement, RanksOfAGangNeverShareAGpu) {
+  Scene scene;
+  scene.hello("w1", gpu_box(2, 24 * kGiB));
+  const std::vector<Grant> grants = placed(scene, fitted(gang_job(2), kGiB));
+  ASSERT_EQ(grants.size(), 2U);
+  EXPECT_NE(grants[0].device_index, grants[1].device_index);
+  EXPECT_TRUE(placed(scene, fitted(gang_job(3), kGiB)).empty());
+}
+
+TEST(Placement, AutoMeansCudaWhereThereIsAny) {
+  Scene scene;
+  scene.hello("w1", cpu_box(8 * kGiB));
+  EXPECT_EQ(placed(scene, fitted(small_job(), kGiB))[0].device_kind, "cpu");
+  scene.hello("w2", gpu_box(1, 8 * kGiB));
+  EXPECT_EQ(placed(scene, fitted(small_job(), kGiB))[0].device_kind, "cuda");
+}
+
+TEST(Placement, ADeviceNameMustBePartOfTheDevices) {
+  Scene scene;
+  const WorkerId worker = scene.hello("w1", gpu_box(1, 8 * kGiB));
+  JobSpec spec = small_job();
+  spec.resources.device_name = "4090";
+  EXPECT_EQ(placed(scene, fitted(spec, kGiB)).size(), 1U);
+  spec.resources.device_name = "H100";
+  EXPECT_EQ(refused(scene, fitted(spec, kGiB)),
+            (std::vector{Refusal{worker, Refusal::Why::no_such_device, 0, 0, true}}));
+}
+
+TEST(Placement, NamesWhatIsWrongWithEachWorker) {
+  Scene scene;
+  scene.hello("lost");
+  scene.wait(60'000);
+  scene.hello("draining");
+  scene.give(DrainInput{"draining", true});
+  const WorkerId away = scene.hello("away");
+  scene.give(DisconnectInput{away, "first"});
+  Inventory sick = cpu_box(8 * kGiB);
+  sick.devices[0].healthy = false;
+  scene.hello("sick", sick);
+  Inventory foreign = cpu_box(8 * kGiB);
+  foreign.devices[0].memory_foreign = 7 * kGiB;
+  scene.hello("foreign", foreign);
+  std::vector<Refusal::Why> why;
+  for (const Refusal& refusal : refused(scene, fitted(small_job(), 2 * kGiB))) {
+    why.push_back(refusal.why);
+  }
+  EXPECT_EQ(why,
+            (std::vector{Refusal::Why::lost, Refusal::Why::draining, Refusal::Why::disconnected,
+                         Refusal::Why::unhealthy, Refusal::Why::memory}));
+}
+
+TEST(Fit, ChoosesTheFastestPlanThatFitsTheCap) {
+  Scene scene;
+  JobSpec spec = small_job();
+  const std::vector<ProbeResult> results = {{8, Checkpointing::none, false, {}, 6 * kGiB, 0.8},
+                                            {4, Checkpointing::none, false, {}, 3 * kGiB, 0.3},
+                                            {2, Checkpointing::none, false, {}, 2 * kGiB, 0.25},
+                                            {1, Checkpointing::none, true, {}, kGiB, 0}};
+  EXPECT_EQ(best_plan(spec, results, 8 * kGiB, scene.config)->micro_batch_size, 4);
+  EXPECT_EQ(best_plan(spec, results, 5 * kGiB / 2, scene.config)->micro_batch_size, 2);
+  EXPECT_FALSE(best_plan(spec, results, kGiB, scene.config));
+}
+
+TEST(Fit, SpeedIsThatOfTheWholeGlobalBatch) {
+  Scene scene;
+  const std::vector<ProbeResult> results = {{4, Checkpointing::none, false, {}, kGiB, 0.5}};
+  const auto plan = best_plan(small_job(), results, 8 * kGiB, scene.config);
+  ASSERT_TRUE(plan);
+  EXPECT_DOUBLE_EQ(plan->seconds_per_step, 1.0);
+  EXPECT_DOUBLE_EQ(plan->tokens_per_second, 8 * 64);
+  EXPECT_EQ(plan->micro_batch_origin, Origin::measured);
+}
+
+}  // namespace llmctl

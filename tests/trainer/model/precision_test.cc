@@ -1,0 +1,115 @@
+// 16-bit passes beside fp32 ones: near them by what their mantissas allow, and exact where nothing
+// may differ.
+#include <gtest/gtest.h>
+
+#include "tests/trainer/sample_model.h"
+#include "trainer/run/loss_scale.h"
+
+namespace llmctl {
+namespace {
+
+constexpr std::array<const char*, 5> kFamilies = {"llama", "qwen3", "mistral", "gpt2", "gemma2"};
+
+ModelConfig config_of(const std::string& family) {
+  ModelConfig config = sample_config();
+  config.head_dim = 0;
+  set_family(config, family);
+  return resolved(config, 0, kSampleLength);
+}
+
+Model model_of(const std::string& family,
+               const std::string& precision,
+               Checkpointing checkpointing = Checkpointing::none) {
+  Model model(config_of(family), {kSampleLength, AttentionKind::sdpa, checkpointing, [] {},
+                                  at::kCPU, activation_type(precision)});
+  initialize(model.layout(), 0.1, 1, model.weights());
+  return model;
+}
+
+struct PassOf {
+  double loss;
+  at::Tensor gradients;
+};
+PassOf pass_of(Model& model, bool packed, double scale = 1) {
+  MicroBatch batch = sample_batch(3, 5);
+  if (packed) batch.document_starts = {0, 9, kSampleLength, 2 * kSampleLength};
+  const auto tokens = static_cast<double>(batch.ids.numel());
+  const double loss = model.forward_backward(batch, scale / tokens).item<double>() / tokens;
+  return {loss, model.gradients().clone()};
+}
+
+double difference(const at::Tensor& got, const at::Tensor& want) {
+  return ((got - want).norm() / want.norm()).item<double>();
+}
+
+struct Near {
+  const char* precision;
+  double loss, gradients;  // relative to fp32's
+};
+class Halves : public ::testing::TestWithParam<Near> {};
+
+TEST_P(Halves, AreNearFp32InEveryFamily) {
+  for (const char* family : kFamilies) {
+    for (const bool packed : {false, true}) {
+      SCOPED_TRACE(std::string(family) + (packed ? " packed" : ""));
+      Model exact = model_of(family, "fp32"), half = model_of(family, GetParam().precision);
+      const PassOf want = pass_of(exact, packed), got = pass_of(half, packed);
+      EXPECT_NEAR(got.loss, want.loss, GetParam().loss * want.loss);
+      EXPECT_NE(got.loss, want.loss) << "nothing was rounded";
+      EXPECT_LE(difference(got.gradients, want.gradients), GetParam().gradients);
+      EXPECT_EQ(got.gradients.scalar_type(), at::kFloat);
+    }
+  }
+}
+
+TEST_P(Halves, RecomputeTheSameBits) {
+  for (const char* family : kFamilies) {
+    Model kept = model_of(family, GetParam().precision);
+    Model again = model_of(family, GetParam().precision, Checkpointing::block);
+    EXPECT_TRUE(at::equal(pass_of(kept, false).gradients, pass_of(again, false).gradients))
+        << family;
+  }
+}
+
+TEST_P(Halves, FollowTheFp32Weights) {
+  Model model = model_of("llama", GetParam().precision);
+  const double before = pass_of(model, false).loss;
+  model.weights().mul_(2);
+  EXPECT_NE(pass_of(model, false).loss, before);
+}
+
+// 8 and 11 bits of mantissa.
+INSTANTIATE_TEST_SUITE_P(Precisions,
+                         Halves,
+                         ::testing::Values(Near{"bf16", 1e-2, 5e-2}, Near{"fp16", 2e-3, 8e-3}),
+                         [](const auto& c) { return std::string(c.param.precision); });
+
+TEST(LossScale, KeepsSmallGradientsThatFp16WouldLose) {
+  constexpr double kSmall = 1e-5;  // of a loss: gradients reach below 6e-8, the smallest fp16
+  Model exact = model_of("llama", "fp32"), plain = model_of("llama", "fp16");
+  Model scaled = model_of("llama", "fp16");
+  const at::Tensor want = pass_of(exact, false, kSmall).gradients;
+  const at::Tensor lost = pass_of(plain, false, kSmall).gradients;
+  const at::Tensor kept = pass_of(scaled, false, kSmall * LossScale::kFirst).gradients;
+  EXPECT_GT(difference(lost, want), 0.1);
+  EXPECT_LE(difference(kept / LossScale::kFirst, want), 8e-3);
+}
+
+TEST(LossScale, HalvesDownToOneAndDoublesAfterGoodSteps) {
+  LossScale scale("fp16");
+  EXPECT_EQ(scale.value, LossScale::kFirst);
+  EXPECT_TRUE(scale.step_was_not_finite());
+  EXPECT_EQ(scale.value, LossScale::kFirst / 2);
+  for (int i = 0; i < LossScale::kGoodSteps; ++i) scale.step_was_good();
+  EXPECT_EQ(scale.value, LossScale::kFirst);
+  while (scale.value > 1) EXPECT_TRUE(scale.step_was_not_finite());
+  EXPECT_FALSE(scale.step_was_not_finite()) << "no smaller one mends it";
+
+  LossScale none("bf16");
+  none.step_was_good();
+  EXPECT_EQ(none.value, 1);
+  EXPECT_FALSE(none.step_was_not_finite());
+}
+
+}  // namespace
+}  // namespace llmctl

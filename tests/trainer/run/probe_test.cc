@@ -1,0 +1,81 @@
+#include "trainer/run/probe.h"
+
+#include <gtest/gtest.h>
+
+#include "core/plan/plan_search.h"
+#include "trainer/device/device_memory.h"
+
+namespace llmctl {
+namespace {
+
+RunConfig config_with_candidates() {
+  RunConfig config;
+  config.mode = "probe";
+  JobSpec& spec = config.spec;
+  spec.model.config.vocab_size = 257;
+  spec.model.config.hidden_size = 64;
+  spec.model.config.num_hidden_layers = 4;
+  spec.model.config.num_attention_heads = 4;
+  spec.model.config = resolved(spec.model.config, 0, 64);
+  spec.sequence_len = 64;
+  spec.global_batch_size = 32;
+  config.candidates = candidate_plans(spec, 0);
+  return config;
+}
+
+class Probe : public ::testing::Test {
+ protected:
+  static std::vector<ProbeResult> run(RunConfig config, Bytes cap) {
+    config.memory_cap_bytes = cap;
+    device_memory::release_kept_blocks();
+    device_memory::set_cap(cap == 0 ? 0 : device_memory::live_bytes() + cap);
+    int pulses = 0, told = 0;
+    auto results = probe(
+        config, at::kCPU, [&] { ++pulses; }, [&](const ProbeResult&) { ++told; });
+    device_memory::set_cap(0);
+    EXPECT_GT(pulses, 0);
+    EXPECT_EQ(told, static_cast<int>(results.size()));
+    return results;
+  }
+};
+
+TEST_F(Probe, FindsTheLargestMicroBatchUnderACap) {
+  RunConfig config = config_with_candidates();
+  config.spec.gradient_checkpointing = "none";
+  config.candidates = candidate_plans(config.spec, 0);
+  const auto free = run(config, 0);
+  ASSERT_GE(free.size(), 2u);
+  ASSERT_EQ(free[0].micro_batch_size, 32);
+  ASSERT_FALSE(free[0].oom);
+  EXPECT_GT(free[0].seconds_per_micro_batch, 0);
+  EXPECT_EQ(free[0].memory.total(), free[0].peak_bytes);
+  EXPECT_LT(free[1].peak_bytes, free[0].peak_bytes);
+
+  const auto capped = run(config, (free[0].peak_bytes + free[1].peak_bytes) / 2);
+  ASSERT_GE(capped.size(), 2u);
+  EXPECT_TRUE(capped[0].oom) << "32 sequences fit where they cannot";
+  EXPECT_FALSE(capped[1].oom);
+  EXPECT_EQ(capped[1].micro_batch_size, 16);
+}
+
+TEST_F(Probe, MeasuresTheSameWhateverWasTriedBefore) {
+  RunConfig config = config_with_candidates();
+  const auto all = run(config, 0);
+  ASSERT_GE(all.size(), 2u);
+  config.candidates = {config.candidates[1]};
+  EXPECT_EQ(run(config, 0)[0].memory, all[1].memory);
+}
+
+TEST_F(Probe, TriesCheckpointingOnlyWhenNothingElseFits) {
+  const RunConfig config = config_with_candidates();
+  for (const ProbeResult& result : run(config, 0)) {
+    EXPECT_EQ(result.gradient_checkpointing, Checkpointing::none);
+  }
+  const auto tight = run(config, 4 << 20);
+  ASSERT_FALSE(tight.empty());
+  EXPECT_TRUE(tight.back().oom || tight.back().gradient_checkpointing != Checkpointing::none ||
+              tight.back().micro_batch_size < 32);
+}
+
+}  // namespace
+}  // namespace llmctl

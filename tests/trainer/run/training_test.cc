@@ -1,0 +1,393 @@
+// Training runs of the real program: ended, killed, stopped, resumed, on one rank and on two.
+#include <sys/mount.h>
+
+#include <cmath>
+#include <cstring>
+
+#include "core/plan/memory_model.h"
+#include "tests/trainer/run/training_fixture.h"
+
+namespace llmctl {
+namespace {
+
+TEST_F(Training, LearnsAndTellsEverythingOnTheWay) {
+  RunConfig run = config("job", 60);
+  run.spec.learning_rate = 3e-3;
+  run.spec.val_set_size = 0.1;
+  run.spec.datasets.clear();
+  for (int i = 0; i < 20; ++i) {
+    const fs::path file = scratch_.path() / ("part" + std::to_string(i) + ".txt");
+    write_file(file, some_text());
+    run.spec.datasets.push_back({file});
+  }
+  run.spec.sample_prompt = "loss ";
+  TrainerProcess process(run, run_directory());
+  ASSERT_EQ(process.wait_exit(), 0);
+  const auto steps = process.lines("step");
+  ASSERT_GE(steps.size(), 2u);
+  EXPECT_EQ(steps.back()["step"], 60);
+  EXPECT_EQ(steps.back()["steps"], 60);
+  EXPECT_EQ(steps.back()["tokens"], 60 * 8 * 32);
+  EXPECT_LT(steps.back()["loss"], 2.5);
+  EXPECT_EQ(process.lines("up").size(), 1u);
+  EXPECT_EQ(process.lines("memory").size(), 1u);
+  ASSERT_EQ(process.lines("eval").size(), 1u);
+  EXPECT_LT(process.lines("eval")[0]["loss"], 2.5);
+  ASSERT_EQ(process.lines("checkpoint").size(), 1u);
+  EXPECT_EQ(process.lines("checkpoint")[0]["step"], 60);
+  EXPECT_GT(process.lines("checkpoint")[0]["seconds"], 0);
+  EXPECT_GT(steps.back()["mfu"], 0);
+  for (const char* phase : {"data", "compute", "optimizer", "checkpoint", "eval"}) {
+    EXPECT_GT(steps.back()["phase_seconds"][phase], 0) << phase;
+  }
+  ASSERT_EQ(process.lines("sample").size(), 1u);
+  EXPECT_GT(process.lines("sample")[0]["text"].get<std::string>().size(), 20u);
+  EXPECT_EQ(process.lines("sample")[0]["step"], 60);
+  EXPECT_EQ(process.lines().back()["outcome"], "done");
+
+  const std::string generate = std::string(LLMCTL_BIN_DIR) + "/llmctl-trainer generate " +
+                               checkpoints(run).front().path.string() +
+                               " --prompt 'loss ' --max-tokens 30 --temperature 0";
+  const ProgramOutput first = run_program(generate), again = run_program(generate);
+  EXPECT_EQ(first.code, 0);
+  EXPECT_GT(first.out.size(), 20u);
+  EXPECT_EQ(first.out, again.out);
+}
+
+TEST_F(Training, KilledAtAnyMomentResumesBitForBit) {
+  const std::string undisturbed = weights_after(config("calm", 40));
+  ASSERT_FALSE(undisturbed.empty());
+  RunConfig run = config("killed", 40);
+  run.spec.save_steps = 6;
+  for (const int64_t step : {3, 13, 22, 31}) {
+    TrainerProcess process(run, run_directory());
+    ASSERT_TRUE(process.wait_step(step));
+    process.signal(SIGKILL);
+    EXPECT_EQ(process.wait_exit(), 128 + SIGKILL);
+  }
+  TrainerProcess last(run, run_directory());
+  ASSERT_EQ(last.wait_exit(), 0);
+  EXPECT_TRUE(weights(run) == undisturbed) << "the resumed run ended with other bits";
+  EXPECT_LE(checkpoints(run).size(), 2u) << "save_total_limit is 2";
+}
+
+TEST_F(Training, SavesTheSameWhetherItWaitsOrNot) {
+  RunConfig waits = config("waits", 20);
+  waits.spec.save_steps = 3;
+  waits.spec.async_checkpoints = false;
+  RunConfig goes_on = config("goes_on", 20);
+  goes_on.spec.save_steps = 3;
+  EXPECT_TRUE(weights_after(waits) == weights_after(goes_on));
+  const auto want = checkpoints(waits), got = checkpoints(goes_on);
+  ASSERT_EQ(got.size(), 2u);
+  EXPECT_EQ(got[1].step, 18);
+  EXPECT_EQ(read_file(got[1].path / "rank-0.safetensors"),
+            read_file(want[1].path / "rank-0.safetensors"))
+      << "the copy changed while it was written";
+}
+
+TEST_F(Training, WaitsForCheckpointsWhenNoCopyFits) {
+  RunConfig roomy = config("roomy", 20), tight = config("tight", 20);
+  roomy.spec.save_steps = tight.spec.save_steps = 6;
+  const Bytes copy = checkpoint_copy_bytes(tight.spec);
+  tight.memory_cap_bytes = predict_memory(tight.spec, tight.plan).total() + copy - 1;
+  std::map<std::string, Bytes> peak;
+  for (const RunConfig& run : {roomy, tight}) {
+    TrainerProcess process(run, run_directory());
+    ASSERT_EQ(process.wait_exit(), 0);
+    peak[run.spec.name] = process.lines("memory").front()["peak_bytes"];
+    EXPECT_EQ(process.lines("checkpoint").size(), 4u);
+  }
+  EXPECT_GE(peak["roomy"] - peak["tight"], copy * 9 / 10);
+  EXPECT_TRUE(weights(roomy) == weights(tight));
+}
+
+TEST_F(Training, GoesOnWithoutTheCheckpointsThatFindNoRoomOnTheDisk) {
+  RunConfig run = config("job", 20);
+  run.spec.save_steps = 6;
+  const fs::path small = fs::path(run.job_dir) / "checkpoints";
+  fs::create_directories(small);
+  if (::mount("tmpfs", small.c_str(), "tmpfs", 0, "size=256k") != 0) {
+    GTEST_SKIP() << "mounting a tmpfs needs root";
+  }
+  TrainerProcess process(run, run_directory());
+  EXPECT_EQ(process.wait_exit(), exit_code(Outcome::storage_full)) << "the last one must be there";
+  ::umount2(small.c_str(), MNT_DETACH);
+  EXPECT_EQ(process.lines("step").back()["step"], 20);
+  int64_t refused = 0;
+  for (const auto& line : process.lines("phase")) {
+    refused += line["phase"].get<std::string>().starts_with("no checkpoint: ") ? 1 : 0;
+  }
+  EXPECT_GE(refused, 1) << "written in the background, and nobody heard of it";
+  EXPECT_TRUE(process.lines("checkpoint").empty());
+}
+
+TEST_F(Training, GoesOnUnderAnotherPlanWithTheSameBatches) {
+  RunConfig run = config("job", 12);
+  run.spec.lr_scheduler = "constant";
+  RunConfig calm = run;
+  calm.job_dir = scratch_.path() / "calm";
+  calm.spec.max_steps = 20;
+  TrainerProcess undisturbed(calm, run_directory());
+  ASSERT_EQ(undisturbed.wait_exit(), 0);
+  weights_after(run);
+  run.spec.max_steps = 20;
+  run.plan.micro_batch_size = 2;
+  run.plan.gradient_accumulation_steps = 4;
+  run.plan.gradient_checkpointing = Checkpointing::block;
+  TrainerProcess process(run, run_directory());
+  ASSERT_EQ(process.wait_exit(), 0);
+  const auto got = process.lines("step").back(), want = undisturbed.lines("step").back();
+  EXPECT_EQ(got["tokens"], want["tokens"]);
+  EXPECT_NEAR(got["loss"].get<double>(), want["loss"].get<double>(), 1e-4);
+}
+
+TEST_F(Training, StopsEarlyAndKeepsTheBestCheckpoint) {
+  RunConfig run = config("job", 500);
+  run.spec.datasets.clear();
+  for (int i = 0; i < 20; ++i) {
+    const fs::path file = scratch_.path() / ("part" + std::to_string(i) + ".txt");
+    write_file(file, some_text());
+    run.spec.datasets.push_back({file});
+  }
+  run.spec.val_set_size = 0.1;
+  run.spec.eval_steps = 4;
+  run.spec.save_steps = 1;
+  run.spec.save_best = true;
+  run.spec.early_stopping_patience = 3;
+  run.spec.lr_scheduler = "constant";
+  run.spec.learning_rate = 1e-12;  // evaluations differ in their last bits at most
+  TrainerProcess process(run, run_directory());
+  ASSERT_EQ(process.wait_exit(), 0);
+  const auto kept = checkpoints(run);
+  ASSERT_EQ(kept.size(), 3u);  // save_total_limit is 2
+  const int64_t best = kept.back().step, last = kept.front().step;
+  EXPECT_EQ(last, best + 3 * 4) << "it ends with the third evaluation that is no better";
+  EXPECT_EQ(kept.front().state["best_step"], best);
+  double lowest = 100;
+  int64_t lowest_step = 0;
+  for (const auto& line : process.lines("eval")) {
+    if (line["loss"] < lowest) lowest_step = line["step"];
+    lowest = std::min(lowest, line["loss"].get<double>());
+  }
+  EXPECT_EQ(best, lowest_step);
+}
+
+TEST_F(Training, AskedToLeaveSavesAndGoesOnLaterBitForBit) {
+  const std::string undisturbed = weights_after(config("calm", 400));
+  const RunConfig run = config("left", 400);
+  {
+    TrainerProcess process(run, run_directory());
+    ASSERT_TRUE(process.wait_step(5));
+    process.signal(SIGTERM);
+    EXPECT_EQ(process.wait_exit(), exit_code(Outcome::left));
+    EXPECT_EQ(process.lines().back()["outcome"], "left");
+    ASSERT_EQ(process.lines("checkpoint").size(), 1u);
+    EXPECT_LT(process.lines("checkpoint")[0]["step"], 400);
+  }
+  TrainerProcess rest(run, run_directory());
+  EXPECT_EQ(rest.wait_exit(), 0);
+  EXPECT_TRUE(weights(run) == undisturbed);
+}
+
+TEST_F(Training, SavesWhenAskedAndTrainsOn) {
+  TrainerProcess process(config("job", 3000), run_directory());
+  ASSERT_TRUE(process.wait_step(2));
+  process.signal(SIGUSR1);
+  EXPECT_TRUE(process.wait_line([](const auto& line) { return line["type"] == "checkpoint"; }));
+  const int64_t saved = process.lines("checkpoint")[0]["step"];
+  EXPECT_TRUE(process.wait_step(saved + 2));
+}
+
+TEST_F(Training, TwoRanksGiveTheWeightsOfOneWithAccumulation) {
+  const RunConfig alone = config("alone", 10);
+  weights_after(alone);
+  const RunConfig gang = config("gang", 10);
+  run_as_two_ranks(gang);
+  expect_close_weights(alone, gang);
+}
+
+TEST_F(Training, FineTuningCountsOnlyAnswersAndResumesBitForBit) {
+  const std::string undisturbed = weights_after(chats("calm", 30));
+  ASSERT_FALSE(undisturbed.empty());
+  RunConfig run = chats("killed", 30);
+  run.spec.save_steps = 6;
+  for (const int64_t step : {8, 20}) {
+    TrainerProcess process(run, run_directory());
+    ASSERT_TRUE(process.wait_step(step));
+    process.signal(SIGKILL);
+    EXPECT_EQ(process.wait_exit(), 128 + SIGKILL);
+  }
+  TrainerProcess last(run, run_directory());
+  ASSERT_EQ(last.wait_exit(), 0);
+  EXPECT_TRUE(weights(run) == undisturbed) << "the resumed run ended with other bits";
+  const int64_t rows = 30 * 8 * 32, learned = last.lines("step").back()["tokens"];
+  EXPECT_LT(learned, rows / 2);
+  EXPECT_GT(learned, rows / 20);
+}
+
+// Micro-batches and ranks hold different numbers of answers; the loss is the mean over all of them.
+TEST_F(Training, AnswersCountTheSameHoweverTheBatchIsCut) {
+  RunConfig whole = chats("whole", 10), passes = chats("passes", 10);
+  whole.spec.micro_batch_size = 8;
+  whole.plan = candidate_plans(whole.spec, 0).front();
+  passes.spec.micro_batch_size = 1;
+  passes.plan = candidate_plans(passes.spec, 0).front();
+  ASSERT_EQ(passes.plan.gradient_accumulation_steps, 8);
+  weights_after(whole);
+  weights_after(passes);
+  expect_close_weights(whole, passes);
+
+  const RunConfig gang = chats("gang", 10);
+  run_as_two_ranks(gang);
+  expect_close_weights(whole, gang);
+}
+
+TEST_F(Training, WaitsWhileItsLeaseHasPassed) {
+  const fs::path directory = run_directory();
+  const auto write_lease = [&](Millis until) {
+    char bytes[8];
+    std::memcpy(bytes, &until, sizeof bytes);
+    write_file(directory / "lease", {bytes, sizeof bytes});
+  };
+  write_lease(1);
+  TrainerProcess process(config("job", 5), directory);
+  ASSERT_TRUE(process.wait_line([](const auto& line) { return line["type"] == "up"; }));
+  usleep(300'000);
+  EXPECT_TRUE(process.lines("step").empty()) << "it stepped without a lease";
+  write_lease(SystemClock().boot_ms() + 3'600'000);
+  EXPECT_EQ(process.wait_exit(), 0);
+  EXPECT_EQ(process.lines("step").back()["step"], 5);
+}
+
+TEST_F(Training, GivesUpAfterTooManyStepsThatAreNotFinite) {
+  RunConfig run = config("job", 50);
+  run.spec.learning_rate = 1e14;  // with this decay weights overflow within a few steps
+  run.spec.weight_decay = 10;
+  run.spec.nonfinite_limit = 4;
+  TrainerProcess process(run, run_directory());
+  EXPECT_EQ(process.wait_exit(), exit_code(Outcome::nonfinite));
+  EXPECT_EQ(process.lines("step").back()["nonfinite_steps"], 4);
+  EXPECT_TRUE(process.lines("checkpoint").empty());
+}
+
+TEST_F(Training, SaysWhenItRunsOutOfMemory) {
+  RunConfig run = config("job", 5);
+  run.memory_cap_bytes = 2 << 20;
+  TrainerProcess process(run, run_directory());
+  EXPECT_EQ(process.wait_exit(), exit_code(Outcome::oom));
+  EXPECT_NE(process.lines().back()["detail"].get<std::string>().find("cap 2.0 MiB"),
+            std::string::npos);
+}
+
+TEST_F(Training, RefusesToGoOnWithOtherText) {
+  const RunConfig run = config("job", 5);
+  weights_after(run);
+  write_file(scratch_.path() / "text.txt", some_text() + "more");
+  RunConfig longer = run;
+  longer.spec.max_steps = 10;
+  TrainerProcess process(longer, run_directory());
+  EXPECT_EQ(process.wait_exit(), exit_code(Outcome::bad_input));
+}
+
+// Whoever made the last checkpoints was cut off before anybody heard of them.
+TEST_F(Training, TellsOfTheCheckpointItContinuesFrom) {
+  RunConfig run = config("job", 12);
+  weights_after(run);
+  const Checkpoint last = std::move(checkpoints(run).front());
+  run.resume_scan = false;
+  run.resume = {"checkpoints/e1-s6"};  // what the scheduler believes
+  TrainerProcess process(run, run_directory());
+  ASSERT_EQ(process.wait_exit(), 0);
+  const auto told = process.lines("checkpoint");
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_EQ(told[0]["path"], last.path.filename().string());
+  EXPECT_EQ(told[0]["step"], 12);
+  EXPECT_EQ(told[0]["bytes"], last.bytes);
+  EXPECT_EQ(told[0]["manifest_hash"], last.manifest_hash);
+}
+
+TEST_F(Training, FallsBackFromACorruptCheckpoint) {
+  RunConfig run = config("job", 12);
+  run.spec.lr_scheduler = "constant";
+  RunConfig calm = config("calm", 20);
+  calm.spec.lr_scheduler = "constant";
+  const std::string undisturbed = weights_after(calm);
+  run.spec.save_steps = 6;
+  weights_after(run);
+  const fs::path newest = checkpoints(run).front().path;
+  std::string bytes = read_file(newest / "rank-0.safetensors");
+  bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
+  write_file(newest / "rank-0.safetensors", bytes);
+  run.spec.max_steps = 20;
+  TrainerProcess process(run, run_directory());
+  EXPECT_EQ(process.wait_exit(), 0);
+  EXPECT_TRUE(weights(run) == undisturbed);
+  ASSERT_FALSE(process.lines("checkpoint_removed").empty());
+  EXPECT_EQ(process.lines("checkpoint_removed")[0]["corrupt"], true);
+}
+
+std::string phases(const TrainerProcess& process) {
+  std::string all;
+  for (const auto& line : process.lines("phase")) all += line["phase"].get<std::string>() + "\n";
+  return all;
+}
+
+TEST_F(Training, ContinuesFromAnExportAndFromACheckpointAtTheirEvalLoss) {
+  RunConfig first = config("first", 30);
+  first.spec.val_set_size = 0.2;
+  first.spec.datasets = {{scratch_.path() / "parts" / "*.txt"}};
+  for (int i = 0; i < 5; ++i) {
+    write_file(scratch_.path() / "parts" / (std::to_string(i) + ".txt"), some_text());
+  }
+  TrainerProcess trained(first, run_directory());
+  ASSERT_EQ(trained.wait_exit(), 0);
+  const double learned = trained.lines("eval").back()["loss"];
+  const fs::path checkpoint = checkpoints(first).front().path, exported = scratch_.path() / "hf";
+  ASSERT_EQ(run_program(std::string(LLMCTL_BIN_DIR) + "/llmctl-trainer convert " +
+                        checkpoint.string() + " " + exported.string())
+                .code,
+            0);
+  for (const fs::path& base : {exported, checkpoint}) {
+    RunConfig next = first;
+    next.job_dir = scratch_.path() / ("next-" + base.filename().string());
+    next.spec.model.path = base;
+    next.spec.max_steps = 1;
+    next.spec.learning_rate = 1e-12;  // what it ends with is what it began with
+    TrainerProcess process(next, run_directory());
+    ASSERT_EQ(process.wait_exit(), 0);
+    EXPECT_NE(phases(process).find("load weights of " + base.string()), std::string::npos);
+    EXPECT_NEAR(process.lines("eval").back()["loss"], learned, 1e-5 * learned) << base;
+  }
+}
+
+TEST_F(Training, ADirectoryWithoutWeightsIsOnlyAShape) {
+  RunConfig run = config("job", 2);
+  run.spec.model.path = scratch_.path() / "shape";
+  write_file(scratch_.path() / "shape" / "config.json",
+             to_hf_config(run.spec.model.config)->dump());
+  TrainerProcess process(run, run_directory());
+  ASSERT_EQ(process.wait_exit(), 0);
+  EXPECT_NE(phases(process).find("initialize: " + run.spec.model.path + " has no weights"),
+            std::string::npos);
+}
+
+TEST_F(Training, WeightsOfAnotherShapeOrGoneAreBadInput) {
+  RunConfig first = config("first", 2);
+  weights_after(first);
+  RunConfig next = config("next", 2);
+  next.spec.model.path = checkpoints(first).front().path;
+  next.spec.model.config.intermediate_size = 128;
+  TrainerProcess other(next, run_directory());
+  EXPECT_EQ(other.wait_exit(), exit_code(Outcome::bad_input));
+  EXPECT_NE(other.lines().back()["detail"].get<std::string>().find(
+                "\"model.layers.0.mlp.gate_proj.weight\" has another shape in it"),
+            std::string::npos)
+      << other.lines().back();
+  next.spec.model.path = scratch_.path() / "gone";
+  TrainerProcess gone(next, run_directory());
+  EXPECT_EQ(gone.wait_exit(), exit_code(Outcome::bad_input));
+}
+
+}  // namespace
+}  // namespace llmctl

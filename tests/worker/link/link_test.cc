@@ -1,0 +1,164 @@
+// The link against a real gRPC server: what is said arrives, breaks are seen and mended, a refusal
+// is told from silence, and what the server says is not believed blindly.
+#include "worker/link/link.h"
+
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <functional>
+
+#include "core/base/limits.h"
+#include "tests/worker/link/fleet_server.h"
+#include "worker/link/tcp_probe.h"
+
+namespace llmctl::worker {
+namespace {
+
+class LinkTest : public ::testing::Test {
+ protected:
+  void connect(const std::string& token = "") {
+    link = std::make_unique<SchedulerLink>(Endpoint{server.address(), false, "", "", token}, clock);
+    wait_for<Welcome>();
+  }
+  // Serves the link as the loop does, saying hello on each dial, until `done`.
+  void run_until(const std::function<bool()>& done) {
+    const Millis deadline = clock.boot_ms() + 20'000;
+    while (!done()) {
+      ASSERT_LT(clock.boot_ms(), deadline) << "did not happen in time";
+      link->tick();
+      for (FromScheduler& message : link->receive()) {
+        if (std::holds_alternative<Dialing>(message)) link->send(Hello{"w1", "i1", {}, {}});
+        seen.push_back(std::move(message));
+      }
+      pollfd wake{link->wake_fd(), POLLIN, 0};
+      poll(&wake, 1, 10);
+    }
+  }
+  template <class T>
+  size_t count() const {
+    return static_cast<size_t>(std::count_if(seen.begin(), seen.end(), [](const auto& message) {
+      return std::holds_alternative<T>(message);
+    }));
+  }
+  template <class T>
+  T wait_for() {
+    const size_t before = count<T>();
+    run_until([&] { return count<T>() > before; });
+    for (auto it = seen.rbegin(); it != seen.rend(); ++it) {
+      if (const T* found = std::get_if<T>(&*it)) return *found;
+    }
+    return T{};
+  }
+
+  SystemClock clock;
+  FleetServer server;
+  std::unique_ptr<SchedulerLink> link;
+  std::vector<FromScheduler> seen;
+};
+
+TEST_F(LinkTest, SaysHelloFirstAndCarriesTheToken) {
+  connect("s3cret");
+  const auto received = server.received();
+  ASSERT_FALSE(received.empty());
+  EXPECT_EQ(received[0].hello().name(), "w1");
+  EXPECT_EQ(server.token(), "Bearer s3cret");
+}
+
+TEST_F(LinkTest, MessagesArriveInOrder) {
+  connect();
+  for (int i = 1; i <= 500; ++i) link->send(Heartbeat{i, {}, {}});
+  run_until([&] { return count<HeartbeatAck>() == 500; });
+  const auto received = server.received();
+  for (size_t i = 1; i <= 500; ++i) {
+    ASSERT_EQ(received.at(i).heartbeat().number(), static_cast<int64_t>(i));
+  }
+  EXPECT_EQ(link->queued_bytes(), 0);
+}
+
+TEST_F(LinkTest, ABrokenStreamIsDialedAgainAndGreetedAgain) {
+  connect();
+  server.hang_up();
+  EXPECT_FALSE(wait_for<Disconnected>().refused) << "somebody still listens";
+  wait_for<Welcome>();
+  EXPECT_EQ(server.streams(), 2);
+}
+
+TEST_F(LinkTest, ARefusedConnectionIsTold) {
+  connect();
+  server.stop();
+  run_until([&] {
+    return !seen.empty() && std::holds_alternative<Disconnected>(seen.back()) &&
+           std::get<Disconnected>(seen.back()).refused;
+  });
+  server.restart();
+  wait_for<Welcome>();
+}
+
+TEST_F(LinkTest, TheNextDialIsNeverFarFromTheLast) {
+  connect();
+  server.stop();
+  const size_t before = count<Disconnected>();
+  run_until([&] { return count<Disconnected>() >= before + 6; });
+  EXPECT_LE(link->next_tick_boot_ms() - clock.boot_ms(), limits::kLease / 5)
+      << "a refusal renews the lease, so it has to come in time";
+}
+
+TEST_F(LinkTest, WhatIsSentWithoutAStreamIsDropped) {
+  link = std::make_unique<SchedulerLink>(Endpoint{server.address(), false, "", "", ""}, clock);
+  link->send(Heartbeat{1, {}, {}});
+  EXPECT_EQ(link->queued_bytes(), 0);
+}
+
+TEST_F(LinkTest, AnUnreadableOrderIsNotObeyed) {
+  connect();
+  v1::SchedulerMessage bad, good;
+  bad.mutable_desired()->add_runs()->set_config_json("{\"job_id\":");
+  good.mutable_log_read()->set_request(9);
+  server.send(bad);
+  server.send(good);
+  EXPECT_EQ(wait_for<LogRead>().request, 9);
+  EXPECT_EQ(count<Desired>(), 0U) << "an empty Desired would kill every run";
+}
+
+TEST_F(LinkTest, AWelcomeWithoutALeaseIsNotObeyed) {
+  server.lease_ms = 0;
+  link = std::make_unique<SchedulerLink>(Endpoint{server.address(), false, "", "", ""}, clock);
+  run_until([&] { return !server.received().empty(); });
+  v1::SchedulerMessage log;
+  log.mutable_log_read()->set_request(1);
+  server.send(log);
+  wait_for<LogRead>();
+  EXPECT_EQ(count<Welcome>(), 0U);
+}
+
+TEST_F(LinkTest, EndsWithoutWaitingWhileConnected) {
+  connect();
+  link.reset();
+  EXPECT_EQ(server.streams(), 1);
+}
+
+TEST(TcpProbe, ASilentListenerDoesNotRefuse) {
+  // Listens and never accepts: what a stopped process looks like.
+  const int silent = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  ASSERT_EQ(bind(silent, reinterpret_cast<sockaddr*>(&address), size), 0);
+  ASSERT_EQ(getsockname(silent, reinterpret_cast<sockaddr*>(&address), &size), 0);
+  const std::string port = std::to_string(ntohs(address.sin_port));
+  EXPECT_TRUE(connection_refused("127.0.0.1:" + port, 1'000)) << "bound but not listening";
+  ASSERT_EQ(listen(silent, 1), 0);
+  EXPECT_FALSE(connection_refused("127.0.0.1:" + port, 1'000));
+  close(silent);
+  EXPECT_TRUE(connection_refused("127.0.0.1:" + port, 1'000));
+  EXPECT_FALSE(connection_refused("no-such-host.invalid:1", 100));
+  EXPECT_FALSE(connection_refused("nonsense", 100));
+}
+
+}  // namespace
+}  // namespace llmctl::worker

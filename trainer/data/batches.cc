@@ -1,0 +1,316 @@
+#include "trainer/data/batches.h"
+
+#include <bit>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "core/base/clock.h"
+#include "core/plan/memory_model.h"
+#include "trainer/data/batches_dataset.h"
+#include "trainer/data/batches_mixture.h"
+#include "trainer/data/batches_order.h"
+#include "trainer/data/source_hash.h"
+#include "trainer/files/content_hash.h"
+#include "trainer/files/disk.h"
+
+namespace llmctl {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr int kFeistelRounds = 8;
+
+// What was counted of one split of one job's data, remembered beside the caches: a small JSON file.
+Result<double> remembered_entropy(const fs::path& file) {
+  const auto mapped = TRY(MappedFile::open(file));
+  const auto json = nlohmann::json::parse(as_text(mapped->bytes()), nullptr, false);
+  if (!json.is_object() || !json.contains("unigram_entropy") ||
+      !json["unigram_entropy"].is_number()) {
+    return Error{Code::data_loss, file.string() + ": damaged", ""};
+  }
+  return json["unigram_entropy"].get<double>();
+}
+
+// The file is named by all that the number depends on. Not being able to write it costs only time.
+Result<double> entropy_of(const std::vector<PreparedDataset>& datasets,
+                          const std::string& content,
+                          const JobSpec& spec,
+                          const fs::path& cache_dir) {
+  std::ostringstream key;
+  key << content << ' ' << std::hexfloat << spec.val_set_size << ' ' << spec.sequence_len;
+  const fs::path file = cache_dir / ("facts-" + content_hash(key.str()) + ".json");
+  auto known = remembered_entropy(file);
+  if (known.ok()) return known;
+  std::vector<int64_t> counts;
+  for (const PreparedDataset& dataset : datasets) {
+    TRY(count_ids(dataset.cache(), dataset.train().stream, counts));
+  }
+  const double entropy = unigram_entropy(counts);
+  const std::string json = nlohmann::json{{"unigram_entropy", entropy}}.dump() + "\n";
+  const auto bytes = as_bytes(json);
+  (void)replace_file(file, std::span(&bytes, 1));
+  return entropy;
+}
+
+Result<DataFacts> facts_of(const std::vector<PreparedDataset>& datasets,
+                           const std::string& content,
+                           const JobSpec& spec,
+                           const fs::path& cache_dir) {
+  DataFacts facts;
+  for (const PreparedDataset& dataset : datasets) {
+    facts.train_tokens += dataset.train().stream.tokens();
+    facts.validation_tokens += dataset.validation().stream.tokens();
+    for (const auto* side : {&dataset.train(), &dataset.validation()}) {
+      if (!side->packing) continue;
+      facts.truncated_documents += side->packing->truncated();
+      facts.dropped_documents += side->packing->dropped();
+    }
+  }
+  facts.unigram_entropy = TRY(entropy_of(datasets, content, spec, cache_dir));
+  return facts;
+}
+
+// The text a tokenizer is learned from.
+Status add_text(BpeTrainer& trainer, const SourceFile& source, const ChatFormat* format) {
+  if (source.chat == nullptr) {
+    return for_each_document(source, [&](std::string_view text) { return trainer.add(text); });
+  }
+  return for_each_record(source, [&](std::string_view json, int64_t line) -> Status {
+    const auto chat = format->format(json, *source.chat);
+    if (chat.ok()) return trainer.add(chat->text);
+    const Error& error = chat.error();
+    return Error{error.code, at_line(source.path.string(), line, error.message), error.hint};
+  });
+}
+
+Result<Tokenizer> trained_tokenizer(const std::vector<SourceFile>& sources,
+                                    const std::string& sources_hash,
+                                    const ChatFormat* format,
+                                    int64_t vocab_size,
+                                    const fs::path& cache_dir,
+                                    int threads,
+                                    const PhaseFn& phase) {
+  const std::string key = content_hash(sources_hash + "bpe" + std::to_string(vocab_size) +
+                                       (format != nullptr ? format->fingerprint() : ""));
+  const fs::path directory = cache_dir / ("tokenizer-" + key);
+  const fs::path file = directory / "tokenizer.json";
+  std::error_code failed;
+  fs::create_directories(directory, failed);
+  auto ready = Tokenizer::load(file);
+  if (ready.ok()) return ready;
+  const auto lock = TRY(BuildLock::acquire(file, phase));
+  ready = Tokenizer::load(file);
+  if (ready.ok()) return ready;
+  BpeTrainer trainer(threads);
+  for (const SourceFile& source : sources) {
+    if (phase) phase("count words of " + source.path.filename().string());
+    TRY(add_text(trainer, source, format));
+  }
+  const auto special = format != nullptr ? format->special_tokens() : std::vector<std::string>();
+  const auto tokenizer = TRY(trainer.train(vocab_size, phase, special));
+  TRY(tokenizer.save(file));
+  return Tokenizer::load(file);
+}
+
+}  // namespace
+
+int64_t shuffled(int64_t index, int64_t count, uint64_t key) {
+  CHECK(index >= 0 && index < count);
+  const auto bits = static_cast<int>(std::bit_width(static_cast<uint64_t>(count - 1)));
+  const int half_bits = (bits + 1) / 2;
+  const uint64_t mask = (uint64_t{1} << half_bits) - 1;
+  auto value = static_cast<uint64_t>(index);
+  do {
+    uint64_t left = value >> half_bits, right = value & mask;
+    for (uint64_t round = 0; round < kFeistelRounds; ++round) {
+      const uint64_t next = left ^ (mix(right, mix(round, key)) & mask);
+      left = right;
+      right = next;
+    }
+    value = left << half_bits | right;
+  } while (value >= static_cast<uint64_t>(count));
+  return static_cast<int64_t>(value);
+}
+
+struct Batches::Parts {
+  Tokenizer tokenizer;
+  std::vector<PreparedDataset> datasets;  // one, unless they have weights
+  Mixture mixture;
+  std::string content_hash;
+  DataFacts facts;
+};
+
+Batches::Batches(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+Batches::~Batches() = default;
+Batches::Batches(Batches&&) noexcept = default;
+Batches& Batches::operator=(Batches&&) noexcept = default;
+
+namespace {
+
+// The files of a job in groups that are tokenized together: all of them, or with weights those of
+// each dataset.
+struct Sources {
+  std::vector<SourceFile> all;
+  std::vector<std::vector<SourceFile>> groups;
+  std::vector<std::string> hashes;  // of each group
+  std::vector<double> weights;      // likewise; empty: none
+  std::string hash;                 // of everything
+};
+
+Result<Sources> list_groups(const JobSpec& spec, const fs::path& cache_dir, const PhaseFn& phase) {
+  Sources sources;
+  const bool weighted = spec.datasets.front().weight.has_value();
+  if (weighted) {
+    for (const DatasetSpec& dataset : spec.datasets) {
+      sources.groups.push_back(TRY(list_sources({dataset}, spec.method)));
+      sources.weights.push_back(dataset.weight.value_or(1));
+    }
+  } else {
+    sources.groups.push_back(TRY(list_sources(spec.datasets, spec.method)));
+  }
+  std::string hashes;
+  for (const auto& group : sources.groups) {
+    sources.all.insert(sources.all.end(), group.begin(), group.end());
+    sources.hashes.push_back(TRY(hash_sources(group, cache_dir, SystemClock().unix_ms(), phase)));
+    hashes += sources.hashes.back();
+  }
+  sources.hash = weighted ? content_hash(hashes) : hashes;
+  return sources;
+}
+
+Result<Tokenizer> tokenizer_of(const JobSpec& spec,
+                               const Sources& sources,
+                               const ChatFormat* format,
+                               const fs::path& cache_dir,
+                               int threads,
+                               const PhaseFn& phase) {
+  switch (spec.tokenizer.kind) {
+    case TokenizerSpec::Kind::bytes:
+      return Tokenizer::bytes();
+    case TokenizerSpec::Kind::file:
+      return Tokenizer::load(spec.tokenizer.path);
+    case TokenizerSpec::Kind::train:
+      break;
+  }
+  return trained_tokenizer(sources.all, sources.hash, format, spec.tokenizer.vocab_size, cache_dir,
+                           threads, phase);
+}
+
+// Of all that decides which sequence comes when, but for seed and sequence_len.
+std::string content_of(const JobSpec& spec,
+                       const Sources& sources,
+                       const Tokenizer& tokenizer,
+                       const ChatFormat* format) {
+  std::ostringstream key;
+  key << sources.hash << tokenizer.fingerprint();
+  if (format != nullptr) key << format->fingerprint();
+  if (packs_documents(spec)) key << "packed" << spec.sample_packing.value_or(true);
+  for (const double weight : sources.weights) key << ' ' << std::hexfloat << weight;
+  return content_hash(key.str());
+}
+
+Error too_little(const JobSpec& spec, const PreparedDataset& dataset) {
+  return {Code::failed_precondition,
+          "datasets: " + std::to_string(dataset.cache().tokens()) +
+              " tokens, too few for one training sequence of " + std::to_string(spec.sequence_len) +
+              " and validation beside it",
+          "add text, or lower sequence_len or val_set_size"};
+}
+
+void tell_truncated(const DataFacts& facts, const JobSpec& spec, const PhaseFn& phase) {
+  if (facts.truncated_documents == 0 || !phase) return;
+  std::string text = std::to_string(facts.truncated_documents) +
+                     " documents are longer than sequence_len " +
+                     std::to_string(spec.sequence_len) + ": their end is not learned";
+  if (facts.dropped_documents > 0) {
+    text += ", nothing at all of " + std::to_string(facts.dropped_documents) + " of them";
+  }
+  phase(text);
+}
+
+}  // namespace
+
+Result<Batches> Batches::open(const JobSpec& spec,
+                              const fs::path& cache_dir,
+                              int threads,
+                              const PhaseFn& phase) {
+  CHECK(!spec.datasets.empty());
+  std::optional<ChatFormat> chats;
+  if (spec.method == "sft") chats = TRY(ChatFormat::open(spec));
+  const ChatFormat* format = chats ? &*chats : nullptr;
+  const Sources sources = TRY(list_groups(spec, cache_dir, phase));
+  auto tokenizer = TRY(tokenizer_of(spec, sources, format, cache_dir, threads, phase));
+  std::vector<PreparedDataset> datasets;
+  std::vector<int64_t> sequences;
+  for (size_t i = 0; i < sources.groups.size(); ++i) {
+    datasets.push_back(TRY(PreparedDataset::open(spec, sources.groups[i], sources.hashes[i],
+                                                 tokenizer, format, cache_dir, threads, phase)));
+    const PreparedDataset& dataset = datasets.back();
+    sequences.push_back(dataset.sequences(dataset.train()));
+    if (sequences.back() == 0) return too_little(spec, dataset);
+  }
+  std::string content = content_of(spec, sources, tokenizer, format);
+  const DataFacts facts = TRY(facts_of(datasets, content, spec, cache_dir));
+  tell_truncated(facts, spec, phase);
+  return Batches(std::make_unique<Parts>(
+      Parts{std::move(tokenizer), std::move(datasets),
+            Mixture(std::move(sequences), sources.weights, spec.seed), std::move(content), facts}));
+}
+
+const Tokenizer& Batches::tokenizer() const {
+  return parts_->tokenizer;
+}
+int64_t Batches::documents() const {
+  size_t documents = 0;
+  for (const auto& dataset : parts_->datasets) documents += dataset.cache().document_ends().size();
+  return static_cast<int64_t>(documents);
+}
+int64_t Batches::train_sequences() const {
+  return parts_->mixture.per_epoch();
+}
+int64_t Batches::validation_sequences() const {
+  int64_t sequences = 0;
+  for (const auto& dataset : parts_->datasets) sequences += dataset.sequences(dataset.validation());
+  return sequences;
+}
+const std::string& Batches::content_hash() const {
+  return parts_->content_hash;
+}
+const DataFacts& Batches::facts() const {
+  return parts_->facts;
+}
+
+Status Batches::fill(int64_t epoch, int64_t index, const SequenceRows& rows) const {
+  const Mixture::Draw draw = parts_->mixture.draw(epoch, index);
+  const PreparedDataset& dataset = parts_->datasets[draw.dataset];
+  return dataset.fill(dataset.train(), draw.sequence, rows);
+}
+
+int64_t Batches::learned_rows(int64_t epoch, int64_t index) const {
+  const Mixture::Draw draw = parts_->mixture.draw(epoch, index);
+  const PreparedDataset& dataset = parts_->datasets[draw.dataset];
+  return dataset.learned_rows(dataset.train(), draw.sequence);
+}
+
+// The dataset that validation sequence `index` is of; `index` becomes its number there.
+static const PreparedDataset& validation_dataset(const std::vector<PreparedDataset>& datasets,
+                                                 int64_t& index) {
+  CHECK(index >= 0);
+  for (const PreparedDataset& dataset : datasets) {
+    const int64_t own = dataset.sequences(dataset.validation());
+    if (index < own) return dataset;
+    index -= own;
+  }
+  CHECK(false && "no such validation sequence");
+}
+
+Status Batches::fill_validation(int64_t index, const SequenceRows& rows) const {
+  const PreparedDataset& dataset = validation_dataset(parts_->datasets, index);
+  return dataset.fill(dataset.validation(), index, rows);
+}
+
+int64_t Batches::learned_validation_rows(int64_t index) const {
+  const PreparedDataset& dataset = validation_dataset(parts_->datasets, index);
+  return dataset.learned_rows(dataset.validation(), index);
+}
+
+}  // namespace llmctl

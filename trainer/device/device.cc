@@ -1,0 +1,80 @@
+#include "trainer/device/device.h"
+
+#include <charconv>
+#include <cstdlib>
+
+#ifdef LLMCTL_CUDA
+#include <c10/cuda/CUDAFunctions.h>
+#endif
+
+namespace llmctl {
+namespace {
+
+Error refused(const std::string& name, const std::string& why, const std::string& hint) {
+  return {Code::invalid_argument, "device " + name + ": " + why, hint};
+}
+
+// The N of "cuda:N"; "cuda" alone is the first.
+Result<int> cuda_index(const std::string& name) {
+  int index = 0;
+  if (name == "cuda") return index;
+  const std::string prefix = "cuda:";
+  const char *begin = name.data() + prefix.size(), *end = name.data() + name.size();
+  if (name.starts_with(prefix) && begin != end) {
+    const auto [parsed, error] = std::from_chars(begin, end, index);
+    if (error == std::errc() && parsed == end && index >= 0) return index;
+  }
+  return refused(name, "expected cpu, cuda or cuda:N", "");
+}
+
+#ifdef LLMCTL_CUDA
+
+// Read by the driver and by cuBLAS when they start; what a person has set stays.
+void set_environment() {
+  setenv("CUDA_DEVICE_ORDER", "PCI_BUS_ID", /*overwrite=*/0);
+  setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8",
+         /*overwrite=*/0);  // else sums may change their order
+}
+
+Result<at::Device> open_cuda(const std::string& name, int index) {
+  set_environment();
+  const int visible = c10::cuda::device_count();  // 0 also when there is no driver
+  if (visible == 0) {
+    return refused(name, "no GPU is visible",
+                   "see nvidia-smi for the driver, and CUDA_VISIBLE_DEVICES");
+  }
+  if (index >= visible) {
+    return refused(name, "only " + std::to_string(visible) + " visible", "they count from 0");
+  }
+  c10::cuda::set_device(static_cast<c10::DeviceIndex>(index));
+  at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
+  // Deterministic mode would also fill every new tensor with NaN: a pass over memory for nothing.
+  at::globalContext().setDeterministicFillUninitializedMemory(false);
+  return at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(index));
+}
+
+#else
+
+Result<at::Device> open_cuda(const std::string& name, int /*index*/) {
+  return refused(name, "this trainer was built without CUDA",
+                 "build it with a CUDA build of torch: ./dev cuda");
+}
+
+#endif
+
+}  // namespace
+
+Result<at::Device> open_device(const std::string& name) {
+  if (name == "cpu") return at::Device(at::kCPU);
+  return open_cuda(name, TRY(cuda_index(name)));
+}
+
+void wait_for(at::Device device) {
+#ifdef LLMCTL_CUDA
+  if (device.is_cuda()) c10::cuda::device_synchronize();
+#else
+  CHECK(device.is_cpu());
+#endif
+}
+
+}  // namespace llmctl

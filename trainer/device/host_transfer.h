@@ -1,0 +1,47 @@
+// Copies between the device's memory and the host's, beside the device's work: pinned host memory
+// and two streams of their own, one for each way. On the CPU the same calls are plain copies to and
+// from other tensors, so that tests there prove what a GPU does. No bit changes. A tensor may be
+// given back once the device's own stream waits for its copy (wait_sent, wait_arrived): nothing is
+// used too early, and memory is known exactly. One thread calls it; nothing here makes it wait but
+// finish().
+#pragma once
+
+#include <c10/core/Event.h>
+#include <c10/core/Stream.h>
+
+#include <optional>
+
+#include "trainer/device/tensor.h"
+
+namespace llmctl {
+
+class HostCopies {
+ public:
+  explicit HostCopies(at::Device device);
+
+  // Host memory for what `like` is.
+  at::Tensor room_for(const at::Tensor& like) const;
+  at::Tensor zeros(at::IntArrayRef sizes, at::ScalarType type) const;
+
+  // Begin after what was given to the device so far.
+  void send(const at::Tensor& from, const at::Tensor& to_host);
+  at::Tensor fetch(const at::Tensor& host);
+  // What is given to the device from now on begins after all that was sent, or has arrived.
+  void wait_sent();
+  void wait_arrived();
+  void finish() const;  // when the host holds all that was sent
+
+ private:
+  struct Lane {
+    explicit Lane(at::Device device);
+    std::optional<c10::Stream> stream;  // none on the CPU
+    c10::Event begin, end;              // of the device's work before a copy; of the last copy
+  };
+  void copy(Lane& lane, const at::Tensor& from, const at::Tensor& to) const;
+  void wait(const Lane& lane) const;
+
+  at::Device device_;
+  Lane out_, in_;
+};
+
+}  // namespace llmctl

@@ -1,0 +1,16 @@
+// The weights of a stored model, read into a model.
+#pragma once
+
+#include "trainer/model/model.h"
+#include "trainer/stored/stored_model.h"
+
+namespace llmctl {
+
+// invalid_argument: its tensors are not those of `layout`.
+Status load_weights(const StoredModel& stored, const ParameterLayout& layout, at::Tensor& weights);
+// A model with those weights. invalid_argument also when the tokenizer has more tokens than it.
+Result<Model> load_model(const StoredModel& stored,
+                         const Tokenizer& tokenizer,
+                         ModelOptions options);
+
+}  // namespace llmctl

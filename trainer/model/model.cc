@@ -1,0 +1,235 @@
+#include "trainer/model/model.h"
+
+#include <cmath>
+
+#include "core/base/result.h"
+#include "trainer/device/device_memory.h"
+#include "trainer/model/saved_activations.h"
+#include "trainer/ops/embedding.h"
+#include "trainer/ops/loss.h"
+
+namespace llmctl {
+
+at::ScalarType activation_type(std::string_view precision) {
+  if (precision == "bf16") return at::kBFloat16;
+  if (precision == "fp16") return at::kHalf;
+  CHECK(precision == "fp32" || precision == "tf32");
+  return at::kFloat;
+}
+
+static at::Tensor zeros_for(Cause cause,
+                            int64_t elements,
+                            at::Device device,
+                            at::ScalarType number = at::kFloat) {
+  const CauseScope scope(cause);
+  return at::zeros({elements}, at::device(device).dtype(number));
+}
+
+static at::Tensor copy_for(const at::Tensor& weights, at::ScalarType number) {
+  const CauseScope scope(Cause::parameters);
+  return weights.to(number);
+}
+
+// Through pinned memory, so that the host need not wait for the device.
+static at::Tensor upload(const at::Tensor& t, at::Device device) {
+  return t.device() == device ? t : t.pin_memory().to(device, t.scalar_type(), true);
+}
+
+// Those that activations are multiplied with.
+static std::vector<at::Tensor> matrices_of(const ParameterLayout& layout,
+                                           const at::Tensor& flat,
+                                           const ModelConfig& config) {
+  std::vector<at::Tensor> all;
+  for (int64_t i = 0; i < config.num_hidden_layers; ++i) {
+    const BlockTensors block = block_tensors(layout, flat, i);
+    for (const LinearTensors& linear : {block.qkv, block.out, block.up, block.down}) {
+      all.push_back(linear.weight);
+    }
+  }
+  all.push_back(outer_tensors(layout, flat).head);
+  return all;
+}
+
+// What is kept of a block until its backward pass.
+static Block::Saved kept_of(Block::Saved saved, Checkpointing checkpointing) {
+  if (checkpointing == Checkpointing::selective) saved.up.reset();
+  if (checkpointing != Checkpointing::block) return saved;
+  Block::Saved input;
+  input.x = saved.x;
+  return input;
+}
+
+Model::Model(const ModelConfig& config, ModelOptions options)
+    : config_(config),
+      options_(std::move(options)),
+      shape_{options_.sequence_len, config.num_attention_heads, config.num_key_value_heads,
+             config.head_dim},
+      layout_(config),
+      rotary_(rotary_table(options_.sequence_len, config, false, options_.device)),
+      weights_(zeros_for(Cause::parameters,
+                         layout_.size(),
+                         options_.device,
+                         options_.master_weights ? at::kFloat : options_.number)),
+      gradients_(zeros_for(Cause::gradients, layout_.size(), options_.device)),
+      copy_(copy_for(weights_, options_.number)),
+      outer_(outer_tensors(layout_, copy_)),
+      outer_gradients_(outer_tensors(layout_, gradients_)),
+      final_norm_(outer_.norm, outer_gradients_.norm, config) {
+  if (config.rope_local_theta > 0) {
+    local_rotary_ = rotary_table(options_.sequence_len, config, true, options_.device);
+  }
+  if (options_.offload) copies_.emplace(options_.device);
+  if (options_.one_pass && options_.device.is_cpu() && !options_.offload) {
+    room_ = std::make_unique<GradientRoom>(layout_, gradients_, config);
+  }
+  for (int64_t i = 0; i < config.num_hidden_layers; ++i) {
+    blocks_.emplace_back(block_tensors(layout_, copy_, i), block_tensors(layout_, gradients_, i),
+                         config, attention_rule(config, i, options_.attention));
+  }
+  if (options_.pack_weights && options_.device.is_cpu() && options_.number == at::kFloat) {
+    packed_ = std::make_unique<cpu_gemm::PackedWeights>(matrices_of(layout_, copy_, config));
+  }
+}
+
+const RotaryTable& Model::rotary_of(size_t block,
+                                    const RotaryTable& global,
+                                    const RotaryTable& local) const {
+  const bool own = config_.rope_local_theta > 0 && config_.slides(static_cast<int64_t>(block));
+  return own ? local : global;
+}
+
+// Where each row stands in its document. Of whole sequences the device counts by itself.
+static at::Tensor positions_of(const std::vector<int32_t>& starts,
+                               int64_t rows,
+                               int64_t sequence,
+                               at::Device device) {
+  if (starts.empty())
+    return at::arange(rows, at::device(device).dtype(at::kInt)).remainder_(sequence);
+  at::Tensor positions = at::empty({rows}, at::kInt);
+  auto* to = positions.mutable_data_ptr<int32_t>();
+  size_t next = 0;
+  int64_t first = 0;
+  for (int64_t row = 0; row < rows; ++row) {
+    if (next < starts.size() && starts[next] == row) {
+      first = row;
+      ++next;
+    }
+    to[row] = static_cast<int32_t>(row - first);
+  }
+  return positions.to(device);
+}
+
+// With packed documents the micro-batch is one sequence of T rows that knows its documents, and
+// row t of the rotary tables is that of its position.
+Model::Pass Model::pass_over(const MicroBatch& host_batch) const {
+  const at::Device device = options_.device;
+  const bool packed = !host_batch.document_starts.empty();
+  Pass pass = {{upload(host_batch.ids, device), upload(host_batch.labels, device)},
+               shape_,
+               {},
+               rotary_,
+               local_rotary_};
+  const int64_t rows = host_batch.ids.size(0);
+  if (packed || config_.learned_positions) {
+    const CauseScope cause(Cause::workspace);
+    pass.positions = positions_of(host_batch.document_starts, rows, options_.sequence_len, device);
+  }
+  if (!packed) return pass;
+  CHECK(host_batch.document_starts.front() == 0 && host_batch.document_starts.back() < rows);
+  const CauseScope cause(Cause::workspace);
+  pass.shape.sequence = rows;
+  pass.shape.document_starts = host_batch.document_starts;
+  pass.rotary = rows_of(rotary_, pass.positions);
+  if (local_rotary_.cosine.defined()) pass.local_rotary = rows_of(local_rotary_, pass.positions);
+  return pass;
+}
+
+void Model::refresh_copy() const {
+  if (!copy_is_old_) return;
+  if (!copy_.is_same(weights_)) copy_.copy_(weights_);
+  if (packed_) packed_->forget();
+  copy_is_old_ = false;
+}
+
+at::Tensor Model::embedded(const at::Tensor& ids, const at::Tensor& positions) const {
+  refresh_copy();
+  at::Tensor x = embed(ids, outer_.embedding);
+  if (config_.scale_embedding) x.mul_(std::sqrt(static_cast<double>(config_.hidden_size)));
+  if (config_.learned_positions) x.add_(embed(positions, outer_.positions));
+  return x;
+}
+
+// Spends dx.
+void Model::embedded_backward(const Pass& pass, at::Tensor& dx) {
+  if (config_.learned_positions) embed_backward(pass.positions, dx, outer_gradients_.positions);
+  if (config_.scale_embedding) dx.mul_(std::sqrt(static_cast<double>(config_.hidden_size)));
+  embed_backward(pass.batch.ids, dx, outer_gradients_.embedding);
+}
+
+at::Tensor Model::run_block(size_t index,
+                            const at::Tensor& x,
+                            const Pass& p,
+                            Block::Saved& saved) const {
+  at::Tensor y =
+      blocks_[index].forward(x, p.shape, rotary_of(index, p.rotary, p.local_rotary), saved);
+  options_.pulse();
+  return y;
+}
+
+// What is saved of it will be spent by its backward, before the gradients of earlier blocks are.
+at::Tensor Model::run_for_backward(size_t index,
+                                   const at::Tensor& x,
+                                   const Pass& p,
+                                   Block::Saved& saved) {
+  if (!room_) return run_block(index, x, p, saved);
+  const LendScope lent = room_->lend_to(index);
+  return run_block(index, x, p, saved);
+}
+
+at::Tensor Model::forward_backward(const MicroBatch& host_batch, double scale) {
+  const CauseScope cause(Cause::activations);
+  const cpu_gemm::PackedWeights::Use packed(packed_.get());
+  const Pass pass = pass_over(host_batch);
+  SavedBlocks saved(blocks_.size(), copies_ ? &*copies_ : nullptr);
+  at::Tensor x = embedded(pass.batch.ids, pass.positions);
+  if (room_) room_->open();
+  for (size_t i = 0; i < blocks_.size(); ++i) {
+    Block::Saved s;
+    x = run_for_backward(i, x, pass, s);
+    saved.keep(i, kept_of(std::move(s), options_.checkpointing));
+  }
+
+  Normed normed = final_norm(x);
+  at::Tensor loss =
+      loss_sum_and_gradient(normed.y, pass.batch.labels, outer_.head, outer_gradients_.head,
+                            {scale, config_.final_logit_softcapping});
+  at::Tensor dx = at::zeros_like(x);
+  final_norm_.backward(normed.y, x, normed.statistics, dx);
+  normed = {};
+  x.reset();
+
+  for (size_t i = blocks_.size(); i-- > 0;) {
+    Block::Saved s = saved.take(i);
+    if (options_.checkpointing == Checkpointing::block) run_for_backward(i, s.x, pass, s);
+    if (room_) room_->take_back(i);
+    blocks_[i].backward(dx, pass.shape, rotary_of(i, pass.rotary, pass.local_rotary), std::move(s));
+    options_.pulse();
+  }
+  if (room_) room_->take_back_all();
+  embedded_backward(pass, dx);
+  return loss;
+}
+
+at::Tensor Model::forward(const MicroBatch& host_batch) {
+  const CauseScope cause(Cause::activations);
+  const cpu_gemm::PackedWeights::Use packed(packed_.get());
+  const Pass pass = pass_over(host_batch);
+  at::Tensor x = embedded(pass.batch.ids, pass.positions);
+  for (size_t i = 0; i < blocks_.size(); ++i) {
+    Block::Saved unused;
+    x = run_block(i, x, pass, unused);
+  }
+  return loss_sum(final_norm(x).y, pass.batch.labels, outer_.head, config_.final_logit_softcapping);
+}
+
+}  // namespace llmctl

@@ -1,0 +1,33 @@
+// A norm as the model was configured with it: RMS or layer norm, of weights used as they are or as
+// 1 + w. Holds views of its weights and of their gradients; a model without this norm has one that
+// is not there. Thread rule as rms_norm.h.
+#pragma once
+
+#include "trainer/model/parameters.h"
+#include "trainer/ops/rms_norm.h"
+
+namespace llmctl {
+
+class Norm {
+ public:
+  Norm(NormTensors weights, NormTensors gradients, const ModelConfig& config);
+  bool there() const { return w_.weight.defined(); }
+
+  Normed forward(const at::Tensor& x) const;
+  Normed add_forward(at::Tensor& x, const at::Tensor& delta) const;  // x += delta first
+  at::Tensor again(const at::Tensor& x, const at::Tensor& statistics) const;
+  // Adds to dx and to the gradients.
+  void backward(const at::Tensor& dy,
+                const at::Tensor& x,
+                const at::Tensor& statistics,
+                at::Tensor& dx);
+
+ private:
+  at::Tensor weight() const { return plus_one_ ? w_.weight + 1 : w_.weight; }
+
+  NormTensors w_, g_;
+  bool plus_one_;
+  double eps_;
+};
+
+}  // namespace llmctl

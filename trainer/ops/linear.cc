@@ -1,0 +1,82 @@
+#include "trainer/ops/linear.h"
+
+#include "trainer/ops/cpu/cpu_gemm.h"
+
+namespace llmctl {
+
+static bool is_wide(const at::Tensor& t) {
+  return t.scalar_type() == at::kFloat;
+}
+
+// The tensor itself when it is fp32 already.
+static at::Tensor widened(const at::Tensor& t) {
+  return t.to(at::kFloat);
+}
+
+// Whether the device multiplies this type faster than fp32: a GPU both 16-bit ones, a CPU only
+// bf16, and only where it has instructions for it; elsewhere LibTorch is a hundred times slower.
+static bool is_fast(const at::Tensor& t) {
+  if (is_wide(t) || !t.is_cpu()) return true;
+#if defined(__x86_64__)
+  static const bool has_bf16 = __builtin_cpu_supports("avx512bf16") != 0;
+  return has_bf16 && t.scalar_type() == at::kBFloat16;
+#else
+  return false;
+#endif
+}
+
+// out (+)= a b, all of fp32.
+static void multiply_wide(at::Tensor& out, const at::Tensor& a, const at::Tensor& b, bool add) {
+  if (cpu_gemm::multiply(out, a, b, add)) return;
+  if (add) {
+    at::addmm_out(out, out, a, b);
+  } else {
+    at::mm_out(out, a, b);
+  }
+}
+
+static at::Tensor wide_product(const at::Tensor& a, const at::Tensor& b) {
+  at::Tensor out = at::empty({a.size(0), b.size(1)}, a.options());
+  multiply_wide(out, a, b, /*add=*/false);
+  return out;
+}
+
+at::Tensor product(const at::Tensor& a, const at::Tensor& b) {
+  if (is_wide(a)) return wide_product(a, b);
+  if (is_fast(a)) return at::mm(a, b);
+  return wide_product(widened(a), widened(b)).to(a.scalar_type());
+}
+
+void product_into(at::Tensor& out, const at::Tensor& a, const at::Tensor& b) {
+  const bool rounds = is_wide(out) != is_wide(a);
+  if (is_wide(out) && out.is_cpu()) {
+    multiply_wide(out, widened(a), widened(b), /*add=*/false);
+  } else if (!rounds && is_fast(a)) {
+    at::mm_out(out, a, b);
+  } else if (is_wide(out)) {
+    at::mm_out(out, a, b, at::kFloat);
+  } else {
+    out.copy_(wide_product(widened(a), widened(b)));
+  }
+}
+
+void add_product(at::Tensor& sum, const at::Tensor& a, const at::Tensor& b) {
+  if (is_wide(a) || !is_fast(a)) {
+    multiply_wide(sum, widened(a), widened(b), /*add=*/true);
+  } else if (sum.is_cpu()) {
+    sum.add_(at::mm(a, b));
+  } else {
+    sum.add_(at::mm(a, b, at::kFloat));
+  }
+}
+
+at::Tensor Linear::forward(const at::Tensor& x) const {
+  if (!w_.bias.defined()) return product(x, w_.weight.t());
+  if (!is_fast(x)) return product(x, w_.weight.t()).add_(w_.bias);
+  if (!x.is_cpu() || !is_wide(x)) return at::addmm(w_.bias, x, w_.weight.t());
+  at::Tensor y = w_.bias.repeat({x.size(0), 1});
+  add_product(y, x, w_.weight.t());
+  return y;
+}
+
+}  // namespace llmctl

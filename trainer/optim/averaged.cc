@@ -1,0 +1,82 @@
+#include "trainer/optim/averaged.h"
+
+#include <algorithm>
+
+#include "core/training/optimizer_facts.h"
+
+namespace llmctl {
+
+Averaged::Averaged(std::unique_ptr<Optimizer> inner,
+                   double decay,
+                   int64_t elements,
+                   StateStore store)
+    : inner_(std::move(inner)),
+      decay_(decay),
+      store_(std::move(store)),
+      average_(store_.zeros({elements})) {}
+
+at::Tensor Averaged::average() const {
+  store_.settle();
+  return average_;
+}
+
+std::vector<NamedTensor> Averaged::state(const ParameterLayout& layout) {
+  std::vector<NamedTensor> all = inner_->state(layout);
+  append_slots(all, kAveragePrefix, layout, average());
+  return all;
+}
+
+void Averaged::apply(WeightWindows& weights, at::Tensor& gradients, const OptimizerStep& step) {
+  inner_->set_updates(updates() - 1);
+  inner_->update(weights.all(), gradients, step);
+  const auto before = static_cast<double>(updates() - 1);
+  const double decay = std::min(decay_, before / (before + 9));
+  store_.visit_flat({average_}, [&](int64_t begin, int64_t size, StateStore::Tensors& average) {
+    for_pieces(size, [&](int64_t offset, int64_t elements) {
+      const at::Tensor now = weights.all().narrow(0, begin + offset, elements).to(at::kFloat);
+      const at::Tensor mean = average[0].narrow(0, offset, elements);
+      if (decay > 0) {
+        mean.lerp_(now, 1 - decay);
+      } else {
+        mean.copy_(now);
+      }
+    });
+  });
+}
+
+static void swap_piece(const at::Tensor& weights, const at::Tensor& average) {
+  const at::Tensor kept = weights.clone();
+  weights.copy_(average);
+  average.copy_(kept);
+}
+
+// bf16 weights take the average rounded to nearest, and the average's 32 bits the weights plus what
+// rounding took off, which is less than half a step: swapping again gives back every bit of both.
+static void swap_rounded(const at::Tensor& weights, const at::Tensor& average) {
+  constexpr int kHalf = 16;
+  const at::Tensor bits = average.view(at::kInt).to(weights.device());
+  const at::Tensor upper = weights.view(at::kShort);
+  const at::Tensor rounded = bits.add(1 << (kHalf - 1)).bitwise_right_shift_(kHalf);
+  const at::Tensor rest = bits.sub(rounded.bitwise_left_shift(kHalf));
+  average.view(at::kInt).copy_(upper.to(at::kInt).bitwise_left_shift_(kHalf).add_(rest));
+  upper.copy_(rounded);
+}
+
+static void swap_contents(const at::Tensor& weights, const at::Tensor& average) {
+  const bool same = weights.scalar_type() == average.scalar_type();
+  for_pieces(weights.numel(), [&](int64_t begin, int64_t size) {
+    (same ? swap_piece : swap_rounded)(weights.narrow(0, begin, size),
+                                       average.narrow(0, begin, size));
+  });
+}
+
+UseAverage::UseAverage(Model& model, const Optimizer& optimizer)
+    : model_(model), average_(optimizer.updates() > 0 ? optimizer.average() : at::Tensor()) {
+  if (average_.defined()) swap_contents(model_.weights(), average_);
+}
+
+UseAverage::~UseAverage() {
+  if (average_.defined()) swap_contents(model_.weights(), average_);
+}
+
+}  // namespace llmctl

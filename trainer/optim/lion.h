@@ -1,0 +1,25 @@
+// Lion (Chen et al., arXiv 2302.06675, algorithm 2): steps by the sign of an interpolation between
+// moment and gradient, with decoupled decay; one moment. One pass like adamw's; the ATen form is
+// for other devices.
+#pragma once
+
+#include "trainer/ops/cuda/kernels/update_elements.h"
+#include "trainer/optim/optimizer.h"
+
+namespace llmctl {
+
+LionFactors lion_factors(const OptimizerStep& step, bool decays);
+
+class Lion final : public Optimizer {
+ public:
+  Lion(int64_t elements, int64_t decay_end, StateStore store = {});
+  std::vector<NamedTensor> state(const ParameterLayout& layout) override;
+
+ private:
+  void apply(WeightWindows& weights, at::Tensor& gradients, const OptimizerStep& step) override;
+  int64_t decay_end_;
+  StateStore store_;
+  at::Tensor moment_;
+};
+
+}  // namespace llmctl

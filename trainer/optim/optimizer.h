@@ -1,0 +1,79 @@
+// Optimizer: what turns gradients into new weights, once per step, over flat buffers: fp32, or seen
+// as fp32 (weight_windows.h). Owns its state, which is all that a checkpoint must hold beside the
+// weights: named tensors, restored to the bit. A slot before ParameterLayout::matrices_end()
+// decays, the others (norms) do not. One thread calls it; every one is deterministic for any number
+// of threads. Which there are, and their bytes: core/training/optimizer_facts.h.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/job/job_spec.h"
+#include "trainer/model/parameters.h"
+#include "trainer/optim/optimizer_state.h"
+#include "trainer/optim/widened_weights.h"
+
+namespace llmctl {
+
+struct OptimizerStep {
+  double learning_rate = 0;
+  double beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8, weight_decay = 0;
+  double gradient_scale = 1;  // clipping
+  double momentum = 0.95;     // muon's
+  int64_t seed = 0;           // of rounding weights that have no fp32 form
+};
+OptimizerStep optimizer_step(const JobSpec& spec, double learning_rate, double gradient_scale);
+
+struct NamedTensor {
+  std::string name;   // "first_moment.model.norm.weight"
+  at::Tensor tensor;  // contiguous, sharing memory with what it names
+};
+
+class Optimizer {
+ public:
+  virtual ~Optimizer() = default;
+  // The gradients are zero afterwards. Weights are fp32 or bf16.
+  void update(at::Tensor& weights, at::Tensor& gradients, const OptimizerStep& step) {
+    ++updates_;
+    WeightWindows windows(weights, step.seed, updates_);
+    apply(windows, gradients, step);
+  }
+  // The state, by the slots of the layout it was made for.
+  virtual std::vector<NamedTensor> state(const ParameterLayout& layout) = 0;
+  // Of the weights over time, flat; undefined: this one makes none.
+  virtual at::Tensor average() const { return {}; }
+
+  int64_t updates() const { return updates_; }
+  void set_updates(int64_t updates) { updates_ = updates; }  // on resume
+
+ private:
+  virtual void apply(WeightWindows& weights, at::Tensor& gradients, const OptimizerStep& step) = 0;
+  int64_t updates_ = 0;
+};
+
+struct OptimizerOptions {
+  double ema_decay = 0;  // above 0: it also averages the weights
+  bool offload = false;  // its state lives in host memory
+  int64_t offload_piece = kOffloadPiece;
+};
+OptimizerOptions optimizer_options(const JobSpec& spec);
+// Requires: `name` is one of optimizers().
+std::unique_ptr<Optimizer> make_optimizer(const std::string& name,
+                                          const ParameterLayout& layout,
+                                          at::Device device,
+                                          const OptimizerOptions& options = {});
+
+// [0, elements) in ranges, each by one thread and on one side of `decay_end`.
+void for_ranges(int64_t elements,
+                int64_t decay_end,
+                const std::function<void(int64_t begin, int64_t size, bool decays)>& range);
+
+// Views of a flat buffer that has the layout, as "<prefix><slot's name>".
+void append_slots(std::vector<NamedTensor>& out,
+                  const std::string& prefix,
+                  const ParameterLayout& layout,
+                  const at::Tensor& flat);
+
+}  // namespace llmctl

@@ -1,0 +1,52 @@
+// Where an optimizer's state lives, and how an update gets at it: resident on the device, or
+// offloaded to host memory. Offloaded, an update walks through it in pieces: one arrives, one is
+// used on the device, one leaves, each on a stream of its own. (Updating on the host instead, as
+// DeepSpeed's CPUAdam does, moves less over the bus, but would need every optimizer once more and
+// round otherwise than the device; this way offloaded is resident to the bit, for each of them.)
+// One thread calls it.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "core/training/offload.h"
+#include "trainer/device/host_transfer.h"
+
+namespace llmctl {
+
+struct StatePiece {
+  size_t part;
+  int64_t begin, size;  // elements of that part
+};
+
+class StateStore {
+ public:
+  using Tensors = std::vector<at::Tensor>;
+
+  // `piece`: elements of offloaded state taken at a time.
+  StateStore(at::Device device = at::kCPU, bool offload = false, int64_t piece = kOffloadPiece);
+  at::Device device() const { return device_; }
+  at::Tensor zeros(at::IntArrayRef sizes, at::ScalarType type = at::kFloat) const;
+
+  // update(k, tensors) for every k below `count`: `tensors` are state_of(k) on the device, and what
+  // is written to them is kept. Requires: no two k share memory.
+  void visit(size_t count,
+             const std::function<Tensors(size_t k)>& state_of,
+             const std::function<void(size_t k, Tensors& tensors)>& update);
+  // The same for flat state of which each element is for itself: [begin, begin + size) at a time.
+  void visit_flat(const Tensors& flat,
+                  const std::function<void(int64_t begin, int64_t size, Tensors& parts)>& update);
+  // What to visit of a part of which each element is for itself: the whole when resident.
+  void append_pieces(size_t part, int64_t elements, std::vector<StatePiece>& pieces) const;
+
+  // Before the host reads state: offloaded state may still be on its way back.
+  void settle() const;
+
+ private:
+  at::Device device_;
+  int64_t piece_;
+  std::unique_ptr<HostCopies> copies_;  // nullptr: resident
+};
+
+}  // namespace llmctl

@@ -1,0 +1,51 @@
+// WeightWindows: the flat weights as an optimizer changes them. fp32 weights are one window,
+// changed in place. Weights that exist in bf16 alone are seen through fp32 windows of kUpdateWindow
+// elements: widened, changed, and rounded back stochastically (Gupta et al., ICML 2015): up with
+// the probability of the distance from below, so that updates smaller than half a step of bf16
+// count on average. The random bits are a hash of seed, update and element: the same for any number
+// of threads and on every device. A view, used by one thread; valid as long as the weights.
+#pragma once
+
+#include <functional>
+
+#include "trainer/device/tensor.h"
+
+namespace llmctl {
+
+struct WeightWindow {
+  at::Tensor weights;  // fp32 [n]
+  int64_t begin = 0;   // of the first of them in all weights
+
+  int64_t size() const { return weights.numel(); }
+  // Of what begins at element `first` of all, the part that belongs to the window.
+  at::Tensor of(const at::Tensor& flat, int64_t first = 0) const {
+    return flat.narrow(0, begin - first, size());
+  }
+  int64_t decay_end(int64_t of_all) const;  // within the window
+};
+
+class WeightWindows {
+ public:
+  WeightWindows(at::Tensor& weights, int64_t seed, int64_t update);
+
+  // Of [begin, begin + size), in order.
+  void change(int64_t begin,
+              int64_t size,
+              const std::function<void(const WeightWindow& window)>& change_window);
+
+  double norm(int64_t begin, int64_t size) const;
+  at::Tensor& all() { return weights_; }
+
+ private:
+  at::Tensor& weights_;
+  uint64_t key_;
+};
+
+// Pieces of [0, elements) of kUpdateWindow: temporaries of ATen operators over one are small.
+void for_pieces(int64_t elements, const std::function<void(int64_t begin, int64_t size)>& piece);
+
+// fp32 -> bf16 of the same length. Element i takes 16 bits of the hash of (key, first + i); values
+// that bf16 has stay, NaN and infinity too.
+void round_stochastically(const at::Tensor& values, at::Tensor& out, uint64_t key, int64_t first);
+
+}  // namespace llmctl

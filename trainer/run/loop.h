@@ -1,0 +1,30 @@
+// One attempt to train: prepare (data, ranks, model, newest checkpoint), step until the end, save,
+// leave when asked. What a step computes is a pure function of spec, seed, step and the weights
+// before it, so a resumed run is bitwise equal to an undisturbed one. Rank r of N takes every N-th
+// sequence of a global batch; gradients are the mean over all its tokens, whatever N and the
+// micro-batch. Errors are how the attempt ended; c10 exceptions (out of memory, a lost peer) pass
+// through to main.
+#pragma once
+
+#include <filesystem>
+
+#include "core/run/run_config.h"
+#include "trainer/device/tensor.h"
+#include "trainer/run/lease.h"
+#include "trainer/run/report.h"
+
+namespace llmctl {
+
+struct Ending {
+  Outcome outcome = Outcome::done;
+  std::string detail;
+};
+
+// `device` is config.device, opened. `run_directory` holds config.json and the lease.
+Ending train(const RunConfig& config,
+             at::Device device,
+             const std::filesystem::path& run_directory,
+             const Clock& clock,
+             Reporter& report);
+
+}  // namespace llmctl

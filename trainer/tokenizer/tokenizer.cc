@@ -1,0 +1,159 @@
+#include "trainer/tokenizer/tokenizer.h"
+
+#include <nlohmann/json.hpp>
+
+#include "core/base/utf8.h"
+#include "trainer/files/content_hash.h"
+#include "trainer/files/disk.h"
+#include "trainer/files/mapped_file.h"
+#include "trainer/tokenizer/tokenizer_config.h"
+#include "trainer/tokenizer/tokenizer_parts.h"
+
+namespace llmctl {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr const char* kReplacement = "\xEF\xBF\xBD";
+
+// tokenizer.json does not say which token ends a document; these are what the families call it.
+constexpr const char* kEosNames[] = {"<|endoftext|>", "</s>",       "<|end_of_text|>",
+                                     "<eos>",         "<|eot_id|>", "<|im_end|>"};
+
+std::optional<int32_t> find_id(const Tokenizer::Parts& parts, std::string_view token) {
+  for (const AddedToken& added : parts.added) {
+    if (added.content == token) return added.id;
+  }
+  return parts.model.id_of(token);
+}
+
+Result<std::shared_ptr<Tokenizer::Parts>> read_parts(std::string_view text,
+                                                     std::string_view name,
+                                                     const std::string& eos) {
+  auto parts = std::make_shared<Tokenizer::Parts>();
+  const Status read = read_tokenizer_file(text, *parts);
+  if (!read.ok()) {
+    return Error{read.error().code, std::string(name) + ": " + read.error().message,
+                 read.error().hint};
+  }
+  if (!eos.empty()) parts->eos = find_id(*parts, eos);
+  for (const char* candidate : kEosNames) {
+    if (!parts->eos) parts->eos = find_id(*parts, candidate);
+  }
+  parts->json = text;
+  parts->fingerprint = content_hash(content_hash(text) + std::to_string(parts->eos.value_or(-1)));
+  return parts;
+}
+
+// Bytes at the end that may become a character with more to come; 0 when none.
+size_t unfinished(std::string_view text) {
+  for (size_t n = 1; n <= 3 && n <= text.size(); ++n) {
+    const auto byte = static_cast<uint8_t>(text[text.size() - n]);
+    if (byte < 0x80) return 0;
+    if (byte < 0xC0) continue;
+    const size_t whole = byte >= 0xF0 ? 4 : byte >= 0xE0 ? 3 : 2;
+    return whole > n ? n : 0;
+  }
+  return 0;
+}
+
+std::string with_replacements(std::string_view text) {
+  std::string out;
+  for (size_t i = 0; i < text.size();) {
+    const size_t length = utf8_length(text.substr(i));
+    out += length == 0 ? std::string_view(kReplacement) : text.substr(i, length);
+    i += std::max<size_t>(length, 1);
+  }
+  return out;
+}
+
+}  // namespace
+
+Result<Tokenizer> Tokenizer::load(const fs::path& file) {
+  const auto mapped = TRY(MappedFile::open(file));
+  const auto config = TRY(read_tokenizer_config(file));  // tokenizer.json does not tell its end
+  const std::string eos = special_token(config, "eos_token");
+  auto parts = TRY(read_parts(as_text(mapped->bytes()), file.string(), eos));
+  return Tokenizer(std::move(parts));
+}
+
+Result<Tokenizer> Tokenizer::parse(std::string_view text, std::string_view name) {
+  auto parts = TRY(read_parts(text, name, ""));
+  return Tokenizer(std::move(parts));
+}
+
+Tokenizer Tokenizer::bytes() {
+  auto parsed = parse(byte_level_json({}), "bytes");
+  CHECK(parsed.ok());
+  return std::move(*parsed);
+}
+
+std::string Tokenizer::decode(std::span<const int32_t> ids) const {
+  std::string text;
+  for (const int32_t id : ids) {
+    const auto index = static_cast<size_t>(id);
+    if (id >= 0 && index < parts_->bytes_of_id.size()) text += parts_->bytes_of_id[index];
+  }
+  if (parts_->decoder.strip_first_space && text.starts_with(' ')) text.erase(0, 1);
+  return text;
+}
+
+int64_t Tokenizer::vocab_size() const {
+  return static_cast<int64_t>(parts_->bytes_of_id.size());
+}
+
+std::optional<int32_t> Tokenizer::eos() const {
+  return parts_->eos;
+}
+
+std::optional<int32_t> Tokenizer::id_of(std::string_view token) const {
+  return find_id(*parts_, token);
+}
+
+std::string Tokenizer::token_of(int32_t id) const {
+  for (const AddedToken& added : parts_->added) {
+    if (added.id == id) return added.content;
+  }
+  const auto& tokens = parts_->model.tokens();
+  const auto index = static_cast<size_t>(id);
+  return id >= 0 && index < tokens.size() ? tokens[index] : "";
+}
+
+const std::string& Tokenizer::json() const {
+  return parts_->json;
+}
+
+const std::string& Tokenizer::fingerprint() const {
+  return parts_->fingerprint;
+}
+
+Status Tokenizer::save(const fs::path& file) const {
+  const auto text = as_bytes(parts_->json);
+  TRY(replace_file(file, std::span(&text, 1)));
+  if (!parts_->eos) return ok_status();
+  const std::string config = nlohmann::json{{"eos_token", token_of(*parts_->eos)}}.dump(1) + "\n";
+  const auto bytes = as_bytes(config);
+  return replace_file(file.parent_path() / "tokenizer_config.json", std::span(&bytes, 1));
+}
+
+std::string DecodeStream::push(int32_t id) {
+  std::string piece;
+  const auto index = static_cast<size_t>(id);
+  const auto& parts = *tokenizer_.parts_;
+  if (id >= 0 && index < parts.bytes_of_id.size()) piece = parts.bytes_of_id[index];
+  if (!started_ && parts.decoder.strip_first_space && piece.starts_with(' ')) piece.erase(0, 1);
+  started_ = true;
+  pending_ += piece;
+  const size_t kept = unfinished(pending_);
+  std::string ready =
+      with_replacements(std::string_view(pending_).substr(0, pending_.size() - kept));
+  pending_.erase(0, pending_.size() - kept);
+  return ready;
+}
+
+std::string DecodeStream::finish() {
+  std::string rest = pending_.empty() ? "" : kReplacement;
+  pending_.clear();
+  return rest;
+}
+
+}  // namespace llmctl

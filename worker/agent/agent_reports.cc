@@ -1,0 +1,82 @@
+// What the agent makes of a rank's words: status for heartbeats, facts that are told until the
+// scheduler has them for sure, and progress that may be lost.
+#include <algorithm>
+
+#include "worker/agent/agent.h"
+
+namespace llmctl::worker {
+
+static constexpr size_t kFacts = 1'024;  // checkpoints of one run that are told again
+
+void Agent::hear(const RunKey& key, const Said& said) {
+  const auto found = runs_.find(key);
+  if (found == runs_.end() || found->second.ended()) return;
+  Run& run = found->second;
+  run.heard_boot_ms = host_.boot_ms();
+  if (const auto* up = std::get_if<SaidUp>(&said)) {
+    run.status.phase = RunStatus::Phase::up;
+    run.status.pid = up->pid;
+    news_ = true;
+  } else if (const auto* phase = std::get_if<SaidPhase>(&said)) {
+    run.progress.phase = phase->phase;
+    tell(key, run.progress);
+  } else if (const auto* data = std::get_if<SaidData>(&said)) {
+    run.progress.train_tokens = data->train_tokens;
+    run.progress.unigram_entropy = data->unigram_entropy;
+  } else if (const auto* progress = std::get_if<Progressed>(&said)) {
+    const Progressed before = std::exchange(run.progress, *progress);
+    run.progress.peak_bytes = std::max(before.peak_bytes, progress->peak_bytes);
+    run.progress.train_tokens = before.train_tokens;  // of the data line
+    run.progress.unigram_entropy = before.unigram_entropy;
+    tell(key, run.progress);
+  } else if (const auto* eval = std::get_if<SaidEval>(&said)) {
+    run.progress.eval_loss = eval->loss;
+    run.progress.step = std::max(run.progress.step, eval->step);
+    tell(key, run.progress);
+  } else if (const auto* peak = std::get_if<SaidPeak>(&said)) {
+    run.progress.peak_bytes = std::max(run.progress.peak_bytes, peak->peak_bytes);
+  } else if (const auto* made = std::get_if<CheckpointCommitted>(&said)) {
+    keep_fact(run, *made);
+    tell(key, *made);
+  } else if (const auto* removed = std::get_if<CheckpointRemoved>(&said)) {
+    keep_fact(run, *removed);
+    tell(key, *removed);
+  } else if (const auto* sample = std::get_if<SampleGenerated>(&said)) {
+    keep_fact(run, *sample);
+    tell(key, *sample);
+  } else if (const auto* probe = std::get_if<ProbeResult>(&said)) {
+    if (run.status.probes.size() < limits::kProbeCandidates) run.status.probes.push_back(*probe);
+  }
+}
+
+// A removal makes the news of the checkpoint it removes pointless, a sample those before it.
+void Agent::keep_fact(Run& run, const RankReport& report) {
+  if (const auto* removed = std::get_if<CheckpointRemoved>(&report)) {
+    std::erase_if(run.facts, [&](const RankReport& fact) {
+      const auto* made = std::get_if<CheckpointCommitted>(&fact);
+      return made != nullptr && made->path == removed->path;
+    });
+  }
+  if (std::holds_alternative<SampleGenerated>(report)) {
+    std::erase_if(run.facts, [](const RankReport& fact) {
+      return std::holds_alternative<SampleGenerated>(fact);
+    });
+  }
+  run.facts.push_back(report);
+  if (run.facts.size() > kFacts) run.facts.erase(run.facts.begin());
+}
+
+void Agent::tell(const RunKey& key, const RankReport& report) {
+  if (link_ == Link::up) {
+    outbox_.emplace_back(RunReport{key, report});
+    return;
+  }
+  if (!std::holds_alternative<Progressed>(report)) return;  // facts are told after the welcome
+  waiting_.push_back({key, report});
+  if (waiting_.size() > limits::kReportBuffer) {
+    waiting_.pop_front();
+    ++reports_dropped_;
+  }
+}
+
+}  // namespace llmctl::worker

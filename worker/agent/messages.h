@@ -1,0 +1,81 @@
+// What worker and scheduler say to each other, as plain values: the agent speaks these, link.cc
+// turns them into protobuf. Level-triggered: a Heartbeat names every run, a Desired every wanted
+// run, so a lost or repeated message does no harm. Times are on the boot clock.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "core/base/ids.h"
+#include "core/run/event.h"
+#include "core/run/inventory.h"
+#include "core/run/run_config.h"
+#include "core/run/run_status.h"
+
+namespace llmctl::worker {
+
+// One rank of one attempt. The epoch fences: two runs of a rank differ in it.
+struct RunKey {
+  JobId job;
+  Epoch epoch;
+  int32_t rank = 0;
+  auto operator<=>(const RunKey&) const = default;  // NOLINT: the check misreads <=>
+};
+
+// ---- worker -> scheduler
+struct Hello {
+  std::string name;      // stable across restarts
+  std::string instance;  // new in every worker process
+  Inventory inventory;
+  std::vector<RunStatus> runs;
+};
+struct Heartbeat {
+  int64_t number = 0;
+  std::vector<Device> devices;  // empty: unchanged
+  std::vector<RunStatus> runs;  // all of them
+};
+struct RunReport {
+  RunKey run;
+  RankReport report;
+};
+struct LogData {
+  int64_t request = 0;
+  std::string data;
+  bool end = false;
+  std::string error;
+};
+using ToScheduler = std::variant<Hello, Heartbeat, RunReport, LogData>;
+
+// ---- scheduler -> worker, and what the link itself has to say
+struct Dialing {};  // a new stream: the next message must be a Hello
+struct Disconnected {
+  bool refused = false;  // nobody listens at the scheduler's address
+  std::string detail;
+};
+struct Welcome {
+  WorkerId worker;
+  Millis lease_ms = 0, heartbeat_ms = 0;
+};
+struct HeartbeatAck {
+  int64_t number = 0;
+};
+struct RunOrder {
+  RunConfig config;
+  enum class Stop { none, checkpoint, kill } stop = Stop::none;
+};
+struct Desired {
+  std::vector<RunOrder> runs;  // everything that should run here
+};
+struct LogRead {
+  int64_t request = 0;
+  RunKey run;
+  int64_t tail_bytes = 0;  // 0: from the beginning
+  bool follow = false;
+  bool cancel = false;
+};
+using FromScheduler = std::variant<Dialing, Disconnected, Welcome, HeartbeatAck, Desired, LogRead>;
+
+}  // namespace llmctl::worker

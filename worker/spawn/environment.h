@@ -1,0 +1,19 @@
+// The environment of a trainer: an allow-list of this worker's variables, and what the job asks
+// for. Secrets of the worker never reach a job, and a job cannot make the dynamic loader run its
+// code.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "core/base/result.h"
+
+namespace llmctl::worker {
+
+// "NAME=value" lines, those of the job last and alone under their name.
+// invalid_argument: a name of the job is malformed or reserved.
+Result<std::vector<std::string>> trainer_environment(const char* const* inherited,
+                                                     const std::map<std::string, std::string>& job);
+
+}  // namespace llmctl::worker
