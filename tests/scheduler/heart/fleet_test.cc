@@ -1,5 +1,5 @@
 // What workers say: hello, heartbeats, reports; leases and epochs.
-#include "scene.h"
+#include "tests/scheduler/heart/scene.h"
 #include "scheduler/heart/explain.h"
 
 namespace llmctl {

@@ -1,6 +1,6 @@
 #include "scheduler/heart/placement.h"
 
-#include "scene.h"
+#include "tests/scheduler/heart/scene.h"
 #include "scheduler/heart/fit.h"
 
 namespace llmctl {

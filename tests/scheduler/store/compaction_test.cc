@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <random>
 
-#include "scene.h"
+#include "tests/scheduler/heart/scene.h"
 #include "scheduler/store/job_row.h"
 #include "scheduler/store/sqlite_archive.h"
 #include "scheduler/store/sqlite_store.h"

@@ -1,3 +1,4 @@
+#include "core/base/utf8.h"
 #include "trainer/tokenizer/tokenizer.h"
 
 #include <nlohmann/json.hpp>
