@@ -9,6 +9,8 @@ target=$1 what=${2:-600}
 run=("build-fuzz/bin/${target}_fuzz" -timeout=10 "-artifact_prefix=build-fuzz/$target-")
 archive=tests/fuzz/corpus/$target.tar.xz inputs=build-fuzz/corpus/$target
 
+export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 # else it prints, and fuzzing goes on
+
 mkdir -p "$inputs"
 if [[ $archive -nt $inputs.unpacked ]]; then
   tar -xf "$archive" -C "$inputs"
