@@ -19,7 +19,8 @@ fi
 
 if [[ $what != keep ]]; then
   "${run[@]}" -max_total_time="$what" "$inputs" || {
-    echo "a finding: once mended, copy it to $inputs/A_NAME_OF_ITS_OWN and ./dev fuzz $target keep" >&2
+    echo "a finding: once mended, copy it to $inputs/A_NAME_OF_ITS_OWN" >&2
+    echo "and run ./dev fuzz $target keep" >&2
     exit 1
   }
   echo "to keep what was reached: ./dev fuzz $target keep" >&2
