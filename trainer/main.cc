@@ -26,7 +26,7 @@
 #include "trainer/device/device.h"
 #include "trainer/device/device_memory.h"
 #include "trainer/device/tensor.h"
-#include "trainer/run/loop.h"
+#include "trainer/run/attempt.h"
 #include "trainer/run/probe.h"
 #include "trainer/run/signals.h"
 

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "core/job/job_spec.h"
+#include "core/run/event.h"
 #include "trainer/checkpoint/checkpoint.h"
 #include "trainer/model/model.h"
 #include "trainer/optim/optimizer.h"
@@ -28,6 +29,9 @@ struct TrainState {
   LossTrend trend;
   LossScale loss_scale;
 };
+
+// What is told of a checkpoint of this state, as far as the state knows it.
+CheckpointCommitted checkpoint_facts(const TrainState& state);
 
 struct RunIdentity {  // must be the same when a run goes on
   JobSpec spec;

@@ -1,16 +1,14 @@
 // One attempt to train: prepare (data, ranks, model, newest checkpoint), step until the end, save,
 // leave when asked. What a step computes is a pure function of spec, seed, step and the weights
-// before it, so a resumed run is bitwise equal to an undisturbed one. Rank r of N takes every N-th
-// sequence of a global batch; gradients are the mean over all its tokens, whatever N and the
-// micro-batch. Errors are how the attempt ended; c10 exceptions (out of memory, a lost peer) pass
-// through to main.
+// before it, so a resumed run is bitwise equal to an undisturbed one. Errors are how the attempt
+// ended; c10 exceptions (out of memory, a lost peer) pass through to main. One thread.
 #pragma once
 
 #include <filesystem>
+#include <string>
 
 #include "core/run/run_config.h"
 #include "trainer/device/tensor.h"
-#include "trainer/run/lease.h"
 #include "trainer/run/report.h"
 
 namespace llmctl {
