@@ -1,14 +1,12 @@
 #include "trainer/data/batches.h"
 
-#include <bit>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "core/base/clock.h"
 #include "core/plan/memory_model.h"
-#include "trainer/data/batches_dataset.h"
-#include "trainer/data/batches_mixture.h"
-#include "trainer/data/batches_order.h"
+#include "trainer/data/mixture.h"
+#include "trainer/data/prepared_dataset.h"
 #include "trainer/data/source_hash.h"
 #include "trainer/files/content_hash.h"
 #include "trainer/files/disk.h"
@@ -16,8 +14,6 @@
 namespace llmctl {
 namespace fs = std::filesystem;
 namespace {
-
-constexpr int kFeistelRounds = 8;
 
 // What was counted of one split of one job's data, remembered beside the caches: a small JSON file.
 Result<double> remembered_entropy(const fs::path& file) {
@@ -112,24 +108,6 @@ Result<Tokenizer> trained_tokenizer(const std::vector<SourceFile>& sources,
 }
 
 }  // namespace
-
-int64_t shuffled(int64_t index, int64_t count, uint64_t key) {
-  CHECK(index >= 0 && index < count);
-  const auto bits = static_cast<int>(std::bit_width(static_cast<uint64_t>(count - 1)));
-  const int half_bits = (bits + 1) / 2;
-  const uint64_t mask = (uint64_t{1} << half_bits) - 1;
-  auto value = static_cast<uint64_t>(index);
-  do {
-    uint64_t left = value >> half_bits, right = value & mask;
-    for (uint64_t round = 0; round < kFeistelRounds; ++round) {
-      const uint64_t next = left ^ (mix(right, mix(round, key)) & mask);
-      left = right;
-      right = next;
-    }
-    value = left << half_bits | right;
-  } while (value >= static_cast<uint64_t>(count));
-  return static_cast<int64_t>(value);
-}
 
 struct Batches::Parts {
   Tokenizer tokenizer;

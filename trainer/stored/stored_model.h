@@ -10,7 +10,7 @@
 #include <optional>
 
 #include "core/job/job_spec.h"
-#include "trainer/formats/hf/hf_directory.h"
+#include "trainer/formats/hf/directory.h"
 #include "trainer/tokenizer/tokenizer.h"
 
 namespace llmctl {

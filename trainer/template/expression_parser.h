@@ -1,4 +1,5 @@
-// The expressions of a template; jinja_parser drives it for what stands inside a tag.
+// The expressions of a template; parser.cc drives it for what stands inside a tag. Owned by one
+// parse; one thread.
 #pragma once
 
 #include <string>

@@ -1,5 +1,5 @@
-// A parsed template: expressions and statements as trees. Built by jinja_parser, walked by
-// jinja_run. Every node knows how deep it is, so that walking and destroying are bounded.
+// A parsed template: expressions and statements as trees. Built by parser.cc, walked by template.cc
+// and expressions.cc. Every node knows how deep it is, so that walking and destroying are bounded.
 #pragma once
 
 #include <memory>

@@ -9,7 +9,7 @@
 
 #include "core/base/limits.h"
 #include "trainer/tokenizer/bpe_alphabet.h"
-#include "trainer/tokenizer/tokenizer_parts.h"
+#include "trainer/tokenizer/parts.h"
 
 namespace llmctl {
 namespace dom = simdjson::dom;

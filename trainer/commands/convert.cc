@@ -1,0 +1,142 @@
+#include "trainer/commands/convert.h"
+
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <ostream>
+
+#include "core/base/json_reader.h"
+#include "trainer/formats/gguf/model.h"
+#include "trainer/formats/gguf/tokenizer.h"
+#include "trainer/stored/hf_export.h"
+
+namespace llmctl {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kConvertUsage =
+    "usage: llmctl-trainer convert SRC DST [--format hf|gguf] [--dtype TYPE]\n"
+    "                              [--max-shard-size BYTES] [--json]\n"
+    "TYPE: fp32, bf16 or fp16; for gguf also q8_0, q6_k, q4_k or q4_0\n";
+
+struct ConvertCommand {
+  fs::path from, to;
+  std::string format, dtype = "fp32";
+  Bytes shard_bytes = HfExport{}.shard_bytes;
+  bool json = false;
+};
+
+Status read_convert_flag(const std::string& flag,
+                         const std::string& value,
+                         ConvertCommand& command) {
+  if (flag == "--format") {
+    if (value != "hf" && value != "gguf") return invalid("--format: expected hf or gguf");
+    command.format = value;
+  } else if (flag == "--dtype") {
+    command.dtype = value;
+  } else if (flag == "--max-shard-size") {
+    command.shard_bytes = TRY(parse_bytes(value));
+    if (command.shard_bytes < 1) return invalid("--max-shard-size: expected more than 0");
+  } else {
+    return invalid("unknown option " + flag);
+  }
+  return ok_status();
+}
+
+Result<ConvertCommand> parse_convert(const std::vector<std::string>& args) {
+  ConvertCommand command;
+  std::vector<std::string> paths;
+  for (size_t i = 0; i < args.size(); ++i) {
+    if (args[i] == "--json") {
+      command.json = true;
+    } else if (!args[i].starts_with("--")) {
+      paths.push_back(args[i]);
+    } else if (i + 1 == args.size()) {
+      return invalid(args[i] + ": its value is missing");
+    } else {
+      TRY(read_convert_flag(args[i], args[i + 1], command));
+      ++i;
+    }
+  }
+  if (paths.size() != 2) return invalid("expected a source and a destination");
+  command.from = paths[0];
+  command.to = paths[1];
+  if (command.format.empty()) command.format = command.to.extension() == ".gguf" ? "gguf" : "hf";
+  return command;
+}
+
+Result<DType> hf_dtype(const std::string& name) {
+  if (name == "fp32") return DType::f32;
+  if (name == "bf16") return DType::bf16;
+  if (name == "fp16") return DType::f16;
+  return invalid("--dtype: expected fp32, bf16 or fp16, got " + name);
+}
+
+Result<WrittenModel> write_hf(const ConvertCommand& command, const StoredModel& model) {
+  const DType dtype = TRY(hf_dtype(command.dtype));
+  HfExport exported = TRY(hf_export(model, dtype));
+  exported.shard_bytes = command.shard_bytes;
+  return write_hf_directory(command.to, exported);
+}
+
+Result<WrittenModel> write_gguf_file(const ConvertCommand& command, const StoredModel& model) {
+  const auto type = parse_gguf_type(command.dtype);
+  if (!type) return invalid("--dtype: unknown type " + command.dtype);
+  const HfExport facts = TRY(hf_export(model, DType::f32));
+  const std::string name = command.to.stem().string();
+  GgufMetadata metadata = TRY(gguf_metadata(model.config, name, *type));
+  if (facts.companions.contains("tokenizer.json")) {
+    metadata.merge(
+        TRY(gguf_tokenizer(facts.companions, facts.config_json, model.config.vocab_size)));
+  }
+  const std::vector<GgufTensor> tensors = gguf_tensors(model.config, model.slots, *type);
+  const Bytes bytes = TRY(write_gguf(command.to, metadata, tensors));
+  return WrittenModel{static_cast<int64_t>(tensors.size()), 1, bytes};
+}
+
+void tell(const ConvertCommand& command,
+          const StoredModel& model,
+          const WrittenModel& written,
+          std::ostream& out) {
+  const std::string path = fs::absolute(command.to).lexically_normal().string();
+  if (command.json) {
+    out << dump_json({{"path", path},
+                      {"format", command.format},
+                      {"dtype", command.dtype},
+                      {"source", model.form},
+                      {"tensors", written.tensors},
+                      {"files", written.files},
+                      {"bytes", written.bytes}})
+        << '\n';
+    return;
+  }
+  out << path << ": " << written.tensors << " tensors as " << command.dtype << " in "
+      << written.files << (written.files == 1 ? " file, " : " files, ")
+      << format_bytes(written.bytes) << ", from a " << model.form << '\n';
+}
+
+Status run_convert(const std::vector<std::string>& args, std::ostream& out) {
+  const ConvertCommand command = TRY(parse_convert(args));
+  const StoredModel model = TRY(open_stored_model(command.from));
+  if (model.slots.empty()) return invalid(command.from.string() + ": has no weights");
+  const WrittenModel written =
+      TRY(command.format == "gguf" ? write_gguf_file(command, model) : write_hf(command, model));
+  tell(command, model, written, out);
+  return ok_status();
+}
+
+}  // namespace
+
+int convert_command(const std::vector<std::string>& args, std::ostream& out) {
+  const Status done = run_convert(args, out);
+  out.flush();
+  if (done.ok() && out.good()) return 0;
+  std::fprintf(stderr, "%s\n", done.ok() ? "cannot write" : done.error().message.c_str());
+  if (!done.ok() && !done.error().hint.empty()) {
+    std::fprintf(stderr, "hint: %s\n", done.error().hint.c_str());
+  }
+  if (args.empty()) std::fputs(kConvertUsage, stderr);
+  return done.ok() ? 1 : 2;
+}
+
+}  // namespace llmctl
