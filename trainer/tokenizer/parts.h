@@ -42,8 +42,6 @@ struct Tokenizer::Parts {
   std::optional<int32_t> eos;
 };
 
-// Fills everything but eos, fingerprint and json. Errors name the place inside the file.
-Status read_tokenizer_file(std::string_view text, Tokenizer::Parts& parts);
 Result<std::string> normalize(const std::vector<NormalizerStep>& steps, std::string_view text);
 
 // The tokenizer.json of a byte-level BPE: ids 0..255 are the bytes, then one id per merge, then

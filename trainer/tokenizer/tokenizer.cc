@@ -8,6 +8,7 @@
 #include "trainer/files/mapped_file.h"
 #include "trainer/tokenizer/parts.h"
 #include "trainer/tokenizer/tokenizer_config.h"
+#include "trainer/tokenizer/tokenizer_file.h"
 
 namespace llmctl {
 namespace fs = std::filesystem;
