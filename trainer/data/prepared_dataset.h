@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "trainer/data/batches.h"
 #include "trainer/data/packing.h"
+#include "trainer/data/sequence_rows.h"
 #include "trainer/data/split.h"
 
 namespace llmctl {

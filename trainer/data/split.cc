@@ -11,7 +11,6 @@ namespace {
 // Fewer expected validation documents than this say little: the tail of the stream is used.
 constexpr double kFewDocuments = 8;
 constexpr double kTailShare = 0.1;  // of the stream, when a number of documents was asked for
-constexpr int64_t kReadTokens = 64 << 10;
 
 // Copies of a document are on one side, and added documents move none of the others.
 std::vector<bool> below(const TokenCache& cache, uint64_t limit) {
@@ -100,31 +99,6 @@ DataSplit split_tokens(const TokenCache& cache, double size, int64_t sequence_le
     }
   }
   return split_tail(cache, size < 1 ? size : kTailShare, sequence_len);
-}
-
-Status count_ids(const TokenCache& cache, const TokenStream& stream, std::vector<int64_t>& counts) {
-  std::vector<int32_t> ids;
-  for (int64_t at = 0; at < stream.tokens(); at += kReadTokens) {
-    ids.resize(static_cast<size_t>(std::min(kReadTokens, stream.tokens() - at)));
-    TRY(stream.read(cache, at, ids));
-    for (const int32_t id : ids) {
-      const auto index = static_cast<size_t>(id);
-      if (index >= counts.size()) counts.resize(index + 1);
-      ++counts[index];
-    }
-  }
-  return ok_status();
-}
-
-double unigram_entropy(const std::vector<int64_t>& counts) {
-  double total = 0, entropy = 0;
-  for (const int64_t count : counts) total += static_cast<double>(count);
-  for (const int64_t count : counts) {
-    if (count == 0) continue;
-    const double share = static_cast<double>(count) / total;
-    entropy -= share * std::log(share);
-  }
-  return entropy;
 }
 
 }  // namespace llmctl

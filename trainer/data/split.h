@@ -41,10 +41,4 @@ std::vector<bool> held_out_documents(const TokenCache& cache, double size);
 // What `held_out` means for the streams.
 DataSplit split_documents(const TokenCache& cache, const std::vector<bool>& held_out);
 
-// counts[id] += how often it occurs.
-Status count_ids(const TokenCache& cache, const TokenStream& stream, std::vector<int64_t>& counts);
-// Nats per token of a model that knows only how frequent each id is: -sum p ln p. What a run's loss
-// has to fall below before the model uses any context.
-double unigram_entropy(const std::vector<int64_t>& counts);
-
 }  // namespace llmctl
