@@ -32,6 +32,10 @@ Result<Value> call_method(const Value& object,
                           const Arguments& arguments,
                           Budget& budget);
 
+Error not_for(const std::string& name, const Value& value);  // "length: not for a number"
+// The text itself, or not_for(name).
+Result<std::string> text_argument(const std::string& name, const Value& value);
+
 Result<int64_t> length_of(const Value& value);
 // What a loop walks over: items, characters or keys; nothing for an undefined value.
 Result<Items> items_of(const Value& value);

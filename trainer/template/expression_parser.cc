@@ -31,14 +31,14 @@ bool ExpressionParser::at_symbol(std::string_view symbol) const {
   return at(Token::Kind::symbol) && now().text == symbol;
 }
 bool ExpressionParser::take_name(std::string_view name) {
-  const bool there = at_name(name);
-  if (there) ++at_;
-  return there;
+  const bool found = at_name(name);
+  if (found) ++at_;
+  return found;
 }
 bool ExpressionParser::take_symbol(std::string_view symbol) {
-  const bool there = at_symbol(symbol);
-  if (there) ++at_;
-  return there;
+  const bool found = at_symbol(symbol);
+  if (found) ++at_;
+  return found;
 }
 
 Status ExpressionParser::need_symbol(const char* symbol) {
@@ -94,9 +94,9 @@ Result<ExprPtr> ExpressionParser::literal(Value value) {
 
 Result<ExprPtr> ExpressionParser::expression() {
   if (++nesting_ > kNesting) return wrong("brackets are nested too deeply");
-  auto value = TRY(either());
+  auto value = TRY(logical_or());
   while (take_name("if")) {
-    value = TRY(joined(Expr::Kind::conditional, "", std::move(value), either()));
+    value = TRY(joined(Expr::Kind::conditional, "", std::move(value), logical_or()));
     value->children.push_back(take_name("else") ? TRY(expression()) : TRY(literal(Value())));
     TRY(grow(*value, *value->children.back()));
   }
@@ -104,23 +104,23 @@ Result<ExprPtr> ExpressionParser::expression() {
   return value;
 }
 
-Result<ExprPtr> ExpressionParser::either() {
-  auto left = TRY(both());
+Result<ExprPtr> ExpressionParser::logical_or() {
+  auto left = TRY(logical_and());
   while (take_name("or")) {
-    left = TRY(joined(Expr::Kind::either, "", std::move(left), both()));
+    left = TRY(joined(Expr::Kind::logical_or, "", std::move(left), logical_and()));
   }
   return left;
 }
 
-Result<ExprPtr> ExpressionParser::both() {
-  auto left = TRY(negation());
+Result<ExprPtr> ExpressionParser::logical_and() {
+  auto left = TRY(logical_not());
   while (take_name("and")) {
-    left = TRY(joined(Expr::Kind::both, "", std::move(left), negation()));
+    left = TRY(joined(Expr::Kind::logical_and, "", std::move(left), logical_not()));
   }
   return left;
 }
 
-Result<ExprPtr> ExpressionParser::negation() {
+Result<ExprPtr> ExpressionParser::logical_not() {
   int turns = 0;
   while (take_name("not")) ++turns;
   auto value = TRY(comparison());

@@ -16,7 +16,7 @@ class ExpressionParser {
   explicit ExpressionParser(std::vector<Token> tokens) : tokens_(std::move(tokens)) {}
 
   Result<ExprPtr> expression();  // with "a if b else c"
-  Result<ExprPtr> either();      // without
+  Result<ExprPtr> logical_or();  // without
 
   const Token& now() const { return tokens_[at_]; }
   const Token& ahead() const { return tokens_[std::min(at_ + 1, tokens_.size() - 1)]; }
@@ -35,8 +35,8 @@ class ExpressionParser {
   Result<ExprPtr> node(Expr::Kind kind, std::string text, std::vector<ExprPtr> children);
   Status grow(Expr& parent, const Expr& child) const;
   Result<ExprPtr> joined(Expr::Kind kind, std::string text, ExprPtr left, Result<ExprPtr> right);
-  Result<ExprPtr> both();
-  Result<ExprPtr> negation();
+  Result<ExprPtr> logical_and();
+  Result<ExprPtr> logical_not();
   Result<ExprPtr> comparison();
   Result<ExprPtr> sum();
   Result<ExprPtr> concatenation();

@@ -88,7 +88,7 @@ class Parser {
     const bool leave = in_.at_name("break");
     if (leave || in_.at_name("continue")) {
       if (loops_ == 0) return in_.wrong("\"" + in_.now().text + "\" outside of a loop");
-      made.kind = leave ? Statement::Kind::leave : Statement::Kind::next;
+      made.kind = leave ? Statement::Kind::break_loop : Statement::Kind::continue_loop;
       in_.take();
       return end_tag();
     }
@@ -123,7 +123,7 @@ class Parser {
     } while (in_.take_symbol(","));
     if (brackets) TRY(in_.need_symbol(")"));
     if (!in_.take_name("in")) return in_.wrong("expected \"in\"");
-    made.value = TRY(in_.either());
+    made.value = TRY(in_.logical_or());
     if (in_.take_name("if")) made.condition = TRY(in_.expression());
     TRY(end_tag());
     ++loops_;
