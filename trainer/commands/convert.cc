@@ -1,10 +1,10 @@
 #include "trainer/commands/convert.h"
 
-#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <ostream>
 
 #include "core/base/json_reader.h"
+#include "trainer/commands/command_line.h"
 #include "trainer/formats/gguf/model.h"
 #include "trainer/formats/gguf/tokenizer.h"
 #include "trainer/stored/hf_export.h"
@@ -26,38 +26,22 @@ struct ConvertCommand {
   bool json = false;
 };
 
-Status read_convert_flag(const std::string& flag,
-                         const std::string& value,
-                         ConvertCommand& command) {
-  if (flag == "--format") {
-    if (value != "hf" && value != "gguf") return invalid("--format: expected hf or gguf");
-    command.format = value;
-  } else if (flag == "--dtype") {
-    command.dtype = value;
-  } else if (flag == "--max-shard-size") {
-    command.shard_bytes = TRY(parse_bytes(value));
-    if (command.shard_bytes < 1) return invalid("--max-shard-size: expected more than 0");
-  } else {
-    return invalid("unknown option " + flag);
-  }
-  return ok_status();
-}
-
 Result<ConvertCommand> parse_convert(const std::vector<std::string>& args) {
   ConvertCommand command;
-  std::vector<std::string> paths;
-  for (size_t i = 0; i < args.size(); ++i) {
-    if (args[i] == "--json") {
-      command.json = true;
-    } else if (!args[i].starts_with("--")) {
-      paths.push_back(args[i]);
-    } else if (i + 1 == args.size()) {
-      return invalid(args[i] + ": its value is missing");
-    } else {
-      TRY(read_convert_flag(args[i], args[i + 1], command));
-      ++i;
-    }
-  }
+  const auto read_format = [&](const std::string& flag, const std::string& value) -> Status {
+    if (value != "hf" && value != "gguf") return invalid(flag + ": expected hf or gguf");
+    command.format = value;
+    return ok_status();
+  };
+  const auto read_bytes = [&](const std::string& flag, const std::string& value) -> Status {
+    command.shard_bytes = TRY(parse_bytes(value));
+    if (command.shard_bytes < 1) return invalid(flag + ": expected more than 0");
+    return ok_status();
+  };
+  const auto paths = TRY(read_arguments(args, {.values = {{"--format", read_format},
+                                                          {"--dtype", into(command.dtype)},
+                                                          {"--max-shard-size", read_bytes}},
+                                               .switches = {{"--json", &command.json}}}));
   if (paths.size() != 2) return invalid("expected a source and a destination");
   command.from = paths[0];
   command.to = paths[1];
@@ -128,15 +112,7 @@ Status run_convert(const std::vector<std::string>& args, std::ostream& out) {
 }  // namespace
 
 int convert_command(const std::vector<std::string>& args, std::ostream& out) {
-  const Status done = run_convert(args, out);
-  out.flush();
-  if (done.ok() && out.good()) return 0;
-  std::fprintf(stderr, "%s\n", done.ok() ? "cannot write" : done.error().message.c_str());
-  if (!done.ok() && !done.error().hint.empty()) {
-    std::fprintf(stderr, "hint: %s\n", done.error().hint.c_str());
-  }
-  if (args.empty()) std::fputs(kConvertUsage, stderr);
-  return done.ok() ? 1 : 2;
+  return run_command(args, kConvertUsage, out, [&] { return run_convert(args, out); });
 }
 
 }  // namespace llmctl

@@ -1,17 +1,17 @@
 #include "trainer/commands/data.h"
 
 #include <algorithm>
-#include <charconv>
-#include <cstdio>
 #include <fstream>
 #include <functional>
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <ostream>
+#include <span>
 
 #include "core/base/json_reader.h"
 #include "core/base/utf8.h"
+#include "trainer/commands/command_line.h"
 #include "trainer/data/chat_format.h"
 #include "trainer/data/dataset.h"
 #include "trainer/tokenizer/tokenizer.h"
@@ -30,23 +30,13 @@ struct Preview {
 };
 
 Result<Preview> parse_preview(const std::vector<std::string>& args) {
-  if (args.size() < 2 || args[0] != "preview") return invalid(kDataUsage);
+  if (args.empty() || args[0] != "preview") return invalid("expected preview SPEC.json");
   Preview preview;
-  preview.spec_file = args[1];
-  for (size_t i = 2; i < args.size(); ++i) {
-    if (args[i] == "--json") {
-      preview.json = true;
-    } else if (args[i] == "--documents" && i + 1 < args.size()) {
-      const std::string& text = args[++i];
-      const auto [end, error] =
-          std::from_chars(text.data(), text.data() + text.size(), preview.documents);
-      if (error != std::errc() || *end != '\0' || preview.documents < 1) {
-        return invalid("--documents: expected a number above 0");
-      }
-    } else {
-      return invalid("unknown option " + args[i]);
-    }
-  }
+  const auto operands = TRY(read_arguments(
+      std::span(args).subspan(1), {.values = {{"--documents", count_into(preview.documents)}},
+                                   .switches = {{"--json", &preview.json}}}));
+  if (operands.size() != 1) return invalid("expected one SPEC.json");
+  preview.spec_file = operands[0];
   return preview;
 }
 
@@ -160,7 +150,7 @@ Status walk(const SourceFile& source,
   });
 }
 
-Status run(const std::vector<std::string>& args, std::ostream& out) {
+Status run_preview(const std::vector<std::string>& args, std::ostream& out) {
   const Preview preview = TRY(parse_preview(args));
   std::ifstream in(preview.spec_file, std::ios::binary);
   const JobSpec spec = TRY(parse_spec_json(std::string{std::istreambuf_iterator<char>(in), {}}));
@@ -192,11 +182,7 @@ Status run(const std::vector<std::string>& args, std::ostream& out) {
 }  // namespace
 
 int data_command(const std::vector<std::string>& args, std::ostream& out) {
-  const Status done = run(args, out);
-  out.flush();
-  if (done.ok()) return 0;
-  std::fprintf(stderr, "%s\n", done.error().message.c_str());
-  return 2;
+  return run_command(args, kDataUsage, out, [&] { return run_preview(args, out); });
 }
 
 }  // namespace llmctl

@@ -1,12 +1,12 @@
 #include "trainer/commands/eval.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <ostream>
 
 #include "core/base/json_reader.h"
+#include "trainer/commands/command_line.h"
 #include "trainer/device/device.h"
 #include "trainer/files/content_hash.h"
 #include "trainer/files/mapped_file.h"
@@ -31,45 +31,18 @@ struct EvalCommand {
   bool json = false;
 };
 
-Status read_count(const std::string& flag, const std::string& text, int64_t& value) {
-  const char* end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, value);
-  if (error == std::errc() && stop == end && value >= 1) return ok_status();
-  return invalid(flag + ": expected a number above 0, got \"" + text + "\"");
-}
-
-Status read_eval_flag(const std::string& flag, const std::string& value, EvalCommand& command) {
-  if (flag == "--text") {
-    command.text = value;
-  } else if (flag == "--device") {
-    command.device = value;
-  } else if (flag == "--sequence-len") {
-    TRY(read_count(flag, value, command.sequence_len));
-  } else if (flag == "--stride") {
-    TRY(read_count(flag, value, command.stride));
-  } else {
-    return invalid("unknown option " + flag);
-  }
-  return ok_status();
-}
-
 Result<EvalCommand> parse_eval(const std::vector<std::string>& args) {
   EvalCommand command;
-  for (size_t i = 0; i < args.size(); ++i) {
-    if (args[i] == "--json") {
-      command.json = true;
-    } else if (!args[i].starts_with("--")) {
-      if (!command.from.empty()) return invalid("more than one model: " + args[i]);
-      command.from = args[i];
-    } else if (i + 1 == args.size()) {
-      return invalid(args[i] + ": its value is missing");
-    } else {
-      TRY(read_eval_flag(args[i], args[i + 1], command));
-      ++i;
-    }
-  }
-  if (command.from.empty()) return invalid("expected a model");
+  const auto operands =
+      TRY(read_arguments(args, {.values = {{"--text", into(command.text)},
+                                           {"--device", into(command.device)},
+                                           {"--sequence-len", count_into(command.sequence_len)},
+                                           {"--stride", count_into(command.stride)}},
+                                .switches = {{"--json", &command.json}}}));
+  if (operands.empty()) return invalid("expected a model");
+  if (operands.size() > 1) return invalid("more than one model: " + operands[1]);
   if (command.text.empty()) return invalid("--text FILE is missing");
+  command.from = operands[0];
   return command;
 }
 
@@ -127,17 +100,7 @@ Status run_eval(const std::vector<std::string>& args, std::ostream& out) {
 }  // namespace
 
 int eval_command(const std::vector<std::string>& args, std::ostream& out) {
-  Status done = ok_status();
-  try {
-    done = run_eval(args, out);
-  } catch (const std::exception& e) {  // LibTorch's
-    done = Error{Code::internal, e.what(), ""};
-  }
-  out.flush();
-  if (done.ok() && out.good()) return 0;
-  std::fprintf(stderr, "%s\n", done.ok() ? "cannot write" : done.error().message.c_str());
-  if (args.empty()) std::fputs(kEvalUsage, stderr);
-  return done.ok() ? 1 : 2;
+  return run_command(args, kEvalUsage, out, [&] { return run_eval(args, out); });
 }
 
 }  // namespace llmctl

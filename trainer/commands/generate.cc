@@ -1,17 +1,16 @@
 #include "trainer/commands/generate.h"
 
 #include <algorithm>
-#include <charconv>
-#include <cstdio>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
+#include <ostream>
 
-#include "core/run/run_config.h"
+#include "trainer/checkpoint/checkpoint.h"
 #include "trainer/checkpoint/job_folder.h"
+#include "trainer/commands/command_line.h"
 #include "trainer/device/device.h"
 #include "trainer/inference/generate.h"
 #include "trainer/model/load_model.h"
+#include "trainer/run/config_file.h"
 #include "trainer/stored/stored_model.h"
 
 namespace llmctl {
@@ -19,6 +18,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr const char* kGenerateUsage =
+    "usage: llmctl-trainer generate CONFIG.json|SRC --prompt TEXT [--max-tokens N]\n"
+    "                               [--temperature T] [--top-p P] [--seed N]\n"
+    "                               [--device cpu|cuda|cuda:N]\n";
 constexpr int64_t kContextLen = 4'096;  // memory of keys and values; long models have 128k
 
 struct GenerateCommand {
@@ -27,51 +30,26 @@ struct GenerateCommand {
   GenerateOptions options;
 };
 
-template <class Number>
-Status read_number(const std::string& flag, const std::string& text, Number& value) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error == std::errc() && end == text.data() + text.size() && value >= 0) return ok_status();
-  return invalid(flag + ": expected a number that is not negative, got \"" + text + "\"");
-}
-
 Result<GenerateCommand> parse_generate(const std::vector<std::string>& args) {
   GenerateCommand command;
-  GenerateOptions& o = command.options;
-  for (size_t i = 0; i < args.size(); ++i) {
-    if (args[i].rfind("--", 0) != 0) {
-      if (!command.from.empty()) return invalid("more than one source: " + args[i]);
-      command.from = args[i];
-      continue;
-    }
-    const std::string& flag = args[i];
-    if (++i == args.size()) return invalid(flag + ": its value is missing");
-    if (flag == "--prompt") {
-      o.prompt = args[i];
-    } else if (flag == "--device") {
-      command.device = args[i];
-    } else if (flag == "--max-tokens") {
-      TRY(read_number(flag, args[i], o.max_tokens));
-    } else if (flag == "--temperature") {
-      TRY(read_number(flag, args[i], o.temperature));
-    } else if (flag == "--top-p") {
-      TRY(read_number(flag, args[i], o.top_p));
-    } else if (flag == "--seed") {
-      TRY(read_number(flag, args[i], o.seed));
-    } else {
-      return invalid("unknown option " + flag);
-    }
-  }
-  if (command.from.empty()) return invalid("expected a checkpoint directory or a config.json");
+  GenerateOptions& options = command.options;
+  const auto operands =
+      TRY(read_arguments(args, {.values = {{"--prompt", into(options.prompt)},
+                                           {"--device", into(command.device)},
+                                           {"--max-tokens", amount_into(options.max_tokens)},
+                                           {"--temperature", amount_into(options.temperature)},
+                                           {"--top-p", amount_into(options.top_p)},
+                                           {"--seed", amount_into(options.seed)}}}));
+  if (operands.empty()) return invalid("expected a checkpoint directory or a config.json");
+  if (operands.size() > 1) return invalid("more than one source: " + operands[1]);
+  command.from = operands[0];
   return command;
 }
 
 // A run's config.json stands for its newest checkpoint.
 Result<StoredModel> open_source(const fs::path& from) {
   if (fs::is_directory(from) || from.extension() != ".json") return open_stored_model(from);
-  std::ifstream in(from, std::ios::binary);
-  if (!in) return Error{Code::not_found, from.string() + ": cannot be read", ""};
-  const std::string text{std::istreambuf_iterator<char>(in), {}};
-  const RunConfig config = TRY(parse_run_config(text));
+  const RunConfig config = TRY(read_run_config(from));
   FoundCheckpoint found = newest_readable(list_checkpoints(checkpoints_of(config.job_dir)));
   if (!found.checkpoint) {
     return Error{Code::not_found, config.job_dir + ": has no checkpoint that can be read", ""};
@@ -79,7 +57,7 @@ Result<StoredModel> open_source(const fs::path& from) {
   return open_stored_model(found.checkpoint->path);
 }
 
-Status run_generate(const std::vector<std::string>& args) {
+Status run_generate(const std::vector<std::string>& args, std::ostream& out) {
   const GenerateCommand command = TRY(parse_generate(args));
   const StoredModel stored = TRY(open_source(command.from));
   const Tokenizer tokenizer = TRY(stored.tokenizer());
@@ -87,27 +65,16 @@ Status run_generate(const std::vector<std::string>& args) {
   options.sequence_len = std::min(stored.context_len(), kContextLen);
   options.device = TRY(open_device(command.device));
   Model model = TRY(load_model(stored, tokenizer, options));
-  TRY(generate(model, tokenizer, command.options, [](std::string_view text) {
-    std::fwrite(text.data(), 1, text.size(), stdout);
-    std::fflush(stdout);
-  }));
-  std::fputc('\n', stdout);
+  TRY(generate(model, tokenizer, command.options,
+               [&](std::string_view text) { out << text << std::flush; }));
+  out << '\n';
   return ok_status();
 }
 
 }  // namespace
 
-int generate_command(const std::vector<std::string>& args) {
-  std::string problem;
-  try {
-    const Status status = run_generate(args);
-    if (status.ok()) return 0;
-    problem = status.error().message;
-  } catch (const std::exception& e) {  // LibTorch's
-    problem = e.what();
-  }
-  std::fprintf(stderr, "llmctl-trainer generate: %s\n", problem.c_str());
-  return 2;
+int generate_command(const std::vector<std::string>& args, std::ostream& out) {
+  return run_command(args, kGenerateUsage, out, [&] { return run_generate(args, out); });
 }
 
 }  // namespace llmctl

@@ -1,12 +1,13 @@
 #include "trainer/commands/tokenizer.h"
 
-#include <charconv>
 #include <cstdio>
 #include <istream>
 #include <nlohmann/json.hpp>
 #include <ostream>
+#include <span>
 
 #include "core/base/limits.h"
+#include "trainer/commands/command_line.h"
 #include "trainer/data/dataset.h"
 #include "trainer/data/token_pipeline.h"
 #include "trainer/files/content_hash.h"
@@ -22,54 +23,34 @@ constexpr const char* kTokenizerUsage =
     "       llmctl-trainer tokenizer decode --tokenizer FILE|bytes [--lines] [FILE...]\n";
 constexpr size_t kInputPart = 1 << 20;
 
-struct Command {
+struct TokenizerCommand {
   std::string verb, tokenizer, output, field = "text";
   std::vector<std::string> special, files;
   int64_t vocab_size = 0;
   bool lines = false;
 };
 
-Status read_flag(const std::string& flag, const std::string& value, Command& command) {
-  if (flag == "--tokenizer") {
-    command.tokenizer = value;
-  } else if (flag == "--special") {
-    command.special.push_back(value);
-  } else if (flag == "--field") {
-    command.field = value;
-  } else if (flag == "-o") {
-    command.output = value;
-  } else if (flag == "--vocab-size") {
-    const char* end = value.data() + value.size();
-    const auto [stop, error] = std::from_chars(value.data(), end, command.vocab_size);
-    if (error != std::errc() || stop != end) return invalid(flag + ": expected a whole number");
-  } else {
-    return invalid("unknown option " + flag);
-  }
-  return ok_status();
-}
-
-Result<Command> parse(const std::vector<std::string>& args) {
+Result<TokenizerCommand> parse_tokenizer(const std::vector<std::string>& args) {
   if (args.empty()) return invalid("expected train, encode or decode");
-  Command command;
+  TokenizerCommand command;
   command.verb = args[0];
-  for (size_t i = 1; i < args.size(); ++i) {
-    if (args[i] == "--lines") {
-      command.lines = true;
-    } else if (!args[i].starts_with('-')) {
-      command.files.push_back(args[i]);
-    } else if (i + 1 == args.size()) {
-      return invalid(args[i] + ": its value is missing");
-    } else {
-      TRY(read_flag(args[i], args[i + 1], command));
-      ++i;
-    }
-  }
+  const auto add_special = [&](const std::string&, const std::string& token) {
+    command.special.push_back(token);
+    return ok_status();
+  };
+  command.files = TRY(read_arguments(std::span(args).subspan(1),
+                                     {.values = {{"--tokenizer", into(command.tokenizer)},
+                                                 {"--special", add_special},
+                                                 {"--field", into(command.field)},
+                                                 {"-o", into(command.output)},
+                                                 {"--vocab-size", count_into(command.vocab_size)}},
+                                      .switches = {{"--lines", &command.lines}}}));
   return command;
 }
 
 // Whole texts or lines without their line ends, whichever is asked for.
 template <class Take>
-Status for_each_text(const Command& command, std::istream& in, const Take& take) {
+Status for_each_text(const TokenizerCommand& command, std::istream& in, const Take& take) {
   if (!command.files.empty()) {
     for (const std::string& name : command.files) {
       const auto file = TRY(MappedFile::open(name));
@@ -100,7 +81,7 @@ void write_ids(std::ostream& out, std::span<const int32_t> ids) {
   out << line << "]\n";
 }
 
-Status encode(const Command& command,
+Status encode(const TokenizerCommand& command,
               const Tokenizer& tokenizer,
               std::istream& in,
               std::ostream& out) {
@@ -123,7 +104,7 @@ Status encode(const Command& command,
   return pipeline.finish();
 }
 
-Status decode(const Command& command,
+Status decode(const TokenizerCommand& command,
               const Tokenizer& tokenizer,
               std::istream& in,
               std::ostream& out) {
@@ -144,9 +125,9 @@ Status decode(const Command& command,
   });
 }
 
-Status train(const Command& command) {
+Status train(const TokenizerCommand& command) {
   if (command.output.empty() || command.files.empty()) {
-    return invalid("expected -o tokenizer.list and the files to learn from");
+    return invalid("expected -o tokenizer.json and the files to learn from");
   }
   std::vector<DatasetSpec> datasets;
   for (const std::string& file : command.files) datasets.push_back({file, "auto", command.field});
@@ -162,8 +143,8 @@ Status train(const Command& command) {
   return ok_status();
 }
 
-Status run(const std::vector<std::string>& args, std::istream& in, std::ostream& out) {
-  const Command command = TRY(parse(args));
+Status run_tokenizer(const std::vector<std::string>& args, std::istream& in, std::ostream& out) {
+  const TokenizerCommand command = TRY(parse_tokenizer(args));
   if (command.verb == "train") return train(command);
   if (command.verb != "encode" && command.verb != "decode") {
     return invalid("expected train, encode or decode, got " + command.verb);
@@ -178,12 +159,7 @@ Status run(const std::vector<std::string>& args, std::istream& in, std::ostream&
 }  // namespace
 
 int tokenizer_command(const std::vector<std::string>& args, std::istream& in, std::ostream& out) {
-  const Status done = run(args, in, out);
-  out.flush();
-  if (done.ok() && out.good()) return 0;
-  std::fprintf(stderr, "%s\n", done.ok() ? "cannot write" : done.error().message.c_str());
-  if (args.empty()) std::fputs(kTokenizerUsage, stderr);
-  return done.ok() ? 1 : 2;
+  return run_command(args, kTokenizerUsage, out, [&] { return run_tokenizer(args, in, out); });
 }
 
 }  // namespace llmctl

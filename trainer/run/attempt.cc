@@ -162,9 +162,7 @@ Ending train(const RunConfig& config,
   Saver saver(config, lease, report);
   Result<Ending> ending = attempt(config, device, lease, clock, saver, report);
   if (ending.ok()) return *ending;
-  const Error& error = ending.error();
-  return {outcome_of(error.code),
-          error.hint.empty() ? error.message : error.message + " (" + error.hint + ")"};
+  return ended_by(outcome_of(ending.error().code), ending.error());
 }
 
 }  // namespace llmctl

@@ -5,18 +5,13 @@
 #pragma once
 
 #include <filesystem>
-#include <string>
 
 #include "core/run/run_config.h"
 #include "trainer/device/tensor.h"
+#include "trainer/run/ending.h"
 #include "trainer/run/report.h"
 
 namespace llmctl {
-
-struct Ending {
-  Outcome outcome = Outcome::done;
-  std::string detail;
-};
 
 // `device` is config.device, opened. `run_directory` holds config.json and the lease.
 Ending train(const RunConfig& config,
