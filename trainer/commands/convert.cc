@@ -78,10 +78,10 @@ Result<WrittenModel> write_gguf_file(const ConvertCommand& command, const Stored
   return WrittenModel{static_cast<int64_t>(tensors.size()), 1, bytes};
 }
 
-void tell(const ConvertCommand& command,
-          const StoredModel& model,
-          const WrittenModel& written,
-          std::ostream& out) {
+void print_written(const ConvertCommand& command,
+                   const StoredModel& model,
+                   const WrittenModel& written,
+                   std::ostream& out) {
   const std::string path = fs::absolute(command.to).lexically_normal().string();
   if (command.json) {
     out << dump_json({{"path", path},
@@ -105,7 +105,7 @@ Status run_convert(const std::vector<std::string>& args, std::ostream& out) {
   if (model.slots.empty()) return invalid(command.from.string() + ": has no weights");
   const WrittenModel written =
       TRY(command.format == "gguf" ? write_gguf_file(command, model) : write_hf(command, model));
-  tell(command, model, written, out);
+  print_written(command, model, written, out);
   return ok_status();
 }
 

@@ -49,11 +49,11 @@ std::string beginning(std::string_view text) {
   return std::string(text.substr(0, end)) + (end < text.size() ? "…" : "");
 }
 
-Status show(const SourceFile& source,
-            std::string_view text,
-            const Tokenizer& tokenizer,
-            bool as_json,
-            std::ostream& out) {
+Status show_text(const SourceFile& source,
+                 std::string_view text,
+                 const Tokenizer& tokenizer,
+                 bool as_json,
+                 std::ostream& out) {
   const auto ids = TRY(tokenizer.encode(text));
   const nlohmann::json start = beginning(text);
   if (as_json) {
@@ -129,16 +129,16 @@ Status show_chat(const SourceFile& source,
   return ok_status();
 }
 
-// Calls show() or show_chat() for the documents of one file.
-Status walk(const SourceFile& source,
-            const std::optional<ChatFormat>& format,
-            const Tokenizer& tokenizer,
-            bool as_json,
-            const std::function<Status()>& shown,
-            std::ostream& out) {
+// Shows the documents of one file.
+Status show_documents(const SourceFile& source,
+                      const std::optional<ChatFormat>& format,
+                      const Tokenizer& tokenizer,
+                      bool as_json,
+                      const std::function<Status()>& shown,
+                      std::ostream& out) {
   if (!format) {
     return for_each_document(source, [&](std::string_view text) -> Status {
-      TRY(show(source, text, tokenizer, as_json, out));
+      TRY(show_text(source, text, tokenizer, as_json, out));
       return shown();
     });
   }
@@ -172,7 +172,7 @@ Status run_preview(const std::vector<std::string>& args, std::ostream& out) {
       if (--left == 0) return Error{Code::canceled, "enough", ""};
       return ok_status();
     };
-    Status walked = walk(source, format, tokenizer, preview.json, shown, out);
+    Status walked = show_documents(source, format, tokenizer, preview.json, shown, out);
     if (left == 0) return ok_status();
     if (!walked.ok()) return walked;
   }

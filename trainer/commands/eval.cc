@@ -63,7 +63,7 @@ Status settle_windows(const StoredModel& model, EvalCommand& command) {
   return ok_status();
 }
 
-void tell(const TextScore& score, bool json, std::ostream& out) {
+void print_score(const TextScore& score, bool json, std::ostream& out) {
   if (json) {
     out << dump_json({{"tokens", score.tokens},
                       {"loss", score.loss},
@@ -93,7 +93,7 @@ Status run_eval(const std::vector<std::string>& args, std::ostream& out) {
   Model model = TRY(load_model(stored, tokenizer, options));
   const auto score = score_text(model, tokenizer, as_text(text->bytes()), command.stride);
   if (!score.ok()) return invalid(command.text.string() + ": " + score.error().message);
-  tell(*score, command.json, out);
+  print_score(*score, command.json, out);
   return ok_status();
 }
 

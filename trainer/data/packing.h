@@ -36,8 +36,9 @@ class Packing {
 
   int64_t sequences() const { return static_cast<int64_t>(ends_.size()); }
   std::span<const Piece> pieces(int64_t sequence) const;
-  int64_t truncated() const { return truncated_; }  // documents that lost their end,
-  int64_t dropped() const { return dropped_; }  // and those with nothing to learn in what is left
+  int64_t truncated() const { return truncated_; }  // documents that lost their end
+  // Those of the truncated ones that are left out: nothing in what is left of them is learned.
+  int64_t dropped() const { return dropped_; }
 
  private:
   Status add_document(const TokenCache& cache,

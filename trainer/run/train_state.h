@@ -33,16 +33,18 @@ struct TrainState {
 // What is told of a checkpoint of this state, as far as the state knows it.
 CheckpointCommitted checkpoint_facts(const TrainState& state);
 
-struct RunIdentity {  // must be the same when a run goes on
+struct RunIdentity {  // what must be the same when a run is resumed
   JobSpec spec;
   std::string data_hash;  // Batches::content_hash()
 };
 
+// The content of a checkpoint as views of tensors in host memory.
 struct LiveContent {
-  CheckpointContent content;      // views of these, in host memory: the live buffers
-  std::vector<at::Tensor> owned;  // on the CPU, else copies
+  CheckpointContent content;
+  std::vector<at::Tensor> owned;  // what it views: the run's own tensors on a CPU, else copies
 };
-// Save before the next step; with a `copy`, before the copy is used again.
+// To be written before the next step changes those tensors. With a `copy` everything is copied into
+// that first, and training may go on; then it is to be written before the copy is used again.
 LiveContent live_content(int64_t epoch,
                          const TrainState& state,
                          const RunIdentity& identity,

@@ -6,7 +6,8 @@
 
 namespace llmctl::jinja {
 
-// Steps and bytes that one rendering may still use. Hostile templates end here.
+// The steps and bytes that one rendering may still use: a hostile template ends when they are
+// spent.
 class Budget {
  public:
   Status charge(size_t bytes = 0);

@@ -18,16 +18,18 @@ class ExpressionParser {
   Result<ExprPtr> expression();  // with "a if b else c"
   Result<ExprPtr> logical_or();  // without
 
-  const Token& now() const { return tokens_[at_]; }
-  const Token& ahead() const { return tokens_[std::min(at_ + 1, tokens_.size() - 1)]; }
+  const Token& current() const { return tokens_[at_]; }
+  const Token& next() const { return tokens_[std::min(at_ + 1, tokens_.size() - 1)]; }
   Token take();  // stays at the end
-  bool at(Token::Kind kind) const { return now().kind == kind; }
+  bool at(Token::Kind kind) const { return current().kind == kind; }
   bool at_name(std::string_view name) const;
   bool at_symbol(std::string_view symbol) const;
   bool take_name(std::string_view name);
   bool take_symbol(std::string_view symbol);
   Status need_symbol(const char* symbol);
-  Error wrong(const std::string& message) const { return at_template_line(now().line, message); }
+  Error wrong(const std::string& message) const {
+    return at_template_line(current().line, message);
+  }
   Error unexpected() const;
 
  private:

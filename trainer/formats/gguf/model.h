@@ -2,8 +2,8 @@
 // GGUF's conventions: rows of q and k reordered for architecture `llama` (the two halves of each
 // head interleaved), Gemma's norms with one added, q/k/v and gate/up fused where the architecture
 // fuses, tensors for some rotary scalings (rope.h). Follows llama.cpp's converter of Hugging
-// Face models. Errors name what GGUF has no form for (failed_precondition), or the key or tensor
-// that is wrong (invalid_argument). Pure.
+// Face models. Errors name what a GGUF file cannot express
+// (failed_precondition), or the key or tensor that is wrong (invalid_argument). Pure.
 #pragma once
 
 #include "core/model/model_config.h"

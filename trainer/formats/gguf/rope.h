@@ -1,7 +1,8 @@
 // Stretched rotary embeddings that GGUF keeps as tensors of what each pair's angle is divided by:
 // rope_freqs for Llama-3's rule, rope_factors_short and _long for Phi-3's LongRoPE, whose length
-// and attention factor are keys. The rule of rope_freqs is found again from its numbers; where none
-// fits, the factors stay as they are. Errors (invalid_argument) name the tensor or key. Pure.
+// and attention factor are keys. Reading looks for the rule of Llama-3 that gives the numbers of
+// rope_freqs; where there is none, the factors are kept as they are. Errors (invalid_argument) name
+// the tensor or key. Pure.
 #pragma once
 
 #include "core/model/model_config.h"
@@ -9,12 +10,12 @@
 
 namespace llmctl {
 
-// 1e-5 was stored as a float: the decimal number that people wrote.
+// The decimal number that people wrote, when it was stored as a float: 1e-5, not 9.99999975e-06.
 double as_written(float value);
 
 bool is_rope_tensor(std::string_view name);
 std::vector<GgufTensor> rope_tensors(const ModelConfig& config);
-// Whether rope_tensors() can say it.
+// Whether the config stretches its embeddings in a way that such tensors can hold.
 bool has_rope_tensors(const ModelConfig& config);
 
 // Sets rope of a config that was read without them. `prefix`: of the architecture's keys.

@@ -21,7 +21,8 @@ Result<std::vector<StoredTensor>> slots_from_hf(const ModelConfig& config,
 std::vector<StoredTensor> hf_from_slots(const ModelConfig& config,
                                         const std::vector<StoredTensor>& slots);
 
-// The two, for any places, one for each slot (GGUF has its own). `stored`: by the places' names.
+// What slots_from_hf and hf_from_slots do, for any list of places, one per slot: GGUF files have
+// places of their own. `stored`: the tensors of a file, by name.
 Result<std::vector<StoredTensor>> cut_slots(const ModelConfig& config,
                                             const std::vector<HfPlace>& places,
                                             const std::map<std::string, StoredTensor>& stored);
