@@ -134,23 +134,6 @@ Result<Ending> attempt(const RunConfig& config,
   return ending;
 }
 
-Outcome outcome_of(Code code) {
-  switch (code) {
-    case Code::invalid_argument:
-    case Code::failed_precondition:
-    case Code::not_found:
-      return Outcome::bad_input;
-    case Code::data_loss:
-      return Outcome::checkpoint_lost;
-    case Code::resource_exhausted:
-      return Outcome::storage_full;
-    case Code::aborted:
-      return Outcome::left;
-    default:
-      return Outcome::crashed;
-  }
-}
-
 }  // namespace
 
 Ending train(const RunConfig& config,
@@ -162,7 +145,7 @@ Ending train(const RunConfig& config,
   Saver saver(config, lease, report);
   Result<Ending> ending = attempt(config, device, lease, clock, saver, report);
   if (ending.ok()) return *ending;
-  return ended_by(outcome_of(ending.error().code), ending.error());
+  return ended_by(ending.error());
 }
 
 }  // namespace llmctl

@@ -13,8 +13,7 @@ struct Ending {
   std::string detail;
 };
 
-inline Ending ended_by(Outcome outcome, const Error& error) {
-  return {outcome, error.hint.empty() ? error.message : error.message + " (" + error.hint + ")"};
-}
+Ending ended_by(const Error& error);  // the outcome is what its code means to a scheduler
+Ending ended_by(Outcome outcome, const Error& error);
 
 }  // namespace llmctl
