@@ -7,26 +7,25 @@
 
 #include <cstdio>
 #include <exception>
-#include <fstream>
 #include <iostream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 #include <optional>
 
 #include "core/base/cpus.h"
 #include "core/base/version.h"
 #include "core/plan/plan_search.h"
-#include "trainer/commands/convert_command.h"
-#include "trainer/commands/data_command.h"
-#include "trainer/commands/eval_command.h"
-#include "trainer/commands/generate_command.h"
-#include "trainer/commands/tokenizer_command.h"
+#include "trainer/commands/convert.h"
+#include "trainer/commands/data.h"
+#include "trainer/commands/eval.h"
+#include "trainer/commands/generate.h"
+#include "trainer/commands/tokenizer.h"
 #include "trainer/commands/wait_for_run.h"
 #include "trainer/device/cpu_pins.h"
 #include "trainer/device/device.h"
 #include "trainer/device/device_memory.h"
 #include "trainer/device/tensor.h"
-#include "trainer/run/loop.h"
+#include "trainer/run/attempt.h"
+#include "trainer/run/config_file.h"
 #include "trainer/run/probe.h"
 #include "trainer/run/signals.h"
 
@@ -45,10 +44,7 @@ constexpr const char* kUsage =
     "SRC is a checkpoint, a Hugging Face directory or a GGUF file.\n";
 
 Result<RunConfig> read_config(const std::filesystem::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  if (!in) return Error{Code::not_found, file.string() + ": cannot be read", ""};
-  const std::string text{std::istreambuf_iterator<char>(in), {}};
-  RunConfig config = TRY(parse_run_config(text));
+  RunConfig config = TRY(read_run_config(file));
   // By hand there is no scheduler that plans.
   if (config.plan == Plan{}) {
     config.plan = candidate_plans(config.spec, config.memory_cap_bytes).front();
@@ -81,11 +77,7 @@ Ending run(const std::string& verb,
   if (!config.ok()) return {Outcome::bad_input, config.error().message};
   at::set_num_threads(config->threads > 0 ? config->threads : usable_cpus());
   const Result<at::Device> device = open_device(config->device);
-  if (!device.ok()) {
-    const Error& error = device.error();
-    return {Outcome::bad_input,
-            error.hint.empty() ? error.message : error.message + " (" + error.hint + ")"};
-  }
+  if (!device.ok()) return ended_by(Outcome::bad_input, device.error());
   if (config->spec.precision == "tf32") at::globalContext().setAllowTF32CuBLAS(true);
   device_memory::use(*device);
   device_memory::set_cap(config->memory_cap_bytes);
@@ -108,7 +100,7 @@ std::optional<int> run_by_hand(const std::vector<std::string>& args) {
   if (args[0] == "convert") return convert_command(rest, std::cout);
   if (args[0] == "data") return data_command(rest, std::cout);
   if (args[0] == "eval") return eval_command(rest, std::cout);
-  if (args[0] == "generate") return generate_command(rest);
+  if (args[0] == "generate") return generate_command(rest, std::cout);
   if (args[0] == "tokenizer") return tokenizer_command(rest, std::cin, std::cout);
   return std::nullopt;
 }

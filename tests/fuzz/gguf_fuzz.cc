@@ -5,8 +5,8 @@
 #include "tests/fuzz/fuzz_directory.h"
 #include "tests/fuzz/model_files.h"
 #include "trainer/formats/gguf/gguf.h"
-#include "trainer/formats/gguf/gguf_model.h"
-#include "trainer/formats/gguf/gguf_tokenizer.h"
+#include "trainer/formats/gguf/model.h"
+#include "trainer/formats/gguf/tokenizer.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace llmctl;

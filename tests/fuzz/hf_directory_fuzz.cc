@@ -5,8 +5,8 @@
 
 #include "tests/fuzz/fuzz_directory.h"
 #include "tests/fuzz/model_files.h"
-#include "trainer/formats/hf/hf_directory.h"
-#include "trainer/formats/hf/hf_layout.h"
+#include "trainer/formats/hf/directory.h"
+#include "trainer/formats/hf/layout.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace llmctl;

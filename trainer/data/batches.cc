@@ -1,135 +1,17 @@
 #include "trainer/data/batches.h"
 
-#include <bit>
-#include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "core/base/clock.h"
 #include "core/plan/memory_model.h"
-#include "trainer/data/batches_dataset.h"
-#include "trainer/data/batches_mixture.h"
-#include "trainer/data/batches_order.h"
+#include "trainer/data/job_tokenizer.h"
+#include "trainer/data/mixture.h"
+#include "trainer/data/prepared_dataset.h"
 #include "trainer/data/source_hash.h"
 #include "trainer/files/content_hash.h"
-#include "trainer/files/disk.h"
 
 namespace llmctl {
 namespace fs = std::filesystem;
-namespace {
-
-constexpr int kFeistelRounds = 8;
-
-// What was counted of one split of one job's data, remembered beside the caches: a small JSON file.
-Result<double> remembered_entropy(const fs::path& file) {
-  const auto mapped = TRY(MappedFile::open(file));
-  const auto json = nlohmann::json::parse(as_text(mapped->bytes()), nullptr, false);
-  if (!json.is_object() || !json.contains("unigram_entropy") ||
-      !json["unigram_entropy"].is_number()) {
-    return Error{Code::data_loss, file.string() + ": damaged", ""};
-  }
-  return json["unigram_entropy"].get<double>();
-}
-
-// The file is named by all that the number depends on. Not being able to write it costs only time.
-Result<double> entropy_of(const std::vector<PreparedDataset>& datasets,
-                          const std::string& content,
-                          const JobSpec& spec,
-                          const fs::path& cache_dir) {
-  std::ostringstream key;
-  key << content << ' ' << std::hexfloat << spec.val_set_size << ' ' << spec.sequence_len;
-  const fs::path file = cache_dir / ("facts-" + content_hash(key.str()) + ".json");
-  auto known = remembered_entropy(file);
-  if (known.ok()) return known;
-  std::vector<int64_t> counts;
-  for (const PreparedDataset& dataset : datasets) {
-    TRY(count_ids(dataset.cache(), dataset.train().stream, counts));
-  }
-  const double entropy = unigram_entropy(counts);
-  const std::string json = nlohmann::json{{"unigram_entropy", entropy}}.dump() + "\n";
-  const auto bytes = as_bytes(json);
-  (void)replace_file(file, std::span(&bytes, 1));
-  return entropy;
-}
-
-Result<DataFacts> facts_of(const std::vector<PreparedDataset>& datasets,
-                           const std::string& content,
-                           const JobSpec& spec,
-                           const fs::path& cache_dir) {
-  DataFacts facts;
-  for (const PreparedDataset& dataset : datasets) {
-    facts.train_tokens += dataset.train().stream.tokens();
-    facts.validation_tokens += dataset.validation().stream.tokens();
-    for (const auto* side : {&dataset.train(), &dataset.validation()}) {
-      if (!side->packing) continue;
-      facts.truncated_documents += side->packing->truncated();
-      facts.dropped_documents += side->packing->dropped();
-    }
-  }
-  facts.unigram_entropy = TRY(entropy_of(datasets, content, spec, cache_dir));
-  return facts;
-}
-
-// The text a tokenizer is learned from.
-Status add_text(BpeTrainer& trainer, const SourceFile& source, const ChatFormat* format) {
-  if (source.chat == nullptr) {
-    return for_each_document(source, [&](std::string_view text) { return trainer.add(text); });
-  }
-  return for_each_record(source, [&](std::string_view json, int64_t line) -> Status {
-    const auto chat = format->format(json, *source.chat);
-    if (chat.ok()) return trainer.add(chat->text);
-    const Error& error = chat.error();
-    return Error{error.code, at_line(source.path.string(), line, error.message), error.hint};
-  });
-}
-
-Result<Tokenizer> trained_tokenizer(const std::vector<SourceFile>& sources,
-                                    const std::string& sources_hash,
-                                    const ChatFormat* format,
-                                    int64_t vocab_size,
-                                    const fs::path& cache_dir,
-                                    int threads,
-                                    const PhaseFn& phase) {
-  const std::string key = content_hash(sources_hash + "bpe" + std::to_string(vocab_size) +
-                                       (format != nullptr ? format->fingerprint() : ""));
-  const fs::path directory = cache_dir / ("tokenizer-" + key);
-  const fs::path file = directory / "tokenizer.json";
-  std::error_code failed;
-  fs::create_directories(directory, failed);
-  auto ready = Tokenizer::load(file);
-  if (ready.ok()) return ready;
-  const auto lock = TRY(BuildLock::acquire(file, phase));
-  ready = Tokenizer::load(file);
-  if (ready.ok()) return ready;
-  BpeTrainer trainer(threads);
-  for (const SourceFile& source : sources) {
-    if (phase) phase("count words of " + source.path.filename().string());
-    TRY(add_text(trainer, source, format));
-  }
-  const auto special = format != nullptr ? format->special_tokens() : std::vector<std::string>();
-  const auto tokenizer = TRY(trainer.train(vocab_size, phase, special));
-  TRY(tokenizer.save(file));
-  return Tokenizer::load(file);
-}
-
-}  // namespace
-
-int64_t shuffled(int64_t index, int64_t count, uint64_t key) {
-  CHECK(index >= 0 && index < count);
-  const auto bits = static_cast<int>(std::bit_width(static_cast<uint64_t>(count - 1)));
-  const int half_bits = (bits + 1) / 2;
-  const uint64_t mask = (uint64_t{1} << half_bits) - 1;
-  auto value = static_cast<uint64_t>(index);
-  do {
-    uint64_t left = value >> half_bits, right = value & mask;
-    for (uint64_t round = 0; round < kFeistelRounds; ++round) {
-      const uint64_t next = left ^ (mix(right, mix(round, key)) & mask);
-      left = right;
-      right = next;
-    }
-    value = left << half_bits | right;
-  } while (value >= static_cast<uint64_t>(count));
-  return static_cast<int64_t>(value);
-}
 
 struct Batches::Parts {
   Tokenizer tokenizer;
@@ -177,24 +59,6 @@ Result<Sources> list_groups(const JobSpec& spec, const fs::path& cache_dir, cons
   return sources;
 }
 
-Result<Tokenizer> tokenizer_of(const JobSpec& spec,
-                               const Sources& sources,
-                               const ChatFormat* format,
-                               const fs::path& cache_dir,
-                               int threads,
-                               const PhaseFn& phase) {
-  switch (spec.tokenizer.kind) {
-    case TokenizerSpec::Kind::bytes:
-      return Tokenizer::bytes();
-    case TokenizerSpec::Kind::file:
-      return Tokenizer::load(spec.tokenizer.path);
-    case TokenizerSpec::Kind::train:
-      break;
-  }
-  return trained_tokenizer(sources.all, sources.hash, format, spec.tokenizer.vocab_size, cache_dir,
-                           threads, phase);
-}
-
 // Of all that decides which sequence comes when, but for seed and sequence_len.
 std::string content_of(const JobSpec& spec,
                        const Sources& sources,
@@ -238,7 +102,8 @@ Result<Batches> Batches::open(const JobSpec& spec,
   if (spec.method == "sft") chats = TRY(ChatFormat::open(spec));
   const ChatFormat* format = chats ? &*chats : nullptr;
   const Sources sources = TRY(list_groups(spec, cache_dir, phase));
-  auto tokenizer = TRY(tokenizer_of(spec, sources, format, cache_dir, threads, phase));
+  auto tokenizer =
+      TRY(job_tokenizer(spec, sources.all, sources.hash, format, cache_dir, threads, phase));
   std::vector<PreparedDataset> datasets;
   std::vector<int64_t> sequences;
   for (size_t i = 0; i < sources.groups.size(); ++i) {
@@ -249,7 +114,7 @@ Result<Batches> Batches::open(const JobSpec& spec,
     if (sequences.back() == 0) return too_little(spec, dataset);
   }
   std::string content = content_of(spec, sources, tokenizer, format);
-  const DataFacts facts = TRY(facts_of(datasets, content, spec, cache_dir));
+  const DataFacts facts = TRY(data_facts(datasets, content, spec, cache_dir));
   tell_truncated(facts, spec, phase);
   return Batches(std::make_unique<Parts>(
       Parts{std::move(tokenizer), std::move(datasets),

@@ -10,29 +10,15 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
-#include <span>
-#include <vector>
+#include <string>
 
 #include "core/base/result.h"
 #include "core/job/job_spec.h"
+#include "trainer/data/facts.h"
+#include "trainer/data/sequence_rows.h"
 #include "trainer/tokenizer/tokenizer.h"
 
 namespace llmctl {
-
-struct DataFacts {
-  int64_t train_tokens = 0, validation_tokens = 0;
-  double unigram_entropy = 0;  // of the training tokens; nats per token
-  // Documents too long for a sequence, whose end is not learned, and those left out because what
-  // would be learned of them lies there.
-  int64_t truncated_documents = 0, dropped_documents = 0;
-};
-
-inline constexpr int32_t kMasked = -1;  // a label that is not learned
-
-struct SequenceRows {               // of one sequence, to be filled
-  std::span<int32_t> ids, labels;   // sequence_len each; labels: the next token, or kMasked
-  std::vector<int32_t>& documents;  // the row of each one's first token; stays empty unless packed
-};
 
 class Batches {
  public:

@@ -127,27 +127,28 @@ std::optional<std::string> template_of(const nlohmann::json& config) {
 
 }  // namespace
 
-struct ChatTemplate::Beside {  // what lies beside a tokenizer
+struct ChatTemplate::TokenizerFolder {  // what lies beside a tokenizer
   std::optional<std::string> source;
   std::string file, bos, eos;
 };
 
-Result<ChatTemplate::Beside> ChatTemplate::look_beside(const fs::path& tokenizer) {
-  Beside beside;
+Result<ChatTemplate::TokenizerFolder> ChatTemplate::read_tokenizer_folder(
+    const fs::path& tokenizer) {
+  TokenizerFolder folder;
   const auto config = TRY(read_tokenizer_config(tokenizer));
   if (!config.is_null()) {
-    beside.bos = special_token(config, "bos_token");
-    beside.eos = special_token(config, "eos_token");
-    beside.source = template_of(config);
-    beside.file = (tokenizer.parent_path() / "tokenizer_config.json").string();
+    folder.bos = special_token(config, "bos_token");
+    folder.eos = special_token(config, "eos_token");
+    folder.source = template_of(config);
+    folder.file = (tokenizer.parent_path() / "tokenizer_config.json").string();
   }
   std::error_code failed;
   const fs::path own = tokenizer.parent_path() / "chat_template.jinja";
   if (fs::is_regular_file(own, failed)) {
-    beside.source = TRY(read_text(own));
-    beside.file = own.string();
+    folder.source = TRY(read_text(own));
+    folder.file = own.string();
   }
-  return beside;
+  return folder;
 }
 
 Result<ChatTemplate> ChatTemplate::named(const std::string& name) {
@@ -168,22 +169,22 @@ Result<ChatTemplate> ChatTemplate::read(std::string_view source, std::string_vie
   return ChatTemplate(TRY(jinja::Template::parse(source, file)));
 }
 
-Result<ChatTemplate> ChatTemplate::meant(const std::string& asked, const Beside& beside) {
+Result<ChatTemplate> ChatTemplate::chosen(const std::string& asked, const TokenizerFolder& folder) {
   if (asked.find('/') != std::string::npos || asked.ends_with(".jinja")) {
     return read(TRY(read_text(asked)), asked);
   }
   if (asked != "auto") return named(asked);
-  return beside.source ? read(*beside.source, beside.file) : named("chatml");
+  return folder.source ? read(*folder.source, folder.file) : named("chatml");
 }
 
 Result<ChatTemplate> ChatTemplate::open(const JobSpec& spec) {
-  Beside beside;
+  TokenizerFolder folder;
   if (spec.tokenizer.kind == TokenizerSpec::Kind::file) {
-    beside = TRY(look_beside(spec.tokenizer.path));
+    folder = TRY(read_tokenizer_folder(spec.tokenizer.path));
   }
-  Result<ChatTemplate> made = meant(spec.chat_template, beside);
-  if (made.ok() && !beside.bos.empty()) made->bos_ = beside.bos;
-  if (made.ok() && !beside.eos.empty()) made->eos_ = beside.eos;
+  Result<ChatTemplate> made = chosen(spec.chat_template, folder);
+  if (made.ok() && !folder.bos.empty()) made->bos_ = folder.bos;
+  if (made.ok() && !folder.eos.empty()) made->eos_ = folder.eos;
   return made;
 }
 

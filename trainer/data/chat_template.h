@@ -31,10 +31,10 @@ class ChatTemplate {
   const std::vector<std::string>& special_tokens() const { return special_tokens_; }
 
  private:
-  struct Beside;
-  static Result<Beside> look_beside(const std::filesystem::path& tokenizer);
+  struct TokenizerFolder;
+  static Result<TokenizerFolder> read_tokenizer_folder(const std::filesystem::path& tokenizer);
   static Result<ChatTemplate> read(std::string_view source, std::string_view file);
-  static Result<ChatTemplate> meant(const std::string& asked, const Beside& beside);
+  static Result<ChatTemplate> chosen(const std::string& asked, const TokenizerFolder& folder);
   explicit ChatTemplate(jinja::Template parsed) : template_(std::move(parsed)) {}
   jinja::Template template_;
   std::string bos_, eos_;

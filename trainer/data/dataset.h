@@ -44,6 +44,7 @@ Status for_each_line_document(std::string_view jsonl,
 using RecordFn = std::function<Status(std::string_view json, int64_t line)>;
 Status for_each_record(const SourceFile& source, const RecordFn& record);
 
+// "name:line: message".
 std::string at_line(std::string_view name, int64_t line, std::string_view message);
 
 }  // namespace llmctl

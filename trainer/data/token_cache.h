@@ -64,17 +64,4 @@ class TokenCache {
   std::span<const uint64_t> ends_, hashes_;
 };
 
-// Holds `<file>.lock` while it lives; the system drops it when the process dies.
-class BuildLock {
- public:
-  static Result<BuildLock> acquire(const std::filesystem::path& file, const PhaseFn& phase);
-  BuildLock(BuildLock&& other) noexcept;
-  BuildLock& operator=(BuildLock&&) = delete;
-  ~BuildLock();
-
- private:
-  explicit BuildLock(int fd) : fd_(fd) {}
-  int fd_;
-};
-
 }  // namespace llmctl

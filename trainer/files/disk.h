@@ -27,8 +27,8 @@ struct FileSums {
   std::vector<uint32_t> chunk_crc32c;
 };
 
-// A new file, written front to back. Not closed by finish() = incomplete; the destructor only
-// closes the descriptor.
+// A new file, written front to back. It is incomplete until finish() was called; the destructor
+// only closes the descriptor.
 class FileWriter {
  public:
   static Result<FileWriter> create(std::filesystem::path file, DiskStep step);

@@ -19,8 +19,8 @@ struct LossTrend {
 
   double limit() const { return mean + kSpike * deviation; }
 
-  // Returns whether this loss is a spike. It counts as what was the limit then, so that one spike
-  // does not hide the next. Requires: finite.
+  // Returns whether this loss is a spike. A spike enters the smoothed numbers as if it were no
+  // higher than the limit, so that it does not hide the next one. Requires: finite.
   bool add(double loss) {
     const bool spike = steps >= kLearns && loss > limit();
     const double taken = spike ? limit() : loss;

@@ -85,10 +85,16 @@ Result<Saver::Written> Saver::write(const CheckpointContent& content,
 }
 
 Status Saver::save(const Request& request) {
+  const auto begun = std::chrono::steady_clock::now();
+  TRY(collect(/*wait=*/true));
+  const Status saved = write_or_begin(request, begun);
+  return request.must_succeed ? saved : tolerated(saved);
+}
+
+Status Saver::write_or_begin(const Request& request, Time begun) {
   CHECK(pending_ == nullptr);
   const auto waited = [&] {
-    const auto now = std::chrono::steady_clock::now();
-    return std::chrono::duration<double>(now - request.begun).count();
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
   };
   LiveContent live = request.content();
   CheckpointCommitted about = request.about;
@@ -115,8 +121,16 @@ Status Saver::collect(bool wait) {
   if (pending_ == nullptr || (!wait && !pending_->done)) return ok_status();
   pending_->thread.join();
   const std::unique_ptr<Pending> pending = std::move(pending_);
-  const Written written = TRY(std::move(*pending->result));
-  tell_written(written, pending->about);
+  const Result<Written>& written = *pending->result;
+  if (!written.ok()) return tolerated(written.error());
+  tell_written(*written, pending->about);
+  return ok_status();
+}
+
+// With a full disk a run does better to go on: the next checkpoint may fit again.
+Status Saver::tolerated(const Status& saved) {
+  if (saved.ok() || saved.error().code != Code::resource_exhausted) return saved;
+  report_.phase("no checkpoint: " + saved.error().message);
   return ok_status();
 }
 

@@ -1,8 +1,9 @@
 // The checkpoints of one run: which to resume from, when to write the next, what to keep; every
 // fact is reported. Only rank 0 writes. One checkpoint at a time may be written by a thread of its
 // own, which also prunes the older ones; the training thread hears of it in collect(), and alone
-// reports. Codes as in trainer/checkpoint/checkpoint.h; aborted = asked to leave while the lease
-// had passed; data_loss from newest() = there were checkpoints, none can be read.
+// reports. A full disk is told of and is no error where a later checkpoint may fit again. Codes as
+// in trainer/checkpoint/checkpoint.h; aborted = asked to leave while the lease had passed;
+// data_loss from newest() = there were checkpoints, none can be read.
 #pragma once
 
 #include <atomic>
@@ -39,10 +40,10 @@ class Saver {
     int64_t best_step = -1;                // of the run, kept
     std::function<LiveContent()> content;  // views of what stays as it is until that is written
     bool in_background = false;            // the content is a copy
-    std::chrono::steady_clock::time_point begun = std::chrono::steady_clock::now();
+    bool must_succeed = false;             // a full disk is an error too
   };
-  // `seconds` of what is reported is how long training waited, from `begun` on. Requires: nothing
-  // is being written; collect(true) sees to it.
+  // Collects what is still being written first. `seconds` of what is reported is how long training
+  // waited here.
   Status save(const Request& request);
   // Tells of what was written in the background; an error is why it was not.
   Status collect(bool wait);
@@ -62,6 +63,9 @@ class Saver {
     std::atomic<bool> done = false;
     std::jthread thread;  // last: ends before what it uses
   };
+  using Time = std::chrono::steady_clock::time_point;
+  Status write_or_begin(const Request& request, Time begun);
+  Status tolerated(const Status& saved);
   Result<Written> write(const CheckpointContent& content,
                         int64_t best_step,
                         const std::stop_token& stop);

@@ -1,8 +1,8 @@
 // ScalarLog: the curves of a run as files of the job's folder, for whoever asks with report_to:
 // tensorboard/events.out.tfevents.… (one file per attempt) and metrics.csv (one for the job). Rank
-// 0 writes, at most ten records a second and every evaluation. A resumed run takes back the rows
-// behind its checkpoint, so both show one curve. Errors name the file; a record is lost in a crash
-// at worst. One thread.
+// 0 writes, at most ten records a second and every evaluation. A resumed run
+// removes the rows of steps after its checkpoint, so that each file shows one curve. Errors name
+// the file. A crash loses one record at most. One thread.
 #pragma once
 
 #include <filesystem>

@@ -89,6 +89,14 @@ Status check_same(const Checkpoint& checkpoint, const char* what, bool same) {
 
 }  // namespace
 
+CheckpointCommitted checkpoint_facts(const TrainState& state) {
+  CheckpointCommitted facts;
+  facts.step = state.step;
+  facts.tokens = state.tokens;
+  facts.loss = state.loss;
+  return facts;
+}
+
 LiveContent live_content(int64_t epoch,
                          const TrainState& state,
                          const RunIdentity& identity,

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "core/job/job_spec.h"
+#include "core/run/event.h"
 #include "trainer/checkpoint/checkpoint.h"
 #include "trainer/model/model.h"
 #include "trainer/optim/optimizer.h"
@@ -29,16 +30,21 @@ struct TrainState {
   LossScale loss_scale;
 };
 
-struct RunIdentity {  // must be the same when a run goes on
+// What is told of a checkpoint of this state, as far as the state knows it.
+CheckpointCommitted checkpoint_facts(const TrainState& state);
+
+struct RunIdentity {  // what must be the same when a run is resumed
   JobSpec spec;
   std::string data_hash;  // Batches::content_hash()
 };
 
+// The content of a checkpoint as views of tensors in host memory.
 struct LiveContent {
-  CheckpointContent content;      // views of these, in host memory: the live buffers
-  std::vector<at::Tensor> owned;  // on the CPU, else copies
+  CheckpointContent content;
+  std::vector<at::Tensor> owned;  // what it views: the run's own tensors on a CPU, else copies
 };
-// Save before the next step; with a `copy`, before the copy is used again.
+// To be written before the next step changes those tensors. With a `copy` everything is copied into
+// that first, and training may go on; then it is to be written before the copy is used again.
 LiveContent live_content(int64_t epoch,
                          const TrainState& state,
                          const RunIdentity& identity,

@@ -3,7 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/json_reader.h"
-#include "trainer/formats/hf/hf_layout.h"
+#include "trainer/formats/hf/layout.h"
 
 namespace llmctl {
 namespace {

@@ -4,7 +4,7 @@
 // from reading the tokenizer.
 #pragma once
 
-#include "trainer/formats/hf/hf_write.h"
+#include "trainer/formats/hf/write.h"
 #include "trainer/stored/stored_model.h"
 
 namespace llmctl {

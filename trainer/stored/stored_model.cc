@@ -7,17 +7,13 @@
 #include "trainer/checkpoint/job_folder.h"
 #include "trainer/files/content_hash.h"
 #include "trainer/files/mapped_file.h"
-#include "trainer/formats/gguf/gguf_model.h"
-#include "trainer/formats/gguf/gguf_tokenizer.h"
-#include "trainer/formats/hf/hf_layout.h"
+#include "trainer/formats/gguf/model.h"
+#include "trainer/formats/gguf/tokenizer.h"
+#include "trainer/formats/hf/layout.h"
 
 namespace llmctl {
 namespace fs = std::filesystem;
 namespace {
-
-Error wrong(const fs::path& path, const std::string& what) {
-  return {Code::invalid_argument, path.string() + ": " + what, ""};
-}
 
 // The tokenizer a checkpoint was trained with: kept beside the checkpoints, else where it came
 // from.
@@ -43,7 +39,8 @@ Result<Companions> checkpoint_companions(const JobSpec& spec, const Tokenizer& t
 
 Result<StoredModel> open_checkpoint(const fs::path& path) {
   const auto checkpoint = std::make_shared<Checkpoint>(TRY(load_checkpoint(path)));
-  if (!checkpoint->state.contains("spec")) return wrong(path, "state.json: spec is missing");
+  if (!checkpoint->state.contains("spec"))
+    return invalid(path.string() + ": state.json: spec is missing");
   StoredModel model;
   model.path = path;
   model.form = "checkpoint";
@@ -56,8 +53,8 @@ Result<StoredModel> open_checkpoint(const fs::path& path) {
     const std::string name = prefix + slot.name;
     const TensorView* view = checkpoint->find(name);
     if (view == nullptr || view->shape != slot.shape) {
-      return wrong(path, "tensor \"" + name +
-                             "\": " + (view == nullptr ? "is missing" : "has another shape"));
+      return invalid(path.string() + ": tensor \"" + name +
+                     "\": " + (view == nullptr ? "is missing" : "has another shape"));
     }
     model.slots.push_back(TRY(stored_tensor(*view, checkpoint, path.string())));
     model.slots.back().name = slot.name;
@@ -77,7 +74,7 @@ Result<StoredModel> open_directory(const fs::path& path) {
   model.config_json = std::move(directory.config_json);
   if (!directory.tensors.empty()) {
     auto slots = slots_from_hf(model.config, directory.tensors);
-    if (!slots.ok()) return wrong(path, slots.error().message);
+    if (!slots.ok()) return invalid(path.string() + ": " + slots.error().message);
     model.slots = std::move(*slots);
   }
   model.companions = std::move(directory.companions);
@@ -125,7 +122,8 @@ Result<StoredModel> open_stored_model(const fs::path& path) {
   if (fs::exists(path / "manifest.json", ignored)) return open_checkpoint(path);
   if (fs::exists(path / "config.json", ignored)) return open_directory(path);
   if (fs::is_regular_file(path, ignored)) return open_gguf(path);
-  return wrong(path, "is neither a checkpoint nor a Hugging Face directory nor a GGUF file");
+  return invalid(path.string() +
+                 ": is neither a checkpoint nor a Hugging Face directory nor a GGUF file");
 }
 
 }  // namespace llmctl

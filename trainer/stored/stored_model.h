@@ -10,7 +10,7 @@
 #include <optional>
 
 #include "core/job/job_spec.h"
-#include "trainer/formats/hf/hf_directory.h"
+#include "trainer/formats/hf/directory.h"
 #include "trainer/tokenizer/tokenizer.h"
 
 namespace llmctl {
@@ -22,7 +22,7 @@ struct StoredModel {
   nlohmann::json config_json;       // of a directory: as read; else null
   std::vector<StoredTensor> slots;  // as parameter_slots(config); empty: only a config.json
   Companions companions;
-  std::function<Result<Tokenizer>()> tokenizer;  // not_found: there is none beside the weights
+  std::function<Result<Tokenizer>()> tokenizer;  // opens it; not_found: there is none
   nlohmann::json state;                          // of a checkpoint: its state.json; else null
   std::optional<JobSpec> spec;                   // of a checkpoint: what trained it
 

@@ -6,7 +6,8 @@
 
 namespace llmctl::jinja {
 
-// Steps and bytes that one rendering may still use. Hostile templates end here.
+// The steps and bytes that one rendering may still use: a hostile template ends when they are
+// spent.
 class Budget {
  public:
   Status charge(size_t bytes = 0);
@@ -31,6 +32,10 @@ Result<Value> call_method(const Value& object,
                           const std::string& name,
                           const Arguments& arguments,
                           Budget& budget);
+
+Error not_for(const std::string& name, const Value& value);  // "length: not for a number"
+// The text itself, or not_for(name).
+Result<std::string> text_argument(const std::string& name, const Value& value);
 
 Result<int64_t> length_of(const Value& value);
 // What a loop walks over: items, characters or keys; nothing for an undefined value.

@@ -10,7 +10,7 @@ constexpr int kDepth = 200;   // of a tree; real templates stay below 20
 constexpr int kNesting = 60;  // brackets in brackets: each costs a dozen frames of stack
 constexpr size_t kNodes = 100'000;
 
-std::vector<ExprPtr> one(ExprPtr a) {
+std::vector<ExprPtr> only_child(ExprPtr a) {
   std::vector<ExprPtr> children;
   children.push_back(std::move(a));
   return children;
@@ -25,20 +25,20 @@ Token ExpressionParser::take() {
 }
 
 bool ExpressionParser::at_name(std::string_view name) const {
-  return at(Token::Kind::name) && now().text == name;
+  return at(Token::Kind::name) && current().text == name;
 }
 bool ExpressionParser::at_symbol(std::string_view symbol) const {
-  return at(Token::Kind::symbol) && now().text == symbol;
+  return at(Token::Kind::symbol) && current().text == symbol;
 }
 bool ExpressionParser::take_name(std::string_view name) {
-  const bool there = at_name(name);
-  if (there) ++at_;
-  return there;
+  const bool found = at_name(name);
+  if (found) ++at_;
+  return found;
 }
 bool ExpressionParser::take_symbol(std::string_view symbol) {
-  const bool there = at_symbol(symbol);
-  if (there) ++at_;
-  return there;
+  const bool found = at_symbol(symbol);
+  if (found) ++at_;
+  return found;
 }
 
 Status ExpressionParser::need_symbol(const char* symbol) {
@@ -47,13 +47,13 @@ Status ExpressionParser::need_symbol(const char* symbol) {
 }
 
 Error ExpressionParser::unexpected() const {
-  switch (now().kind) {
+  switch (current().kind) {
     case Token::Kind::block_end:
     case Token::Kind::output_end:
     case Token::Kind::end:
       return wrong("the tag ends too early");
     default:
-      return wrong("unexpected \"" + now().text.substr(0, 40) + "\"");
+      return wrong("unexpected \"" + current().text.substr(0, 40) + "\"");
   }
 }
 
@@ -62,7 +62,7 @@ Result<ExprPtr> ExpressionParser::node(Expr::Kind kind,
                                        std::vector<ExprPtr> children) {
   auto made = std::make_unique<Expr>();
   made->kind = kind;
-  made->line = now().line;
+  made->line = current().line;
   made->text = std::move(text);
   for (const ExprPtr& child : children) {
     if (child) TRY(grow(*made, *child));
@@ -81,7 +81,7 @@ Result<ExprPtr> ExpressionParser::joined(Expr::Kind kind,
                                          std::string text,
                                          ExprPtr left,
                                          Result<ExprPtr> right) {
-  auto children = one(std::move(left));
+  auto children = only_child(std::move(left));
   children.push_back(TRY(std::move(right)));
   return node(kind, std::move(text), std::move(children));
 }
@@ -94,9 +94,9 @@ Result<ExprPtr> ExpressionParser::literal(Value value) {
 
 Result<ExprPtr> ExpressionParser::expression() {
   if (++nesting_ > kNesting) return wrong("brackets are nested too deeply");
-  auto value = TRY(either());
+  auto value = TRY(logical_or());
   while (take_name("if")) {
-    value = TRY(joined(Expr::Kind::conditional, "", std::move(value), either()));
+    value = TRY(joined(Expr::Kind::conditional, "", std::move(value), logical_or()));
     value->children.push_back(take_name("else") ? TRY(expression()) : TRY(literal(Value())));
     TRY(grow(*value, *value->children.back()));
   }
@@ -104,27 +104,28 @@ Result<ExprPtr> ExpressionParser::expression() {
   return value;
 }
 
-Result<ExprPtr> ExpressionParser::either() {
-  auto left = TRY(both());
+Result<ExprPtr> ExpressionParser::logical_or() {
+  auto left = TRY(logical_and());
   while (take_name("or")) {
-    left = TRY(joined(Expr::Kind::either, "", std::move(left), both()));
+    left = TRY(joined(Expr::Kind::logical_or, "", std::move(left), logical_and()));
   }
   return left;
 }
 
-Result<ExprPtr> ExpressionParser::both() {
-  auto left = TRY(negation());
+Result<ExprPtr> ExpressionParser::logical_and() {
+  auto left = TRY(logical_not());
   while (take_name("and")) {
-    left = TRY(joined(Expr::Kind::both, "", std::move(left), negation()));
+    left = TRY(joined(Expr::Kind::logical_and, "", std::move(left), logical_not()));
   }
   return left;
 }
 
-Result<ExprPtr> ExpressionParser::negation() {
+Result<ExprPtr> ExpressionParser::logical_not() {
   int turns = 0;
   while (take_name("not")) ++turns;
   auto value = TRY(comparison());
-  for (; turns > 0; --turns) value = TRY(node(Expr::Kind::unary, "not", one(std::move(value))));
+  for (; turns > 0; --turns)
+    value = TRY(node(Expr::Kind::unary, "not", only_child(std::move(value))));
   return value;
 }
 
@@ -137,8 +138,8 @@ Result<ExprPtr> ExpressionParser::comparison() {
     for (const char* known : {"==", "!=", "<=", ">=", "<", ">"}) {
       if (symbol.empty() && take_symbol(known)) symbol = known;
     }
-    if (symbol.empty() && at_name("not") && ahead().kind == Token::Kind::name &&
-        ahead().text == "in") {
+    if (symbol.empty() && at_name("not") && next().kind == Token::Kind::name &&
+        next().text == "in") {
       take();
       negated = true;
     }
@@ -146,7 +147,7 @@ Result<ExprPtr> ExpressionParser::comparison() {
     if (symbol.empty()) return left;
     if (found > 0) return wrong("chained comparisons are not supported; write \"and\"");
     left = TRY(joined(Expr::Kind::binary, symbol, std::move(left), sum()));
-    if (negated) left = TRY(node(Expr::Kind::unary, "not", one(std::move(left))));
+    if (negated) left = TRY(node(Expr::Kind::unary, "not", only_child(std::move(left))));
   }
 }
 
@@ -181,7 +182,7 @@ Result<ExprPtr> ExpressionParser::unary(bool with_filters) {
     if (++nesting_ > kNesting) return wrong("too many signs");
     const std::string symbol = take().text;
     auto signless = TRY(unary(false));
-    auto value = TRY(node(Expr::Kind::unary, symbol, one(std::move(signless))));
+    auto value = TRY(node(Expr::Kind::unary, symbol, only_child(std::move(signless))));
     --nesting_;
     return with_filters ? filters(std::move(value)) : Result<ExprPtr>(std::move(value));
   }
@@ -191,7 +192,7 @@ Result<ExprPtr> ExpressionParser::unary(bool with_filters) {
 }
 
 Result<ExprPtr> ExpressionParser::primary() {
-  switch (now().kind) {
+  switch (current().kind) {
     case Token::Kind::text: {
       std::string text = take().text;
       while (at(Token::Kind::text)) text += take().text;  // neighbours are one, as in Python
@@ -260,11 +261,11 @@ Result<ExprPtr> ExpressionParser::postfix(ExprPtr object) {
     if (take_symbol(".")) {
       if (!at(Token::Kind::name)) return unexpected();
       const std::string name = take().text;
-      object = TRY(node(Expr::Kind::attribute, name, one(std::move(object))));
+      object = TRY(node(Expr::Kind::attribute, name, only_child(std::move(object))));
     } else if (at_symbol("[")) {
       object = TRY(subscript(std::move(object)));
     } else if (at_symbol("(")) {
-      object = TRY(node(Expr::Kind::call, "", one(std::move(object))));
+      object = TRY(node(Expr::Kind::call, "", only_child(std::move(object))));
       TRY(arguments(*object));
     } else {
       return object;
@@ -274,7 +275,7 @@ Result<ExprPtr> ExpressionParser::postfix(ExprPtr object) {
 
 Result<ExprPtr> ExpressionParser::subscript(ExprPtr object) {
   TRY(need_symbol("["));
-  auto children = one(std::move(object));
+  auto children = only_child(std::move(object));
   bool slice = false;
   for (int part = 0; part < 3; ++part) {
     const bool absent = at_symbol(":") || at_symbol("]");
@@ -295,7 +296,7 @@ Status ExpressionParser::arguments(Expr& call) {
   TRY(need_symbol("("));
   while (!at_symbol(")")) {
     const bool named =
-        at(Token::Kind::name) && ahead().kind == Token::Kind::symbol && ahead().text == "=";
+        at(Token::Kind::name) && next().kind == Token::Kind::symbol && next().text == "=";
     std::string name;
     if (named) {
       name = take().text;
@@ -318,7 +319,7 @@ Result<ExprPtr> ExpressionParser::filters(ExprPtr object) {
     if (take_symbol("|")) {
       if (!at(Token::Kind::name)) return unexpected();
       const std::string name = take().text;
-      object = TRY(node(Expr::Kind::filter, name, one(std::move(object))));
+      object = TRY(node(Expr::Kind::filter, name, only_child(std::move(object))));
       if (at_symbol("(")) TRY(arguments(*object));
     } else if (take_name("is")) {
       object = TRY(test(std::move(object)));
@@ -332,7 +333,7 @@ Result<ExprPtr> ExpressionParser::test(ExprPtr object) {
   const bool negated = take_name("not");
   if (!at(Token::Kind::name)) return unexpected();
   const std::string name = take().text;
-  auto made = TRY(node(Expr::Kind::test, name, one(std::move(object))));
+  auto made = TRY(node(Expr::Kind::test, name, only_child(std::move(object))));
   const bool bare =
       at(Token::Kind::text) || at(Token::Kind::integer) || at(Token::Kind::number) ||
       at_symbol("[") || at_symbol("{") ||
@@ -345,7 +346,7 @@ Result<ExprPtr> ExpressionParser::test(ExprPtr object) {
     made->children.push_back(TRY(postfix(std::move(argument))));
     TRY(grow(*made, *made->children.back()));
   }
-  return negated ? node(Expr::Kind::unary, "not", one(std::move(made)))
+  return negated ? node(Expr::Kind::unary, "not", only_child(std::move(made)))
                  : Result<ExprPtr>(std::move(made));
 }
 

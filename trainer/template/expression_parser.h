@@ -1,4 +1,5 @@
-// The expressions of a template; jinja_parser drives it for what stands inside a tag.
+// The expressions of a template; parser.cc drives it for what stands inside a tag. Owned by one
+// parse; one thread.
 #pragma once
 
 #include <string>
@@ -15,18 +16,20 @@ class ExpressionParser {
   explicit ExpressionParser(std::vector<Token> tokens) : tokens_(std::move(tokens)) {}
 
   Result<ExprPtr> expression();  // with "a if b else c"
-  Result<ExprPtr> either();      // without
+  Result<ExprPtr> logical_or();  // without
 
-  const Token& now() const { return tokens_[at_]; }
-  const Token& ahead() const { return tokens_[std::min(at_ + 1, tokens_.size() - 1)]; }
+  const Token& current() const { return tokens_[at_]; }
+  const Token& next() const { return tokens_[std::min(at_ + 1, tokens_.size() - 1)]; }
   Token take();  // stays at the end
-  bool at(Token::Kind kind) const { return now().kind == kind; }
+  bool at(Token::Kind kind) const { return current().kind == kind; }
   bool at_name(std::string_view name) const;
   bool at_symbol(std::string_view symbol) const;
   bool take_name(std::string_view name);
   bool take_symbol(std::string_view symbol);
   Status need_symbol(const char* symbol);
-  Error wrong(const std::string& message) const { return at_template_line(now().line, message); }
+  Error wrong(const std::string& message) const {
+    return at_template_line(current().line, message);
+  }
   Error unexpected() const;
 
  private:
@@ -34,8 +37,8 @@ class ExpressionParser {
   Result<ExprPtr> node(Expr::Kind kind, std::string text, std::vector<ExprPtr> children);
   Status grow(Expr& parent, const Expr& child) const;
   Result<ExprPtr> joined(Expr::Kind kind, std::string text, ExprPtr left, Result<ExprPtr> right);
-  Result<ExprPtr> both();
-  Result<ExprPtr> negation();
+  Result<ExprPtr> logical_and();
+  Result<ExprPtr> logical_not();
   Result<ExprPtr> comparison();
   Result<ExprPtr> sum();
   Result<ExprPtr> concatenation();

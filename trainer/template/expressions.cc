@@ -1,11 +1,10 @@
 #include "trainer/template/expressions.h"
 
 #include <algorithm>
-#include <cmath>
 #include <tuple>
 
 #include "trainer/template/lexer.h"
-#include "trainer/template/text.h"
+#include "trainer/template/operators.h"
 
 namespace llmctl::jinja {
 namespace {
@@ -13,71 +12,6 @@ namespace {
 using Kind = Value::Kind;
 
 constexpr int64_t kRange = 100'000;
-
-Error not_for(const std::string& symbol, const Value& a, const Value& b) {
-  return invalid("\"" + symbol + "\" is not for " + name_of(a.kind()) + " and " +
-                 name_of(b.kind()));
-}
-
-// a // b and a % b as Python rounds them: towards minus infinity.
-Result<Value> divided(const std::string& symbol, const Value& a, const Value& b) {
-  if (b.number() == 0) return invalid("division by zero");
-  const bool whole = !a.is(Kind::number) && !b.is(Kind::number);
-  if (symbol == "/" || !whole) {
-    const double floor = std::floor(a.number() / b.number());
-    if (symbol == "/") return Value(a.number() / b.number());
-    return Value(symbol == "//" ? floor : a.number() - floor * b.number());
-  }
-  const int64_t divisor = b.integer();
-  if (divisor == -1) return Value(symbol == "//" ? -a.integer() : int64_t{0});
-  const int64_t rest = a.integer() % divisor;
-  const bool down = rest != 0 && (rest < 0) != (divisor < 0);
-  if (symbol == "%") return Value(rest + (down ? divisor : 0));
-  return Value(a.integer() / divisor - (down ? 1 : 0));
-}
-
-Result<Value> calculated(const std::string& symbol, const Value& a, const Value& b) {
-  if (symbol == "/" || symbol == "//" || symbol == "%") return divided(symbol, a, b);
-  if (a.is(Kind::number) || b.is(Kind::number)) {
-    const double x = a.number(), y = b.number();
-    return Value(symbol == "+" ? x + y : symbol == "-" ? x - y : x * y);
-  }
-  const int64_t x = a.integer(), y = b.integer();
-  int64_t result = 0;
-  const bool over = symbol == "+"   ? __builtin_add_overflow(x, y, &result)
-                    : symbol == "-" ? __builtin_sub_overflow(x, y, &result)
-                                    : __builtin_mul_overflow(x, y, &result);
-  if (over) return invalid("a number is too large");
-  return Value(result);
-}
-
-Result<bool> ordered(const std::string& symbol, const Value& a, const Value& b) {
-  const bool less = symbol == "<" || symbol == "<=", equal = symbol.ends_with('=');
-  if (a.is_number() && b.is_number()) {
-    if (a.number() == b.number()) return equal;
-    return (a.number() < b.number()) == less;
-  }
-  if (!a.is(Kind::text) || !b.is(Kind::text)) return not_for(symbol, a, b);
-  if (a.text() == b.text()) return equal;
-  return (a.text() < b.text()) == less;
-}
-
-Result<Value> binary(const std::string& symbol, const Value& a, const Value& b, Budget& budget) {
-  TRY(budget.charge(64 * (a.weight() + b.weight())));
-  if (symbol == "==") return Value(a == b);
-  if (symbol == "!=") return Value(!(a == b));
-  if (symbol == "in") return Value(TRY(contains(b, a)));
-  if (symbol == "~") return Value(TRY(text_of(a)) + TRY(text_of(b)));
-  if (symbol[0] == '<' || symbol[0] == '>') return Value(TRY(ordered(symbol, a, b)));
-  if (a.is_number() && b.is_number()) return calculated(symbol, a, b);
-  if (symbol == "+" && a.is(Kind::text) && b.is(Kind::text)) return Value(a.text() + b.text());
-  if (symbol == "+" && a.is(Kind::list) && b.is(Kind::list)) {
-    Items items = a.items();
-    items.insert(items.end(), b.items().begin(), b.items().end());
-    return Value::list(std::move(items));
-  }
-  return not_for(symbol, a, b);
-}
 
 class Evaluation {
  public:
@@ -109,15 +43,15 @@ class Evaluation {
       case Expr::Kind::test:
         return test(e);
       case Expr::Kind::unary:
-        return unary(e.text, TRY(child(e, 0)));
+        return unary_operator(e.text, TRY(child(e, 0)));
       case Expr::Kind::binary: {
         const Value left = TRY(child(e, 0));
-        return binary(e.text, left, TRY(child(e, 1)), variables_.budget);
+        return binary_operator(e.text, left, TRY(child(e, 1)), variables_.budget);
       }
-      case Expr::Kind::both:
-      case Expr::Kind::either: {
+      case Expr::Kind::logical_and:
+      case Expr::Kind::logical_or: {
         Value left = TRY(child(e, 0));
-        const bool enough = left.truth() == (e.kind == Expr::Kind::either);
+        const bool enough = left.truth() == (e.kind == Expr::Kind::logical_or);
         return enough ? Result<Value>(std::move(left)) : child(e, 1);
       }
       case Expr::Kind::conditional:
@@ -166,7 +100,7 @@ class Evaluation {
 
   static Result<Value> attribute(const Value& object, const std::string& name) {
     if (object.is(Kind::undefined)) return invalid("\"" + name + "\" of an undefined value");
-    if (!object.is(Kind::map) && !object.is(Kind::space)) return Value();
+    if (!object.is(Kind::map) && !object.is(Kind::name_space)) return Value();
     const Value* found = object.find(name);
     return found != nullptr ? *found : Value();
   }
@@ -230,13 +164,6 @@ class Evaluation {
     return Value(TRY(apply_test(e.text, value, rest)));
   }
 
-  static Result<Value> unary(const std::string& symbol, const Value& value) {
-    if (symbol == "not") return Value(!value.truth());
-    if (!value.is_number()) return invalid("a sign before " + std::string(name_of(value.kind())));
-    if (value.is(Kind::number)) return Value(symbol == "-" ? -value.number() : value.number());
-    return Value(symbol == "-" ? -value.integer() : value.integer());
-  }
-
   Result<Value> call(const Expr& e) {
     const Expr& callee = *e.children[0];
     if (callee.kind == Expr::Kind::attribute) {
@@ -245,7 +172,7 @@ class Evaluation {
     }
     if (callee.kind != Expr::Kind::name) return invalid("this cannot be called");
     const Arguments a = TRY(arguments(e));
-    if (callee.text == "namespace") return Value::space(a.named);
+    if (callee.text == "namespace") return Value::name_space(a.named);
     if (callee.text == "dict") return Value::map(a.named);
     if (callee.text == "range") return range(a);
     if (callee.text == "raise_exception") {
@@ -291,7 +218,7 @@ Value Variables::get(const std::string& name) const {
 Status Variables::set(const std::vector<std::string>& names, const Value& value, int line) {
   if (names.size() == 2) {
     const Value space = get(names[0]);
-    if (!space.is(Kind::space)) return at_template_line(line, names[0] + " is no namespace");
+    if (!space.is(Kind::name_space)) return at_template_line(line, names[0] + " is no namespace");
     const Status done = space.set(names[1], value);
     return done.ok() ? done : at_template_line(line, done.error().message);
   }

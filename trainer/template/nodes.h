@@ -1,5 +1,5 @@
-// A parsed template: expressions and statements as trees. Built by jinja_parser, walked by
-// jinja_run. Every node knows how deep it is, so that walking and destroying are bounded.
+// A parsed template: expressions and statements as trees. Built by parser.cc, walked by template.cc
+// and expressions.cc. Every node knows how deep it is, so that walking and destroying are bounded.
 #pragma once
 
 #include <memory>
@@ -29,8 +29,8 @@ struct Expr {
     test,         // children[0] is text(the others)
     unary,        // text: not - +
     binary,       // text: + - * / // % ** ~ == != < <= > >= in
-    both,         // children[0] and children[1]
-    either,       // children[0] or children[1]
+    logical_and,  // children[0] and children[1]
+    logical_or,   // children[0] or children[1]
     conditional,  // children[0] if children[1] else children[2]
   };
   Kind kind = Kind::literal;
@@ -45,7 +45,17 @@ struct Statement;
 using Body = std::vector<Statement>;
 
 struct Statement {
-  enum class Kind { data, output, branches, loop, set, set_block, block, leave, next };
+  enum class Kind {
+    data,
+    output,
+    branches,
+    loop,
+    set,
+    set_block,
+    block,
+    break_loop,
+    continue_loop
+  };
   Kind kind = Kind::data;
   int line = 1;
   std::string text;                // data

@@ -27,7 +27,7 @@ class Parser {
   bool at_block(Names names) const {
     if (!in_.at(Token::Kind::block_begin)) return false;
     return std::any_of(names.begin(), names.end(), [&](const char* name) {
-      return in_.ahead().kind == Token::Kind::name && in_.ahead().text == name;
+      return in_.next().kind == Token::Kind::name && in_.next().text == name;
     });
   }
 
@@ -57,7 +57,7 @@ class Parser {
 
   Result<Statement> statement() {
     Statement made;
-    made.line = in_.now().line;
+    made.line = in_.current().line;
     if (in_.at(Token::Kind::data)) {
       made.text = in_.take().text;
       return made;
@@ -87,13 +87,13 @@ class Parser {
     }
     const bool leave = in_.at_name("break");
     if (leave || in_.at_name("continue")) {
-      if (loops_ == 0) return in_.wrong("\"" + in_.now().text + "\" outside of a loop");
-      made.kind = leave ? Statement::Kind::leave : Statement::Kind::next;
+      if (loops_ == 0) return in_.wrong("\"" + in_.current().text + "\" outside of a loop");
+      made.kind = leave ? Statement::Kind::break_loop : Statement::Kind::continue_loop;
       in_.take();
       return end_tag();
     }
     if (!in_.at(Token::Kind::name)) return in_.unexpected();
-    return in_.wrong("\"" + in_.now().text.substr(0, 40) + "\" is not supported here");
+    return in_.wrong("\"" + in_.current().text.substr(0, 40) + "\" is not supported here");
   }
 
   Status branches(Statement& made) {
@@ -123,7 +123,7 @@ class Parser {
     } while (in_.take_symbol(","));
     if (brackets) TRY(in_.need_symbol(")"));
     if (!in_.take_name("in")) return in_.wrong("expected \"in\"");
-    made.value = TRY(in_.either());
+    made.value = TRY(in_.logical_or());
     if (in_.take_name("if")) made.condition = TRY(in_.expression());
     TRY(end_tag());
     ++loops_;

@@ -13,7 +13,11 @@ using Kind = Value::Kind;
 
 constexpr size_t kOutputBytes = 64 << 20;  // as much as a line of JSONL may have
 
-enum class Flow { on, leave, next };  // what a statement asks of the loop around it
+enum class Flow {
+  go_on,
+  break_loop,
+  continue_loop
+};  // what a statement asks of the loop around it
 
 class Rendering {
  public:
@@ -29,9 +33,9 @@ class Rendering {
   Result<Flow> run(const Body& body) {
     for (const Statement& statement : body) {
       const Flow flow = TRY(run(statement));
-      if (flow != Flow::on) return flow;
+      if (flow != Flow::go_on) return flow;
     }
-    return Flow::on;
+    return Flow::go_on;
   }
 
   Status print(std::string_view text) {
@@ -47,21 +51,21 @@ class Rendering {
     switch (statement.kind) {
       case Statement::Kind::data:
         TRY(print(statement.text));
-        return Flow::on;
+        return Flow::go_on;
       case Statement::Kind::output:
         TRY(output(*statement.value));
-        return Flow::on;
+        return Flow::go_on;
       case Statement::Kind::branches:
         for (const auto& [condition, body] : statement.branches) {
           if (!condition || TRY(evaluate(*condition, variables_)).truth()) return run(body);
         }
-        return Flow::on;
+        return Flow::go_on;
       case Statement::Kind::loop:
         TRY(loop(statement));
-        return Flow::on;
+        return Flow::go_on;
       case Statement::Kind::set:
         TRY(set(statement));
-        return Flow::on;
+        return Flow::go_on;
       case Statement::Kind::set_block: {
         std::string outer = std::exchange(out_, "");
         const Flow flow = TRY(scoped(statement.body));
@@ -71,12 +75,12 @@ class Rendering {
       }
       case Statement::Kind::block:
         return scoped(statement.body);
-      case Statement::Kind::leave:
-        return Flow::leave;
-      case Statement::Kind::next:
-        return Flow::next;
+      case Statement::Kind::break_loop:
+        return Flow::break_loop;
+      case Statement::Kind::continue_loop:
+        return Flow::continue_loop;
     }
-    return Flow::on;
+    return Flow::go_on;
   }
 
   Status set(const Statement& statement) {
@@ -119,12 +123,12 @@ class Rendering {
       TRY(variables_.budget.charge(9 * sizeof(Value)));  // what `loop` costs
       variables_.scopes.emplace_back();
       TRY(bind(statement, items[i]));
-      const Value loop = TRY(about(items, i));
+      const Value loop = TRY(loop_variable(items, i));
       TRY(variables_.set({"loop"}, loop, statement.line));
       const Flow flow = TRY(run(statement.body));
       variables_.scopes.pop_back();
-      if (flow == Flow::leave) break;
-      reached_end |= flow == Flow::on;
+      if (flow == Flow::break_loop) break;
+      reached_end |= flow == Flow::go_on;
     }
     if (!reached_end) TRY(scoped(statement.otherwise));
     return ok_status();
@@ -141,7 +145,7 @@ class Rendering {
     return ok_status();
   }
 
-  static Result<Value> about(const Items& items, size_t i) {
+  static Result<Value> loop_variable(const Items& items, size_t i) {
     const auto index = static_cast<int64_t>(i), count = static_cast<int64_t>(items.size());
     return Value::map({{"index0", index},
                        {"index", index + 1},

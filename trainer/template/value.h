@@ -26,7 +26,7 @@ using Members = std::vector<std::pair<std::string, Value>>;  // in order of inse
 
 class Value {
  public:
-  enum class Kind { undefined, none, boolean, integer, number, text, list, map, space };
+  enum class Kind { undefined, none, boolean, integer, number, text, list, map, name_space };
   Value() = default;  // undefined
   static Value none() { return Value(std::monostate{}, 1); }
   Value(bool value) : v_(value) {}     // NOLINT: implicit
@@ -37,7 +37,7 @@ class Value {
   Value(const char* text) : Value(std::string(text)) {}  // NOLINT: implicit
   static Result<Value> list(Items items);                // invalid_argument: too deep or too large
   static Result<Value> map(Members members);             // of equal keys the last one wins
-  static Value space(Members members);                   // what namespace() gives
+  static Value name_space(Members members);              // what namespace() gives
 
   Kind kind() const;
   bool is(Kind kind) const { return this->kind() == kind; }
@@ -72,7 +72,7 @@ class Value {
     Members members;
     Size size;
   };
-  struct Space {
+  struct NameSpace {
     std::shared_ptr<Map> map;
   };
   Value(std::monostate, int) : v_(None{}) {}
@@ -85,7 +85,7 @@ class Value {
                std::shared_ptr<const std::string>,
                std::shared_ptr<const List>,
                std::shared_ptr<const Map>,
-               Space>
+               NameSpace>
       v_;
 };
 

@@ -5,7 +5,7 @@
 
 #include "core/base/limits.h"
 #include "trainer/tokenizer/pair_table.h"
-#include "trainer/tokenizer/tokenizer_parts.h"
+#include "trainer/tokenizer/parts.h"
 #include "trainer/tokenizer/word_counts.h"
 
 namespace llmctl {

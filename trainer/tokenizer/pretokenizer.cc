@@ -92,7 +92,7 @@ Result<SplitPattern> SplitPattern::compile(std::string_view pattern) {
   code->compiled.reset(compiled);
   pcre2_jit_compile(compiled, PCRE2_JIT_COMPLETE);  // without JIT matching interprets: slower
   result.code_ = std::move(code);
-  result.known_ = KnownPattern::recognise(pattern);
+  result.published_ = PublishedPattern::recognise(pattern);
   return result;
 }
 
@@ -114,11 +114,11 @@ Status SplitPattern::split(std::string_view text, const Emit& emit) const {
     }
     return ok_status();
   }
-  if (!known_ || !KnownPattern::takes(text)) {
+  if (!published_ || !PublishedPattern::can_split(text)) {
     return split_by_pcre2(text, emit);
   }
   for (size_t at = 0; at < text.size();) {
-    const size_t end = known_->piece_end(text, at);
+    const size_t end = published_->piece_end(text, at);
     TRY(emit(text.substr(at, end - at), true));
     at = end;
   }
@@ -177,17 +177,17 @@ bool PreTokenizer::byte_level() const {
   return !steps_.empty() && steps_.back().kind == PreTokenizerStep::Kind::byte_level;
 }
 
-const KnownPattern* PreTokenizer::only_known() const {
-  const KnownPattern* known = nullptr;
+const PublishedPattern* PreTokenizer::only_published() const {
+  const PublishedPattern* published = nullptr;
   for (const PreTokenizerStep& step : steps_) {
     const bool plain = step.kind != PreTokenizerStep::Kind::metaspace && !step.remove_matches &&
                        !step.keep_only_matches && !step.add_prefix_space;
-    if (!plain || (known != nullptr && !step.pattern.empty())) return nullptr;
+    if (!plain || (published != nullptr && !step.pattern.empty())) return nullptr;
     if (step.pattern.empty()) continue;
-    if (!step.pattern[0].known()) return nullptr;
-    known = &*step.pattern[0].known();
+    if (!step.pattern[0].published()) return nullptr;
+    published = &*step.pattern[0].published();
   }
-  return known;
+  return published;
 }
 
 Status PreTokenizer::split(std::string_view text, bool first, const Emit& emit) const {

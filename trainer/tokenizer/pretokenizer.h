@@ -24,12 +24,12 @@ class SplitPattern {
   // Matches and the gaps between them, in order, none empty. Invalid UTF-8 never matches.
   Status split(std::string_view text, const Emit& emit) const;
   Status split_by_pcre2(std::string_view text, const Emit& emit) const;  // the same, for tests
-  const std::optional<KnownPattern>& known() const { return known_; }
+  const std::optional<PublishedPattern>& published() const { return published_; }
 
  private:
   struct Compiled;
   Status split_valid(std::string_view text, const Emit& emit) const;
-  std::optional<KnownPattern> known_;
+  std::optional<PublishedPattern> published_;
   std::shared_ptr<const Compiled> code_;
   std::string literal_;
 };
@@ -53,7 +53,7 @@ class PreTokenizer {
   bool byte_level() const;
   bool empty() const { return steps_.empty(); }
   // Set when splitting valid UTF-8 is nothing but this pattern.
-  const KnownPattern* only_known() const;
+  const PublishedPattern* only_published() const;
   // `first`: the text begins the whole input (Metaspace asks).
   Status split(std::string_view text, bool first, const Emit& emit) const;
 

@@ -102,14 +102,14 @@ bool lines(Scanner& scan) {
 
 }  // namespace
 
-std::optional<KnownPattern> KnownPattern::recognise(std::string_view pattern) {
-  if (pattern == kGpt2Pattern) return KnownPattern(0);
-  if (pattern == kLlama3Pattern) return KnownPattern(3);
-  if (pattern == kQwenPattern) return KnownPattern(1);
+std::optional<PublishedPattern> PublishedPattern::recognise(std::string_view pattern) {
+  if (pattern == kGpt2Pattern) return PublishedPattern(0);
+  if (pattern == kLlama3Pattern) return PublishedPattern(3);
+  if (pattern == kQwenPattern) return PublishedPattern(1);
   return std::nullopt;
 }
 
-size_t KnownPattern::gpt2_end(std::string_view text, size_t begin) {
+size_t PublishedPattern::gpt2_end(std::string_view text, size_t begin) {
   if (text[begin] == '\'') {
     if (const size_t bytes = contraction(text.substr(begin), false)) return begin + bytes;
   }
@@ -126,7 +126,7 @@ size_t KnownPattern::gpt2_end(std::string_view text, size_t begin) {
   return static_cast<size_t>(scan.at() - text.data());
 }
 
-size_t KnownPattern::llama3_end(std::string_view text, size_t begin) const {
+size_t PublishedPattern::llama3_end(std::string_view text, size_t begin) const {
   if (text[begin] == '\'') {
     if (const size_t bytes = contraction(text.substr(begin), true)) return begin + bytes;
   }
@@ -156,7 +156,7 @@ size_t KnownPattern::llama3_end(std::string_view text, size_t begin) const {
   return end();
 }
 
-bool KnownPattern::takes(std::string_view text) {
+bool PublishedPattern::can_split(std::string_view text) {
   return text.empty() || simdjson::validate_utf8(text.data(), text.size());
 }
 

@@ -16,18 +16,18 @@ inline constexpr std::string_view kLlama3Pattern =
 inline constexpr std::string_view kQwenPattern =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 
-class KnownPattern {
+class PublishedPattern {
  public:
-  static bool takes(std::string_view text);  // valid UTF-8 only
-  static std::optional<KnownPattern> recognise(std::string_view pattern);
+  static bool can_split(std::string_view text);  // valid UTF-8 only
+  static std::optional<PublishedPattern> recognise(std::string_view pattern);
   // The piece that begins at `begin` ends where? The pieces cover the text without gaps. Requires
-  // takes(text) and begin < text.size().
+  // can_split(text) and begin < text.size().
   size_t piece_end(std::string_view text, size_t begin) const {
     return digits_ == 0 ? gpt2_end(text, begin) : llama3_end(text, begin);
   }
 
  private:
-  explicit KnownPattern(int digits) : digits_(digits) {}
+  explicit PublishedPattern(int digits) : digits_(digits) {}
   static size_t gpt2_end(std::string_view text, size_t begin);
   size_t llama3_end(std::string_view text, size_t begin) const;
   int digits_;  // the longest run of numbers in Llama-3's form; 0: GPT-2's

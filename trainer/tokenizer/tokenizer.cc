@@ -6,8 +6,9 @@
 #include "trainer/files/content_hash.h"
 #include "trainer/files/disk.h"
 #include "trainer/files/mapped_file.h"
+#include "trainer/tokenizer/parts.h"
 #include "trainer/tokenizer/tokenizer_config.h"
-#include "trainer/tokenizer/tokenizer_parts.h"
+#include "trainer/tokenizer/tokenizer_file.h"
 
 namespace llmctl {
 namespace fs = std::filesystem;

@@ -7,7 +7,7 @@
 
 #include <csignal>
 
-#include "tests/trainer/checkpoint/checkpoint_sample.h"
+#include "tests/trainer/checkpoint/sample.h"
 #include "tests/trainer/scratch.h"
 #include "trainer/files/content_hash.h"
 

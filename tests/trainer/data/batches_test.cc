@@ -6,7 +6,7 @@
 #include <set>
 
 #include "tests/trainer/data/open_batches.h"
-#include "trainer/data/batches_order.h"
+#include "trainer/data/shuffle.h"
 
 namespace llmctl {
 namespace {

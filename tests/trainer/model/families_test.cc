@@ -9,7 +9,7 @@
 #include "tests/trainer/python.h"
 #include "tests/trainer/sample_model.h"
 #include "tests/trainer/scratch.h"
-#include "trainer/formats/hf/hf_names.h"
+#include "trainer/formats/hf/names.h"
 #include "trainer/formats/safetensors/safetensors.h"
 #include "trainer/inference/generate.h"
 #include "trainer/optim/adamw.h"

@@ -9,6 +9,7 @@
 
 #include <map>
 #include <string>
+#include <vector>
 
 #include "core/base/clock.h"
 #include "core/plan/plan_search.h"
@@ -105,16 +106,19 @@ class Training : public ::testing::Test {
     run.spec.datasets = {{scratch_.path() / "chats.jsonl"}};
     return run;
   }
-  // `run` killed in the middle and started again, beside one that nobody disturbs.
-  void expect_same_bits_after_a_kill(RunConfig run) {
+  // `run` killed at each of these steps and started again, beside one that nobody disturbs.
+  void expect_same_bits_after_kills(RunConfig run, const std::vector<int64_t>& steps) {
     RunConfig calm = run;
     calm.job_dir += "-calm";
     const std::string undisturbed = weights_after(calm);
+    ASSERT_FALSE(undisturbed.empty());
     run.spec.save_steps = 6;
-    TrainerProcess process(run, run_directory());
-    ASSERT_TRUE(process.wait_step(13));
-    process.signal(SIGKILL);
-    process.wait_exit();
+    for (const int64_t step : steps) {
+      TrainerProcess process(run, run_directory());
+      ASSERT_TRUE(process.wait_step(step));
+      process.signal(SIGKILL);
+      process.wait_exit();
+    }
     EXPECT_TRUE(weights_after(run) == undisturbed) << "the resumed run ended with other bits";
   }
 

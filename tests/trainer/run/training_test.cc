@@ -55,19 +55,8 @@ TEST_F(Training, LearnsAndTellsEverythingOnTheWay) {
 }
 
 TEST_F(Training, KilledAtAnyMomentResumesBitForBit) {
-  const std::string undisturbed = weights_after(config("calm", 40));
-  ASSERT_FALSE(undisturbed.empty());
-  RunConfig run = config("killed", 40);
-  run.spec.save_steps = 6;
-  for (const int64_t step : {3, 13, 22, 31}) {
-    TrainerProcess process(run, run_directory());
-    ASSERT_TRUE(process.wait_step(step));
-    process.signal(SIGKILL);
-    EXPECT_EQ(process.wait_exit(), 128 + SIGKILL);
-  }
-  TrainerProcess last(run, run_directory());
-  ASSERT_EQ(last.wait_exit(), 0);
-  EXPECT_TRUE(weights(run) == undisturbed) << "the resumed run ended with other bits";
+  const RunConfig run = config("killed", 40);
+  expect_same_bits_after_kills(run, {3, 13, 22, 31});
   EXPECT_LE(checkpoints(run).size(), 2u) << "save_total_limit is 2";
 }
 
@@ -208,20 +197,10 @@ TEST_F(Training, TwoRanksGiveTheWeightsOfOneWithAccumulation) {
 }
 
 TEST_F(Training, FineTuningCountsOnlyAnswersAndResumesBitForBit) {
-  const std::string undisturbed = weights_after(chats("calm", 30));
-  ASSERT_FALSE(undisturbed.empty());
-  RunConfig run = chats("killed", 30);
-  run.spec.save_steps = 6;
-  for (const int64_t step : {8, 20}) {
-    TrainerProcess process(run, run_directory());
-    ASSERT_TRUE(process.wait_step(step));
-    process.signal(SIGKILL);
-    EXPECT_EQ(process.wait_exit(), 128 + SIGKILL);
-  }
-  TrainerProcess last(run, run_directory());
-  ASSERT_EQ(last.wait_exit(), 0);
-  EXPECT_TRUE(weights(run) == undisturbed) << "the resumed run ended with other bits";
-  const int64_t rows = 30 * 8 * 32, learned = last.lines("step").back()["tokens"];
+  const RunConfig run = chats("killed", 30);
+  expect_same_bits_after_kills(run, {8, 20});
+  ASSERT_FALSE(checkpoints(run).empty());
+  const int64_t rows = 30 * 8 * 32, learned = checkpoints(run).front().state["tokens"];
   EXPECT_LT(learned, rows / 2);
   EXPECT_GT(learned, rows / 20);
 }

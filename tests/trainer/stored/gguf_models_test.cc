@@ -8,8 +8,8 @@
 #include <sstream>
 
 #include "tests/trainer/stored/python_peer.h"
-#include "trainer/commands/convert_command.h"
-#include "trainer/commands/eval_command.h"
+#include "trainer/commands/convert.h"
+#include "trainer/commands/eval.h"
 #include "trainer/formats/gguf/gguf.h"
 #include "trainer/model/load_model.h"
 #include "trainer/stored/stored_model.h"

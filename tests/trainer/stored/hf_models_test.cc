@@ -10,7 +10,7 @@
 #include "tests/trainer/sample_model.h"
 #include "tests/trainer/stored/python_peer.h"
 #include "trainer/checkpoint/checkpoint.h"
-#include "trainer/commands/eval_command.h"
+#include "trainer/commands/eval.h"
 #include "trainer/inference/generate.h"
 #include "trainer/model/load_model.h"
 #include "trainer/stored/stored_model.h"

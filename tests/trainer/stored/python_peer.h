@@ -10,7 +10,7 @@
 
 #include "tests/trainer/python.h"
 #include "tests/trainer/scratch.h"
-#include "trainer/commands/convert_command.h"
+#include "trainer/commands/convert.h"
 #include "trainer/tokenizer/tokenizer.h"
 
 namespace llmctl {

@@ -46,11 +46,11 @@ std::string random_text(std::minstd_rand& random) {
   return text;
 }
 
-TEST(KnownPattern, CutsEveryTextAsPcre2Does) {
+TEST(PublishedPattern, CutsEveryTextAsPcre2Does) {
   for (const std::string_view source : {kGpt2Pattern, kLlama3Pattern, kQwenPattern}) {
     const auto pattern = SplitPattern::compile(source);
     ASSERT_TRUE(pattern.ok());
-    ASSERT_TRUE(pattern->known());
+    ASSERT_TRUE(pattern->published());
     std::minstd_rand random(7);
     for (int i = 0; i < 40'000; ++i) {
       const std::string text = random_text(random);
@@ -60,7 +60,7 @@ TEST(KnownPattern, CutsEveryTextAsPcre2Does) {
   }
 }
 
-TEST(KnownPattern, ClassesEveryCodePointAsPcre2Does) {
+TEST(PublishedPattern, ClassesEveryCodePointAsPcre2Does) {
   const auto pattern = SplitPattern::compile(kGpt2Pattern);
   std::string text;
   for (utf8proc_int32_t code = 0; code < 0x110000; ++code) {
@@ -72,9 +72,9 @@ TEST(KnownPattern, ClassesEveryCodePointAsPcre2Does) {
   EXPECT_EQ(pieces_by(*pattern, text, true), pieces_by(*pattern, text, false));
 }
 
-TEST(KnownPattern, IsOnlyTakenForItsExactText) {
-  EXPECT_FALSE(KnownPattern::recognise(std::string(kGpt2Pattern) + "|x"));
-  EXPECT_FALSE(KnownPattern::recognise(""));
+TEST(PublishedPattern, IsOnlyTakenForItsExactText) {
+  EXPECT_FALSE(PublishedPattern::recognise(std::string(kGpt2Pattern) + "|x"));
+  EXPECT_FALSE(PublishedPattern::recognise(""));
 }
 
 }  // namespace

@@ -4,9 +4,10 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
+#include "core/base/utf8.h"
 #include "tests/trainer/scratch.h"
 #include "trainer/tokenizer/bpe_alphabet.h"
-#include "trainer/tokenizer/tokenizer_parts.h"
+#include "trainer/tokenizer/parts.h"
 
 namespace llmctl {
 namespace {

@@ -12,7 +12,7 @@
 #include <variant>
 #include <vector>
 
-#include "trainer/formats/gguf/gguf_blocks.h"
+#include "trainer/formats/gguf/blocks.h"
 #include "trainer/formats/safetensors/stored_tensor.h"
 
 namespace llmctl {

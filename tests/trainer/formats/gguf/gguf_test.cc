@@ -7,9 +7,9 @@
 
 #include "core/model/model_config.h"
 #include "tests/trainer/scratch.h"
-#include "trainer/formats/gguf/gguf_model.h"
-#include "trainer/formats/gguf/gguf_rope.h"
-#include "trainer/formats/gguf/gguf_tokenizer.h"
+#include "trainer/formats/gguf/model.h"
+#include "trainer/formats/gguf/rope.h"
+#include "trainer/formats/gguf/tokenizer.h"
 #include "trainer/layout/parameter_slots.h"
 #include "trainer/tokenizer/tokenizer.h"
 

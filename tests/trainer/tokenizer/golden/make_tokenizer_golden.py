@@ -1,4 +1,4 @@
-"""Rewrites the golden files of tokenizer_parity_test.cc with PyPI `tokenizers`, the reference.
+"""Rewrites the golden files of parity_test.cc with PyPI `tokenizers`, the reference.
 
 Run from the repository root: python tests/trainer/tokenizer/golden/make_tokenizer_golden.py
 Needs `pip install tokenizers` and the texts in ../shared/data; the tests need neither.

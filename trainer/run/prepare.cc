@@ -1,0 +1,106 @@
+#include "trainer/run/prepare.h"
+
+#include <limits>
+
+#include "core/plan/memory_model.h"
+#include "core/training/offload.h"
+#include "trainer/model/load_model.h"
+#include "trainer/run/device_flops.h"
+#include "trainer/run/schedule.h"
+#include "trainer/stored/stored_model.h"
+
+namespace llmctl {
+namespace {
+
+// As the probe measured, else measured now, while no model is in memory.
+double sum_device_flops(const RunConfig& config, at::Device device, Collective& ranks) {
+  const double known = config.plan.device_flops;
+  at::Tensor flops = at::full({1}, known > 0 ? known : measure_device_flops(device), at::kDouble);
+  ranks.sum(flops);
+  return flops.item<double>();
+}
+
+std::unique_ptr<Model> make_model(const PreparedRun& run, Reporter& report) {
+  const RunConfig& config = run.config;
+  const JobSpec& spec = config.spec;
+  return std::make_unique<Model>(
+      spec.model.config,
+      ModelOptions{spec.sequence_len, attention_kind(config.plan.attention),
+                   config.plan.gradient_checkpointing, [&report] { report.pulse(); }, run.device,
+                   activation_type(spec.precision), offloads_activations(spec.offload),
+                   spec.master_weights, run.feed->passes() == 1,
+                   packs_weights(spec, config.plan, config.memory_cap_bytes)});
+}
+
+// The weights before the first step: those of the model's directory, or random ones.
+Status begin(const JobSpec& spec, Model& model, Reporter& report) {
+  const std::string& path = spec.model.path;
+  if (!path.empty()) {
+    const StoredModel base = TRY(open_stored_model(path));
+    if (!base.slots.empty()) {
+      report.phase("load weights of " + path);
+      return load_weights(base, model.layout(), model.weights());
+    }
+  }
+  report.phase(path.empty() ? "initialize" : "initialize: " + path + " has no weights");
+  initialize(model.layout(), spec.model.config.initializer_range, spec.seed, model.weights());
+  return ok_status();
+}
+
+// Ranks that resumed at different steps would mix weights of different ages.
+Status check_same_step(Collective& ranks, int64_t step) {
+  at::Tensor steps = at::zeros({ranks.size()}, at::kLong);
+  steps[ranks.rank()] = step;
+  ranks.sum(steps);
+  if (steps.eq(step).all().item<bool>()) return ok_status();
+  return Error{Code::unavailable, "ranks found different checkpoints", ""};
+}
+
+Status begin_or_resume(PreparedRun& run, Saver& saver, Reporter& report) {
+  run.state.loss = run.state.eval_loss = std::numeric_limits<double>::quiet_NaN();
+  run.state.loss_scale = LossScale(run.config.spec.precision);
+  const std::optional<Checkpoint> from = TRY(saver.newest());
+  if (from) {
+    run.state = TRY(restore(*from, run.identity, *run.model, *run.optimizer));
+    saver.tell_resumed(*from, checkpoint_facts(run.state));
+  } else {
+    TRY(begin(run.config.spec, *run.model, report));
+  }
+  if (run.first_rank()) TRY(saver.keep_tokenizer(run.batches->tokenizer()));
+  return check_same_step(*run.ranks, run.state.step);
+}
+
+}  // namespace
+
+Result<PreparedRun> prepare(const RunConfig& config,
+                            at::Device device,
+                            Saver& saver,
+                            Reporter& report) {
+  const JobSpec& spec = config.spec;
+  PreparedRun run(config, device);
+  const auto phase = [&report](const std::string& text) { report.phase(text); };
+  run.batches =
+      std::make_unique<Batches>(TRY(Batches::open(spec, config.cache_dir, config.threads, phase)));
+  if (device.is_cpu()) run.cpus = run.pins->pin(at::get_num_threads());
+  run.steps = planned_steps(spec, run.batches->train_sequences());
+  run.identity = {spec, run.batches->content_hash()};
+  run.ranks = TRY(Collective::join(config, device));
+  run.feed = std::make_unique<DataFeed>(*run.batches, spec, config.plan, run.ranks->rank(),
+                                        run.ranks->size());
+  TRY(run.feed->check());
+  run.device_flops = sum_device_flops(config, device, *run.ranks);
+  run.model = make_model(run, report);
+  const auto no_graph = [&report](const std::string& why) {
+    report.phase("cuda_graphs: not used: " + why);
+  };
+  run.pass = std::make_unique<PassGraph>(*run.model, spec.cuda_graphs, no_graph);
+  run.optimizer =
+      make_optimizer(spec.optimizer, run.model->layout(), device, optimizer_options(spec));
+  if (run.first_rank() && copies_checkpoints(spec, config.plan, config.memory_cap_bytes)) {
+    run.checkpoint_copy = allocate_copy(*run.model, *run.optimizer);
+  }
+  TRY(begin_or_resume(run, saver, report));
+  return run;
+}
+
+}  // namespace llmctl
