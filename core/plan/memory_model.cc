@@ -151,7 +151,7 @@ static std::vector<Moment> moments(const Widths& w, const FitQuestion& q, double
 }
 
 // Bytes of attention's backward that do not grow with the micro-batch, where LibTorch does it and
-// not trainer/ops/cpu/attention_cpu.h: its fused attention takes a window as a mask of floats, made
+// not trainer/ops/cpu/attention.h: its fused attention takes a window as a mask of floats, made
 // from flags; of packed documents one at a time is in work, at most a sequence long.
 static double attention_constant(const Widths& w, const FitQuestion& q) {
   if (q.on_cpu && !is_manual(q) && q.model.head_dim % kAttentionLanes == 0) return 0;

@@ -47,7 +47,7 @@ bool packs_weights(const JobSpec& spec, const Plan& plan, Bytes cap_bytes);  // 
 // loss is taken over `tokens` in equal chunks of at most this.
 int64_t loss_chunk_tokens(int64_t vocab_size, int64_t tokens);
 
-// The CPU's own attention (trainer/ops/cpu/attention_cpu.h) takes heads of a multiple of this.
+// The CPU's own attention (trainer/ops/cpu/attention.h) takes heads of a multiple of this.
 inline constexpr int64_t kAttentionLanes = 16;
 
 }  // namespace llmctl

@@ -8,6 +8,7 @@
 #include <iterator>
 
 #include "core/run/run_config.h"
+#include "trainer/checkpoint/checkpoint.h"
 #include "trainer/checkpoint/job_folder.h"
 #include "trainer/device/device.h"
 #include "trainer/inference/generate.h"

@@ -9,8 +9,8 @@
 #include "trainer/model/qk_norm.h"
 #include "trainer/ops/attention.h"
 #include "trainer/ops/linear.h"
-#include "trainer/ops/mlp_activation.h"
-#include "trainer/ops/rope.h"
+#include "trainer/ops/operands/mlp_activation.h"
+#include "trainer/ops/operands/rotary_table.h"
 
 namespace llmctl {
 

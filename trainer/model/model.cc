@@ -5,8 +5,8 @@
 #include "core/base/result.h"
 #include "trainer/device/device_memory.h"
 #include "trainer/model/saved_activations.h"
-#include "trainer/ops/embedding.h"
 #include "trainer/ops/loss.h"
+#include "trainer/ops/operators.h"
 
 namespace llmctl {
 
@@ -119,6 +119,12 @@ static at::Tensor positions_of(const std::vector<int32_t>& starts,
   return positions.to(device);
 }
 
+// The table whose row t is that of positions[t], for rows at any position.
+static RotaryTable rows_of(const RotaryTable& table, const at::Tensor& positions) {
+  const Operators& operators = operators_for(table.cosine);
+  return {operators.embed(positions, table.cosine), operators.embed(positions, table.sine)};
+}
+
 // With packed documents the micro-batch is one sequence of T rows that knows its documents, and
 // row t of the rotary tables is that of its position.
 Model::Pass Model::pass_over(const MicroBatch& host_batch) const {
@@ -153,17 +159,21 @@ void Model::refresh_copy() const {
 
 at::Tensor Model::embedded(const at::Tensor& ids, const at::Tensor& positions) const {
   refresh_copy();
-  at::Tensor x = embed(ids, outer_.embedding);
+  const Operators& operators = operators_for(outer_.embedding);
+  at::Tensor x = operators.embed(ids, outer_.embedding);
   if (config_.scale_embedding) x.mul_(std::sqrt(static_cast<double>(config_.hidden_size)));
-  if (config_.learned_positions) x.add_(embed(positions, outer_.positions));
+  if (config_.learned_positions) x.add_(operators.embed(positions, outer_.positions));
   return x;
 }
 
-// Spends dx.
+// `dx` is scaled in place; nobody needs it afterwards.
 void Model::embedded_backward(const Pass& pass, at::Tensor& dx) {
-  if (config_.learned_positions) embed_backward(pass.positions, dx, outer_gradients_.positions);
+  const Operators& operators = operators_for(dx);
+  if (config_.learned_positions) {
+    operators.embed_backward(pass.positions, dx, outer_gradients_.positions);
+  }
   if (config_.scale_embedding) dx.mul_(std::sqrt(static_cast<double>(config_.hidden_size)));
-  embed_backward(pass.batch.ids, dx, outer_gradients_.embedding);
+  operators.embed_backward(pass.batch.ids, dx, outer_gradients_.embedding);
 }
 
 at::Tensor Model::run_block(size_t index,

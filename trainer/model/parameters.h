@@ -9,7 +9,7 @@
 
 #include "trainer/device/tensor.h"
 #include "trainer/layout/parameter_slots.h"
-#include "trainer/ops/weights.h"
+#include "trainer/ops/operands/weights.h"
 
 namespace llmctl {
 

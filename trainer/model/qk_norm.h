@@ -4,7 +4,7 @@
 #pragma once
 
 #include "trainer/model/norm.h"
-#include "trainer/ops/attention.h"
+#include "trainer/ops/operands/attention.h"
 
 namespace llmctl {
 

@@ -1,17 +1,12 @@
-// AdamW with moments in bitsandbytes' block-wise 8 bits (quantize_blockwise.h), a quarter of
-// adamw's state: each block is read, updated in fp32, used, and rounded when put back. Tensors with
-// fewer than kLeastQuantizedElements keep fp32 moments. Numbers as bitsandbytes' AdamW8bit.
+// AdamW with moments in bitsandbytes' block-wise 8 bits (updates/quantize_blockwise.h), a quarter
+// of adamw's state: each block is read, updated in fp32, used, and rounded when put back. Tensors
+// with fewer than kLeastQuantizedElements keep fp32 moments. Numbers as bitsandbytes' AdamW8bit.
 #pragma once
 
 #include "trainer/optim/optimizer.h"
+#include "trainer/optim/updates/update_operands.h"
 
 namespace llmctl {
-
-struct QuantizedMoment {      // views of one tensor's part
-  at::Tensor codes, largest;  // u8 [elements], fp32 [blocks]
-  // Requires: `begin` is the first of a block.
-  QuantizedMoment of(int64_t begin, int64_t elements) const;
-};
 
 class AdamW8bit final : public Optimizer {
  public:

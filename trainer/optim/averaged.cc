@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/training/optimizer_facts.h"
+#include "trainer/optim/updates/update_operands.h"
 
 namespace llmctl {
 

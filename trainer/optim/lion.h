@@ -1,10 +1,9 @@
 // Lion (Chen et al., arXiv 2302.06675, algorithm 2): steps by the sign of an interpolation between
-// moment and gradient, with decoupled decay; one moment. One pass like adamw's; the ATen form is
-// for other devices.
+// moment and gradient, with decoupled decay; one moment. The pass over memory is in updates/.
 #pragma once
 
-#include "trainer/ops/cuda/kernels/update_elements.h"
 #include "trainer/optim/optimizer.h"
+#include "trainer/optim/updates/update_operands.h"
 
 namespace llmctl {
 

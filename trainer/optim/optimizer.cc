@@ -1,7 +1,5 @@
 #include "trainer/optim/optimizer.h"
 
-#include <algorithm>
-
 #include "core/training/offload.h"
 #include "trainer/optim/adafactor.h"
 #include "trainer/optim/adamw.h"
@@ -45,17 +43,6 @@ std::unique_ptr<Optimizer> make_optimizer(const std::string& name,
   if (options.ema_decay <= 0) return optimizer;
   return std::make_unique<Averaged>(std::move(optimizer), options.ema_decay, layout.size(),
                                     store());
-}
-
-void for_ranges(int64_t elements,
-                int64_t decay_end,
-                const std::function<void(int64_t begin, int64_t size, bool decays)>& range) {
-  constexpr int64_t kTurn = 1 << 16;
-  at::parallel_for(0, elements, kTurn, [&](int64_t begin, int64_t end) {
-    const int64_t middle = std::clamp(decay_end, begin, end);
-    if (middle > begin) range(begin, middle - begin, true);
-    if (end > middle) range(middle, end - middle, false);
-  });
 }
 
 void append_slots(std::vector<NamedTensor>& out,

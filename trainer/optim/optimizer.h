@@ -1,11 +1,10 @@
 // Optimizer: what turns gradients into new weights, once per step, over flat buffers: fp32, or seen
-// as fp32 (weight_windows.h). Owns its state, which is all that a checkpoint must hold beside the
+// as fp32 (widened_weights.h). Owns its state, which is all that a checkpoint must hold beside the
 // weights: named tensors, restored to the bit. A slot before ParameterLayout::matrices_end()
 // decays, the others (norms) do not. One thread calls it; every one is deterministic for any number
 // of threads. Which there are, and their bytes: core/training/optimizer_facts.h.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -64,11 +63,6 @@ std::unique_ptr<Optimizer> make_optimizer(const std::string& name,
                                           const ParameterLayout& layout,
                                           at::Device device,
                                           const OptimizerOptions& options = {});
-
-// [0, elements) in ranges, each by one thread and on one side of `decay_end`.
-void for_ranges(int64_t elements,
-                int64_t decay_end,
-                const std::function<void(int64_t begin, int64_t size, bool decays)>& range);
 
 // Views of a flat buffer that has the layout, as "<prefix><slot's name>".
 void append_slots(std::vector<NamedTensor>& out,

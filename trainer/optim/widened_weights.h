@@ -41,11 +41,4 @@ class WeightWindows {
   uint64_t key_;
 };
 
-// Pieces of [0, elements) of kUpdateWindow: temporaries of ATen operators over one are small.
-void for_pieces(int64_t elements, const std::function<void(int64_t begin, int64_t size)>& piece);
-
-// fp32 -> bf16 of the same length. Element i takes 16 bits of the hash of (key, first + i); values
-// that bf16 has stay, NaN and infinity too.
-void round_stochastically(const at::Tensor& values, at::Tensor& out, uint64_t key, int64_t first);
-
 }  // namespace llmctl

@@ -1,7 +1,6 @@
 // Weights that exist in bf16 alone: how their updates are rounded, and that what they learn is what
 // fp32 masters learn.
 #include "trainer/optim/widened_weights.h"
-#include "trainer/optim/reference_updates.h"
 
 #include <gtest/gtest.h>
 
@@ -11,15 +10,16 @@
 #include "core/training/optimizer_facts.h"
 #include "tests/trainer/close.h"
 #include "tests/trainer/sample_model.h"
-#include "trainer/ops/reference/aten.h"
 #include "trainer/optim/averaged.h"
+#include "trainer/optim/updates/reference_updates.h"
+#include "trainer/optim/updates/updates.h"
 
 namespace llmctl {
 namespace {
 
 at::Tensor rounded(const at::Tensor& values, uint64_t key, int64_t first = 0) {
   at::Tensor out = at::empty(values.sizes(), at::kBFloat16);
-  round_stochastically(values, out, key, first);
+  updates_for(values).round_stochastically(values, out, key, first);
   return out;
 }
 
@@ -80,7 +80,7 @@ TEST(StochasticRounding, HasTheSameBitsInAtenOperators) {
   at::Tensor got = at::empty({10'000}, at::kBFloat16);
   for (const uint64_t key : {7ULL, 0xFEDC'BA98'7654'3210ULL}) {
     for (const int64_t first : {int64_t{0}, int64_t{1} << 33}) {
-      aten::round_stochastically(values, got, key, first);
+      reference::round_stochastically(values, got, key, first);
       EXPECT_TRUE(at::equal(got, rounded(values, key, first)));
     }
   }
