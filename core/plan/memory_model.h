@@ -22,8 +22,7 @@ struct FitQuestion {
   bool averaged = false;  // the optimizer also keeps an average of the weights
   bool on_cpu = true;     // where 16-bit operands of a product are widened first
   std::string offload = "none";
-  bool masters = true;    // of 16-bit weights, in fp32
-  bool one_pass = false;  // no accumulation: a CPU lends the gradients' room to what blocks save
+  bool masters = true;  // of 16-bit weights, in fp32
 };
 MemoryByCause predict_memory(const FitQuestion& question);
 // Of the job under that plan, without the copy for checkpoints.

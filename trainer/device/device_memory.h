@@ -32,27 +32,6 @@ class CauseScope {
   Cause before_;
 };
 
-// Room inside memory that is counted already, for tensors that are gone before it is needed
-// itself. On the CPU only. Called with the allocator's lock held.
-class LentMemory {
- public:
-  virtual ~LentMemory() = default;
-  virtual void* take(size_t bytes) = 0;  // aligned to 64; nullptr: no room
-  virtual void give_back(void* taken) = 0;
-};
-
-// While it lives, what this thread allocates lies in lent memory where that has room, uncounted.
-class LendScope {
- public:
-  explicit LendScope(LentMemory* lender);  // nullptr: nobody lends
-  ~LendScope();
-  LendScope(const LendScope&) = delete;
-  LendScope& operator=(const LendScope&) = delete;
-
- private:
-  LentMemory* before_;
-};
-
 namespace device_memory {
 
 void install();                // before the first tensor; again: no effect

@@ -79,9 +79,6 @@ Model::Model(const ModelConfig& config, ModelOptions options)
     local_rotary_ = rotary_table(options_.sequence_len, config, true, options_.device);
   }
   if (options_.offload) copies_.emplace(options_.device);
-  if (options_.one_pass && options_.device.is_cpu() && !options_.offload) {
-    room_ = std::make_unique<GradientRoom>(layout_, gradients_, config);
-  }
   for (int64_t i = 0; i < config.num_hidden_layers; ++i) {
     blocks_.emplace_back(block_tensors(layout_, copy_, i), block_tensors(layout_, gradients_, i),
                          config, attention_rule(config, i, options_.attention));
@@ -186,26 +183,15 @@ at::Tensor Model::run_block(size_t index,
   return y;
 }
 
-// What is saved of it will be spent by its backward, before the gradients of earlier blocks are.
-at::Tensor Model::run_for_backward(size_t index,
-                                   const at::Tensor& x,
-                                   const Pass& p,
-                                   Block::Saved& saved) {
-  if (!room_) return run_block(index, x, p, saved);
-  const LendScope lent = room_->lend_to(index);
-  return run_block(index, x, p, saved);
-}
-
 at::Tensor Model::forward_backward(const MicroBatch& host_batch, double scale) {
   const CauseScope cause(Cause::activations);
   const cpu_gemm::PackedWeights::Use packed(packed_.get());
   const Pass pass = pass_over(host_batch);
   SavedBlocks saved(blocks_.size(), copies_ ? &*copies_ : nullptr);
   at::Tensor x = embedded(pass.batch.ids, pass.positions);
-  if (room_) room_->open();
   for (size_t i = 0; i < blocks_.size(); ++i) {
     Block::Saved s;
-    x = run_for_backward(i, x, pass, s);
+    x = run_block(i, x, pass, s);
     saved.keep(i, kept_of(std::move(s), options_.checkpointing));
   }
 
@@ -220,12 +206,10 @@ at::Tensor Model::forward_backward(const MicroBatch& host_batch, double scale) {
 
   for (size_t i = blocks_.size(); i-- > 0;) {
     Block::Saved s = saved.take(i);
-    if (options_.checkpointing == Checkpointing::block) run_for_backward(i, s.x, pass, s);
-    if (room_) room_->take_back(i);
+    if (options_.checkpointing == Checkpointing::block) run_block(i, s.x, pass, s);
     blocks_[i].backward(dx, pass.shape, rotary_of(i, pass.rotary, pass.local_rotary), std::move(s));
     options_.pulse();
   }
-  if (room_) room_->take_back_all();
   embedded_backward(pass, dx);
   return loss;
 }

@@ -12,7 +12,6 @@
 #include "core/training/checkpointing.h"
 #include "trainer/device/host_transfer.h"
 #include "trainer/model/block.h"
-#include "trainer/model/gradient_room.h"
 #include "trainer/ops/cpu/cpu_gemm.h"
 
 namespace llmctl {
@@ -26,7 +25,6 @@ struct ModelOptions {
   at::ScalarType number = at::kFloat;   // of activations and products: activation_type()
   bool offload = false;                 // what blocks save waits in host memory
   bool master_weights = true;           // false: weights in `number` alone
-  bool one_pass = false;                // gradients are zero before every forward_backward()
   bool pack_weights = false;            // once for all passes until they change; fp32 on a CPU
 };
 
@@ -81,7 +79,6 @@ class Model {
   };
   Pass pass_over(const MicroBatch& host_batch) const;
   at::Tensor run_block(size_t index, const at::Tensor& x, const Pass& p, Block::Saved& s) const;
-  at::Tensor run_for_backward(size_t index, const at::Tensor& x, const Pass& p, Block::Saved& s);
   void embedded_backward(const Pass& pass, at::Tensor& dx);
   const RotaryTable& rotary_of(size_t block,
                                const RotaryTable& global,
@@ -98,8 +95,7 @@ class Model {
   OuterTensors outer_, outer_gradients_;
   Norm final_norm_;
   std::vector<Block> blocks_;
-  std::optional<HostCopies> copies_;    // when it offloads
-  std::unique_ptr<GradientRoom> room_;  // when it lends the gradients' room to what blocks save
+  std::optional<HostCopies> copies_;  // when it offloads
   std::unique_ptr<cpu_gemm::PackedWeights> packed_;
 };
 

@@ -164,11 +164,15 @@ Status TrainingRun::prepare() {
   know_device_flops();
   model_ = std::make_unique<Model>(
       spec_.model.config,
-      ModelOptions{spec_.sequence_len, attention_kind(config_.plan.attention),
-                   config_.plan.gradient_checkpointing, [this] { report_.pulse(); }, device_,
-                   activation_type(spec_.precision), offloads_activations(spec_.offload),
-                   spec_.master_weights, feed_->passes() == 1,
-                   packs_weights(spec_, config_.plan, config_.memory_cap_bytes)});
+      ModelOptions{.sequence_len = spec_.sequence_len,
+                   .attention = attention_kind(config_.plan.attention),
+                   .checkpointing = config_.plan.gradient_checkpointing,
+                   .pulse = [this] { report_.pulse(); },
+                   .device = device_,
+                   .number = activation_type(spec_.precision),
+                   .offload = offloads_activations(spec_.offload),
+                   .master_weights = spec_.master_weights,
+                   .pack_weights = packs_weights(spec_, config_.plan, config_.memory_cap_bytes)});
   pass_ = std::make_unique<PassGraph>(*model_, spec_.cuda_graphs, [this](const std::string& why) {
     report_.phase("cuda_graphs: not used: " + why);
   });

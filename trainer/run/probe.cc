@@ -45,10 +45,15 @@ void run_steps(const RunConfig& config,
                ProbeResult& result) {
   const JobSpec& spec = config.spec;
   Model model(spec.model.config,
-              {spec.sequence_len, attention_kind(plan.attention), plan.gradient_checkpointing,
-               pulse, device, activation_type(spec.precision), offloads_activations(spec.offload),
-               spec.master_weights, plan.gradient_accumulation_steps == 1,
-               packs_weights(spec, plan, config.memory_cap_bytes)});
+              {.sequence_len = spec.sequence_len,
+               .attention = attention_kind(plan.attention),
+               .checkpointing = plan.gradient_checkpointing,
+               .pulse = pulse,
+               .device = device,
+               .number = activation_type(spec.precision),
+               .offload = offloads_activations(spec.offload),
+               .master_weights = spec.master_weights,
+               .pack_weights = packs_weights(spec, plan, config.memory_cap_bytes)});
   const auto optimizer =
       make_optimizer(spec.optimizer, model.layout(), device, optimizer_options(spec));
   at::Tensor copy;
