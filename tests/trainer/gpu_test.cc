@@ -126,10 +126,12 @@ TEST_F(Gpu, SixteenBitPassesAreNearTheCpusInFp32) {
     config.head_dim = 0;
     config = resolved(config, 0, kSampleLength);
     for (const AttentionKind kind : {AttentionKind::sdpa, AttentionKind::flash}) {
-      Model here(config, {kSampleLength, kind, Checkpointing::none, [] {}});
-      Model gpu(config, {kSampleLength, kind, Checkpointing::none, [] {}, device_, number});
-      initialize(here.layout(), 0.1, 1, here.weights());
-      initialize(gpu.layout(), 0.1, 1, gpu.weights());
+      Model here(config, {.sequence_len = kSampleLength, .attention = kind});
+      Model gpu(
+          config,
+          {.sequence_len = kSampleLength, .attention = kind, .device = device_, .number = number});
+      initialize(here.layout(), 0.1, 1, here.writable_weights());
+      initialize(gpu.layout(), 0.1, 1, gpu.writable_weights());
       const MicroBatch batch = sample_batch(4, 1);
       const double want = here.forward_backward(batch, 1).item<double>();
       EXPECT_NEAR(gpu.forward_backward(batch, 1).item<double>(), want, 1e-2 * want);
@@ -150,9 +152,9 @@ TEST_F(Gpu, EmbeddingAndLossEqualTheCpus) {
   EXPECT_TRUE(close(got, want));
 
   at::Tensor hidden = numbers({tokens, 40}, 3).mul_(3), hidden_there = there(hidden);
-  const at::Tensor loss = loss_sum_and_gradient(hidden, batch.labels, table, want, {0.03});
+  const at::Tensor loss = loss_sum_and_gradient(hidden, batch.labels, table, want, {.scale = 0.03});
   const at::Tensor loss_there =
-      loss_sum_and_gradient(hidden_there, there(batch.labels), there(table), got, {0.03});
+      loss_sum_and_gradient(hidden_there, there(batch.labels), there(table), got, {.scale = 0.03});
   EXPECT_NEAR(loss_there.item<double>(), loss.item<double>(), 1e-5 * loss.item<double>());
   EXPECT_TRUE(close(hidden_there, hidden));
   EXPECT_TRUE(close(got, want));
@@ -225,15 +227,15 @@ TEST_F(Gpu, OffloadChangesNoBitOfStepsOfAnyOptimizer) {
   for (const OptimizerFacts& facts : optimizers()) {
     std::array<at::Tensor, 2> weights, state;
     for (const bool offload : {false, true}) {
-      Model model(sample_config(), {kSampleLength, AttentionKind::sdpa, Checkpointing::none, [] {},
-                                    device_, at::kFloat, offload});
-      initialize(model.layout(), 0.1, 1, model.weights());
+      Model model(sample_config(),
+                  {.sequence_len = kSampleLength, .device = device_, .offload = offload});
+      initialize(model.layout(), 0.1, 1, model.writable_weights());
       const auto optimizer = make_optimizer(
           facts.name, model.layout(), device_,
           {.ema_decay = 0.9, .offload = offload, .offload_piece = 2 * kQuantizedBlock});
       for (uint64_t step = 0; step < 5; ++step) {
         model.forward_backward(sample_batch(8, step), 0.01);
-        optimizer->update(model.weights(), model.gradients(), {.learning_rate = 1e-2});
+        optimizer->update(model.writable_weights(), model.gradients(), {.learning_rate = 1e-2});
       }
       weights[offload] = model.weights().cpu();
       state[offload] = optimizer->average().cpu();
@@ -254,14 +256,13 @@ TEST_F(Gpu, OffloadedBlocksAndStateAreNotOnTheDevice) {
   std::array<MemoryByCause, 2> peak;
   for (const bool offload : {false, true}) {
     device_memory::release_kept_blocks();
-    Model model(config, {kSampleLength, AttentionKind::sdpa, Checkpointing::none, [] {}, device_,
-                         at::kFloat, offload});
-    initialize(model.layout(), 0.1, 1, model.weights());
+    Model model(config, {.sequence_len = kSampleLength, .device = device_, .offload = offload});
+    initialize(model.layout(), 0.1, 1, model.writable_weights());
     const auto optimizer = make_optimizer("adamw", model.layout(), device_, {.offload = offload});
     device_memory::reset_peak();
     model.forward_backward(sample_batch(256, 1), 0.01);
     peak[offload] = device_memory::peak_by_cause();
-    optimizer->update(model.weights(), model.gradients(), {.learning_rate = 1e-2});
+    optimizer->update(model.writable_weights(), model.gradients(), {.learning_rate = 1e-2});
   }
   EXPECT_LT(peak[1].activations, peak[0].activations / 3);
   EXPECT_GT(peak[0].optimizer, 0);
@@ -271,16 +272,21 @@ TEST_F(Gpu, OffloadedBlocksAndStateAreNotOnTheDevice) {
 // A model, its optimizer and as many steps as wanted, on one device.
 struct Trainee {
   Trainee(at::Device device, AttentionKind kind, Checkpointing checkpointing)
-      : model(sample_config(), {kSampleLength, kind, checkpointing, [] {}, device}),
+      : model(sample_config(),
+              {.sequence_len = kSampleLength,
+               .attention = kind,
+               .checkpointing = checkpointing,
+               .device = device}),
         optimizer(model.layout().size(), model.layout().matrices_end(), device) {
-    initialize(model.layout(), 0.1, 1, model.weights());
+    initialize(model.layout(), 0.1, 1, model.writable_weights());
   }
   double step(uint64_t number) {
     const MicroBatch batch = sample_batch(4, number);
     const auto tokens = static_cast<double>(batch.ids.numel());
     const at::Tensor loss = model.forward_backward(batch, 1 / tokens);
     const double clip = clip_scale(gradient_norm(model.gradients()), 1.0);
-    optimizer.update(model.weights(), model.gradients(), {1e-3, 0.9, 0.95, 1e-8, 0.1, clip});
+    optimizer.update(model.writable_weights(), model.gradients(),
+                     {.learning_rate = 1e-3, .weight_decay = 0.1, .gradient_scale = clip});
     return loss.item<double>() / tokens;
   }
   Model model;
@@ -321,15 +327,14 @@ TEST_F(Gpu, CapturedPassesChangeNoBit) {
       config = resolved(config, 0, kSampleLength);
       std::array<at::Tensor, 2> weights, losses;
       for (const bool graphs : {false, true}) {
-        Model model(config, {kSampleLength, AttentionKind::sdpa, Checkpointing::none, [] {},
-                             device_, number});
-        initialize(model.layout(), 0.1, 1, model.weights());
+        Model model(config, {.sequence_len = kSampleLength, .device = device_, .number = number});
+        initialize(model.layout(), 0.1, 1, model.writable_weights());
         AdamW optimizer(model.layout().size(), model.layout().matrices_end(), device_);
         PassGraph pass(model, graphs, [](const std::string& why) { ADD_FAILURE() << why; });
         losses[graphs] = at::zeros({}, at::device(device_).dtype(at::kDouble));
         for (uint64_t step = 0; step < 8; ++step) {
           losses[graphs].add_(pass.forward_backward(sample_batch(4, step), 0.01));
-          optimizer.update(model.weights(), model.gradients(), {.learning_rate = 1e-2});
+          optimizer.update(model.writable_weights(), model.gradients(), {.learning_rate = 1e-2});
         }
         EXPECT_EQ(pass.captured(), graphs);
         weights[graphs] = model.weights().cpu();

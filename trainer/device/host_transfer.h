@@ -15,9 +15,9 @@
 
 namespace llmctl {
 
-class HostCopies {
+class HostTransfer {
  public:
-  explicit HostCopies(at::Device device);
+  explicit HostTransfer(at::Device device);
 
   // Host memory for what `like` is.
   at::Tensor room_for(const at::Tensor& like) const;

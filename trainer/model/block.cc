@@ -62,13 +62,13 @@ void Block::project(const at::Tensor& x,
     saved.attention_statistics = normed.statistics;
     saved.qkv = qkv_.forward(normed.y);
   }
-  if (qk_norm_.there()) qk_norm_.forward(saved.qkv, shape, saved.qk);
+  if (qk_norm_.exists()) qk_norm_.forward(saved.qkv, shape, saved.qk);
   operators_for(saved.qkv).rotate(saved.qkv, shape, rotary, first_position);
 }
 
 at::Tensor Block::finish(const at::Tensor& attended, Saved& saved) const {
   saved.middle = out_.forward(attended);
-  if (attention_post_norm_.there()) {
+  if (attention_post_norm_.exists()) {
     saved.attended = saved.middle;
     Normed normed = attention_post_norm_.forward(saved.attended);
     saved.attended_statistics = normed.statistics;
@@ -80,7 +80,7 @@ at::Tensor Block::finish(const at::Tensor& attended, Saved& saved) const {
     saved.up = up_.forward(normed.y);
   }
   at::Tensor y = down_.forward(operators_for(saved.up).activate(activation_, saved.up));
-  if (mlp_post_norm_.there()) {
+  if (mlp_post_norm_.exists()) {
     saved.mlp_out = y;
     Normed normed = mlp_post_norm_.forward(saved.mlp_out);
     saved.mlp_out_statistics = normed.statistics;
@@ -103,7 +103,7 @@ static at::Tensor branch_gradient(Norm& norm,
                                   const at::Tensor& dy,
                                   at::Tensor& before,
                                   const at::Tensor& statistics) {
-  if (!norm.there()) return dy;
+  if (!norm.exists()) return dy;
   at::Tensor branch = at::zeros_like(dy);
   norm.backward(dy, before, statistics, branch);
   before.reset();
@@ -146,7 +146,7 @@ void Block::attention_backward(at::Tensor& dy,
         llmctl::attention_backward(dout, saved.qkv, saved.attention, shape, rule_);
     operators_for(saved.qkv).rotate_back(grad, shape, rotary, saved.qkv);
   }
-  if (qk_norm_.there()) qk_norm_.backward(saved.qkv, shape, saved.qk);
+  if (qk_norm_.exists()) qk_norm_.backward(saved.qkv, shape, saved.qk);
   saved.qk = {};
   const at::Tensor dqkv = std::move(saved.qkv);
   at::Tensor h = attention_norm_.recompute(saved.x, saved.attention_statistics);

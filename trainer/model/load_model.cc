@@ -43,7 +43,7 @@ Result<Model> load_model(const StoredModel& stored,
                                   " tokens, the model " + std::to_string(stored.config.vocab_size));
   }
   Model model(stored.config, std::move(options));
-  TRY(load_weights(stored, model.layout(), model.weights()));
+  TRY(load_weights(stored, model.layout(), model.writable_weights()));
   return model;
 }
 

@@ -78,7 +78,7 @@ Model::Model(const ModelConfig& config, ModelOptions options)
   if (config.rope_local_theta > 0) {
     local_rotary_ = rotary_table(options_.sequence_len, config, true, options_.device);
   }
-  if (options_.offload) copies_.emplace(options_.device);
+  if (options_.offload) transfer_.emplace(options_.device);
   for (int64_t i = 0; i < config.num_hidden_layers; ++i) {
     blocks_.emplace_back(block_tensors(layout_, copy_, i), block_tensors(layout_, gradients_, i),
                          config, attention_rule(config, i, options_.attention));
@@ -187,7 +187,7 @@ at::Tensor Model::forward_backward(const MicroBatch& host_batch, double scale) {
   const CauseScope cause(Cause::activations);
   const cpu_gemm::PackedWeights::Use packed(packed_.get());
   const Pass pass = pass_over(host_batch);
-  SavedBlocks saved(blocks_.size(), copies_ ? &*copies_ : nullptr);
+  SavedActivations saved(blocks_.size(), transfer_ ? &*transfer_ : nullptr);
   at::Tensor x = embedded(pass.batch.ids, pass.positions);
   for (size_t i = 0; i < blocks_.size(); ++i) {
     Block::Saved s;
@@ -198,7 +198,7 @@ at::Tensor Model::forward_backward(const MicroBatch& host_batch, double scale) {
   Normed normed = final_norm(x);
   at::Tensor loss =
       loss_sum_and_gradient(normed.y, pass.batch.labels, outer_.head, outer_gradients_.head,
-                            {scale, config_.final_logit_softcapping});
+                            {.scale = scale, .soft_cap = config_.final_logit_softcapping});
   at::Tensor dx = at::zeros_like(x);
   final_norm_.backward(normed.y, x, normed.statistics, dx);
   normed = {};

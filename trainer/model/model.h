@@ -53,13 +53,14 @@ class Model {
   const ModelConfig& config() const { return config_; }
   const ModelOptions& options() const { return options_; }
   const ParameterLayout& layout() const { return layout_; }
-  // fp32 where there are masters; whoever asks may write to them before the next pass.
-  at::Tensor& weights() {
+  const at::Tensor& weights() const { return weights_; }  // fp32 where there are masters; to read
+  // To write to before the next pass: that one makes the copies it multiplies with anew.
+  at::Tensor& writable_weights() {
     copy_is_old_ = true;
     return weights_;
   }
   at::Tensor& gradients() { return gradients_; }
-  // Makes the copies that passes multiply with anew if the weights were asked for since. Passes do
+  // Makes the copies that passes multiply with anew if the weights were written to since. Passes do
   // so themselves, but not when they are replayed.
   void refresh_copy() const;
   const std::vector<Block>& blocks() const { return blocks_; }
@@ -95,7 +96,7 @@ class Model {
   OuterTensors outer_, outer_gradients_;
   Norm final_norm_;
   std::vector<Block> blocks_;
-  std::optional<HostCopies> copies_;  // when it offloads
+  std::optional<HostTransfer> transfer_;  // when it offloads
   std::unique_ptr<cpu_gemm::PackedWeights> packed_;
 };
 

@@ -11,7 +11,7 @@ namespace llmctl {
 class Norm {
  public:
   Norm(NormTensors weights, NormTensors gradients, const ModelConfig& config);
-  bool there() const { return w_.weight.defined(); }
+  bool exists() const { return w_.weight.defined(); }
 
   Normed forward(const at::Tensor& x) const;
   // x += delta in place first, where `delta` is defined.

@@ -18,7 +18,7 @@ class QkNorm {
   };
 
   QkNorm(const BlockTensors& weights, const BlockTensors& gradients, const ModelConfig& config);
-  bool there() const { return q_.there(); }
+  bool exists() const { return q_.exists(); }
   void forward(at::Tensor& qkv, const AttentionShape& shape, Saved& saved) const;
   // dqkv [T, row]: its q and k heads become the gradient of what came in.
   void backward(at::Tensor& dqkv, const AttentionShape& shape, const Saved& saved);

@@ -12,13 +12,13 @@
 
 namespace llmctl {
 
-class SavedBlocks {
+class SavedActivations {
  public:
-  // `copies` nullptr: resident.
-  SavedBlocks(size_t blocks, HostCopies* copies) : saved_(blocks), copies_(copies) {}
-  ~SavedBlocks();
-  SavedBlocks(const SavedBlocks&) = delete;
-  SavedBlocks& operator=(const SavedBlocks&) = delete;
+  // `transfer` nullptr: resident.
+  SavedActivations(size_t blocks, HostTransfer* transfer) : saved_(blocks), transfer_(transfer) {}
+  ~SavedActivations();
+  SavedActivations(const SavedActivations&) = delete;
+  SavedActivations& operator=(const SavedActivations&) = delete;
 
   void keep(size_t block, Block::Saved saved);  // blocks in order
   Block::Saved take(size_t block);              // in reverse, each once
@@ -28,7 +28,7 @@ class SavedBlocks {
   void let_go();  // of what has left
 
   std::vector<Block::Saved> saved_;  // on the device, or in host memory
-  HostCopies* copies_;
+  HostTransfer* transfer_;
   Block::Saved leaving_;
 };
 

@@ -31,24 +31,24 @@ void adamw_update(const at::Tensor& weights,
                               .plain = adamw_factors(step, update, false)});
 }
 
-AdamW::AdamW(int64_t elements, int64_t decay_end, StateStore store, at::ScalarType moments)
+AdamW::AdamW(int64_t elements, int64_t decay_end, OptimizerStateHome home, at::ScalarType moments)
     : decay_end_(decay_end),
-      store_(std::move(store)),
-      first_(store_.zeros({elements}, moments)),
-      second_(store_.zeros({elements}, moments)) {}
+      home_(std::move(home)),
+      first_(home_.zeros({elements}, moments)),
+      second_(home_.zeros({elements}, moments)) {}
 
 std::vector<NamedTensor> AdamW::state(const ParameterLayout& layout) {
-  store_.settle();
+  home_.settle();
   std::vector<NamedTensor> all;
   append_slots(all, "first_moment.", layout, first_);
   append_slots(all, "second_moment.", layout, second_);
   return all;
 }
 
-void AdamW::apply(WeightWindows& weights, at::Tensor& gradients, const OptimizerStep& step) {
-  store_.visit_flat({first_, second_}, [&](int64_t begin, int64_t size,
-                                           StateStore::Tensors& moments) {
-    weights.change(begin, size, [&](const WeightWindow& w) {
+void AdamW::apply(WeightsAsFp32& weights, at::Tensor& gradients, const OptimizerStep& step) {
+  home_.visit_flat({first_, second_}, [&](int64_t begin, int64_t size,
+                                          OptimizerStateHome::Tensors& moments) {
+    weights.change(begin, size, [&](const Fp32Window& w) {
       adamw_update(w.weights, w.of(gradients), {w.of(moments[0], begin), w.of(moments[1], begin)},
                    w.decay_end(decay_end_), updates(), step);
     });

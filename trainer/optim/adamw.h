@@ -23,16 +23,16 @@ class AdamW final : public Optimizer {
  public:
   AdamW(int64_t elements,
         int64_t decay_end,
-        StateStore store = {},
+        OptimizerStateHome home = {},
         at::ScalarType moments = at::kFloat);
   std::vector<NamedTensor> state(const ParameterLayout& layout) override;
   at::Tensor& first_moment() { return first_; }
   at::Tensor& second_moment() { return second_; }
 
  private:
-  void apply(WeightWindows& weights, at::Tensor& gradients, const OptimizerStep& step) override;
+  void apply(WeightsAsFp32& weights, at::Tensor& gradients, const OptimizerStep& step) override;
   int64_t decay_end_;
-  StateStore store_;
+  OptimizerStateHome home_;
   at::Tensor first_, second_;
 };
 

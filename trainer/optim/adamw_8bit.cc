@@ -12,8 +12,8 @@ namespace llmctl {
 namespace {
 
 // The code of zero is not 0, but any code times a largest of 0 is zero.
-QuantizedMoment moment_of(int64_t elements, const StateStore& store) {
-  return {store.zeros({elements}, at::kByte), store.zeros({quantized_blocks(elements)}), {}};
+QuantizedMoment moment_of(int64_t elements, const OptimizerStateHome& home) {
+  return {home.zeros({elements}, at::kByte), home.zeros({quantized_blocks(elements)}), {}};
 }
 
 at::Tensor on_device(const QuantizationMap& map, at::Device device) {
@@ -25,7 +25,8 @@ at::Tensor on_device(const QuantizationMap& map, at::Device device) {
 
 }  // namespace
 
-AdamW8bit::AdamW8bit(const ParameterLayout& layout, StateStore store) : store_(std::move(store)) {
+AdamW8bit::AdamW8bit(const ParameterLayout& layout, OptimizerStateHome home)
+    : home_(std::move(home)) {
   for (const ParameterSlot& slot : layout.slots()) {
     Part part;
     part.offset = slot.offset;
@@ -33,16 +34,16 @@ AdamW8bit::AdamW8bit(const ParameterLayout& layout, StateStore store) : store_(s
     part.decays = slot.offset < layout.matrices_end();
     part.quantized = slot.elements >= kLeastQuantizedElements;
     if (part.quantized) {
-      part.first = moment_of(slot.elements, store_);
-      part.second = moment_of(slot.elements, store_);
+      part.first = moment_of(slot.elements, home_);
+      part.second = moment_of(slot.elements, home_);
     } else {
-      part.first_fp32 = store_.zeros({slot.elements});
-      part.second_fp32 = store_.zeros({slot.elements});
+      part.first_fp32 = home_.zeros({slot.elements});
+      part.second_fp32 = home_.zeros({slot.elements});
     }
-    store_.append_pieces(parts_.size(), slot.elements, pieces_);
+    home_.append_pieces(parts_.size(), slot.elements, pieces_);
     parts_.push_back(std::move(part));
   }
-  const at::Device device = store_.device();
+  const at::Device device = home_.device();
   if (device.is_cpu()) return;
   const CauseScope cause(Cause::optimizer);
   signed_map_ = on_device(signed_dynamic_map(), device);
@@ -50,7 +51,7 @@ AdamW8bit::AdamW8bit(const ParameterLayout& layout, StateStore store) : store_(s
 }
 
 std::vector<NamedTensor> AdamW8bit::state(const ParameterLayout& layout) {
-  store_.settle();
+  home_.settle();
   std::vector<NamedTensor> all;
   for (size_t i = 0; i < parts_.size(); ++i) {
     const ParameterSlot& slot = layout.slots()[i];
@@ -68,7 +69,7 @@ std::vector<NamedTensor> AdamW8bit::state(const ParameterLayout& layout) {
   return all;
 }
 
-StateStore::Tensors AdamW8bit::state_of(const StatePiece& piece) const {
+OptimizerStateHome::Tensors AdamW8bit::state_of(const StatePiece& piece) const {
   const Part& part = parts_[piece.part];
   const auto of = [&](const at::Tensor& t) { return t.narrow(0, piece.begin, piece.size); };
   if (!part.quantized) return {of(part.first_fp32), of(part.second_fp32)};
@@ -77,22 +78,22 @@ StateStore::Tensors AdamW8bit::state_of(const StatePiece& piece) const {
   return {first.codes, first.largest, second.codes, second.largest};
 }
 
-void AdamW8bit::apply(WeightWindows& weights, at::Tensor& gradients, const OptimizerStep& step) {
-  store_.visit(
+void AdamW8bit::apply(WeightsAsFp32& weights, at::Tensor& gradients, const OptimizerStep& step) {
+  home_.visit(
       pieces_.size(), [&](size_t k) { return state_of(pieces_[k]); },
-      [&](size_t k, StateStore::Tensors& state) {
+      [&](size_t k, OptimizerStateHome::Tensors& state) {
         const Part& part = parts_[pieces_[k].part];
         const int64_t begin = part.offset + pieces_[k].begin, size = pieces_[k].size;
-        weights.change(begin, size, [&](const WeightWindow& window) {
+        weights.change(begin, size, [&](const Fp32Window& window) {
           update_piece(part, state, begin, window, window.of(gradients), step);
         });
       });
 }
 
 void AdamW8bit::update_piece(const Part& part,
-                             const StateStore::Tensors& state,
+                             const OptimizerStateHome::Tensors& state,
                              int64_t begin,
-                             const WeightWindow& window,
+                             const Fp32Window& window,
                              const at::Tensor& gradients,
                              const OptimizerStep& step) const {
   const at::Tensor& weights = window.weights;

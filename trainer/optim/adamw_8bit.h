@@ -10,7 +10,7 @@ namespace llmctl {
 
 class AdamW8bit final : public Optimizer {
  public:
-  explicit AdamW8bit(const ParameterLayout& layout, StateStore store = {});
+  explicit AdamW8bit(const ParameterLayout& layout, OptimizerStateHome home = {});
   std::vector<NamedTensor> state(const ParameterLayout& layout) override;
 
  private:
@@ -20,17 +20,17 @@ class AdamW8bit final : public Optimizer {
     QuantizedMoment first, second;
     at::Tensor first_fp32, second_fp32;
   };
-  void apply(WeightWindows& weights, at::Tensor& gradients, const OptimizerStep& step) override;
-  StateStore::Tensors state_of(const StatePiece& piece) const;
+  void apply(WeightsAsFp32& weights, at::Tensor& gradients, const OptimizerStep& step) override;
+  OptimizerStateHome::Tensors state_of(const StatePiece& piece) const;
   // Of weights in `window`; `state` begins at element `begin` of all.
   void update_piece(const Part& part,
-                    const StateStore::Tensors& state,
+                    const OptimizerStateHome::Tensors& state,
                     int64_t begin,
-                    const WeightWindow& window,
+                    const Fp32Window& window,
                     const at::Tensor& gradients,
                     const OptimizerStep& step) const;
 
-  StateStore store_;
+  OptimizerStateHome home_;
   std::vector<Part> parts_;               // by slot
   std::vector<StatePiece> pieces_;        // of whole blocks
   at::Tensor signed_map_, unsigned_map_;  // values, then middles; only on other devices

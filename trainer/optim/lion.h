@@ -11,13 +11,13 @@ LionFactors lion_factors(const OptimizerStep& step, bool decays);
 
 class Lion final : public Optimizer {
  public:
-  Lion(int64_t elements, int64_t decay_end, StateStore store = {});
+  Lion(int64_t elements, int64_t decay_end, OptimizerStateHome home = {});
   std::vector<NamedTensor> state(const ParameterLayout& layout) override;
 
  private:
-  void apply(WeightWindows& weights, at::Tensor& gradients, const OptimizerStep& step) override;
+  void apply(WeightsAsFp32& weights, at::Tensor& gradients, const OptimizerStep& step) override;
   int64_t decay_end_;
-  StateStore store_;
+  OptimizerStateHome home_;
   at::Tensor moment_;
 };
 

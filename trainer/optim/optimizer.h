@@ -1,5 +1,5 @@
 // Optimizer: what turns gradients into new weights, once per step, over flat buffers: fp32, or seen
-// as fp32 (widened_weights.h). Owns its state, which is all that a checkpoint must hold beside the
+// as fp32 (weights_as_fp32.h). Owns its state, which is all that a checkpoint must hold beside the
 // weights: named tensors, restored to the bit. A slot before ParameterLayout::matrices_end()
 // decays, the others (norms) do not. One thread calls it; every one is deterministic for any number
 // of threads. Which there are, and their bytes: core/training/optimizer_facts.h.
@@ -11,8 +11,8 @@
 
 #include "core/job/job_spec.h"
 #include "trainer/model/parameters.h"
-#include "trainer/optim/optimizer_state.h"
-#include "trainer/optim/widened_weights.h"
+#include "trainer/optim/optimizer_state_home.h"
+#include "trainer/optim/weights_as_fp32.h"
 
 namespace llmctl {
 
@@ -36,7 +36,7 @@ class Optimizer {
   // The gradients are zero afterwards. Weights are fp32 or bf16.
   void update(at::Tensor& weights, at::Tensor& gradients, const OptimizerStep& step) {
     ++updates_;
-    WeightWindows windows(weights, step.seed, updates_);
+    WeightsAsFp32 windows(weights, step.seed, updates_);
     apply(windows, gradients, step);
   }
   // The state, by the slots of the layout it was made for.
@@ -48,7 +48,7 @@ class Optimizer {
   void set_updates(int64_t updates) { updates_ = updates; }  // on resume
 
  private:
-  virtual void apply(WeightWindows& weights, at::Tensor& gradients, const OptimizerStep& step) = 0;
+  virtual void apply(WeightsAsFp32& weights, at::Tensor& gradients, const OptimizerStep& step) = 0;
   int64_t updates_ = 0;
 };
 

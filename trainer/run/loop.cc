@@ -215,11 +215,12 @@ Status TrainingRun::begin() {
     const StoredModel base = TRY(open_stored_model(path));
     if (!base.slots.empty()) {
       report_.phase("load weights of " + path);
-      return load_weights(base, model_->layout(), model_->weights());
+      return load_weights(base, model_->layout(), model_->writable_weights());
     }
   }
   report_.phase(path.empty() ? "initialize" : "initialize: " + path + " has no weights");
-  initialize(model_->layout(), spec_.model.config.initializer_range, spec_.seed, model_->weights());
+  initialize(model_->layout(), spec_.model.config.initializer_range, spec_.seed,
+             model_->writable_weights());
   return ok_status();
 }
 
@@ -323,7 +324,7 @@ void TrainingRun::update(double loss_sum, int64_t tokens) {
   }
   state_.nonfinite_steps_in_row = 0;
   const double clip = clip_scale(gradient_norms_.all, spec_.max_grad_norm);
-  optimizer_->update(model_->weights(), model_->gradients(),
+  optimizer_->update(model_->writable_weights(), model_->gradients(),
                      optimizer_step(spec_, learning_rate_, clip / state_.loss_scale.value));
   state_.loss_scale.step_was_good();
 }

@@ -61,7 +61,8 @@ void run_steps(const RunConfig& config,
     copy = allocate_copy(model, *optimizer);
   }
   PassGraph pass(model, spec.cuda_graphs, [](const std::string&) {});  // the run says it
-  initialize(model.layout(), spec.model.config.initializer_range, spec.seed, model.weights());
+  initialize(model.layout(), spec.model.config.initializer_range, spec.seed,
+             model.writable_weights());
   const MicroBatch batch = made_up_batch(spec, plan.micro_batch_size);
   for (int step = 0; step < kSteps; ++step) {
     wait_for(device);
@@ -71,7 +72,7 @@ void run_steps(const RunConfig& config,
     const double seconds = seconds_since(begin);
     const bool better = step <= 1 || seconds < result.seconds_per_micro_batch;
     if (better) result.seconds_per_micro_batch = seconds;
-    optimizer->update(model.weights(), model.gradients(),
+    optimizer->update(model.writable_weights(), model.gradients(),
                       optimizer_step(spec, spec.learning_rate, 1));
     if (step > 0 && seconds > kLongStep) break;
   }

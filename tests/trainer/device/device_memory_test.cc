@@ -106,7 +106,7 @@ MemoryByCause measured(const FitQuestion& q) {
                         .master_weights = q.masters});
   const auto optimizer = make_optimizer(q.optimizer, model.layout(), at::kCPU,
                                         {.offload = offloads_optimizer(q.offload)});
-  initialize(model.layout(), 0.02, 1, model.weights());
+  initialize(model.layout(), 0.02, 1, model.writable_weights());
   MicroBatch batch = {at::zeros({q.micro_batch_size * q.sequence_len}, at::kInt),
                       at::ones({q.micro_batch_size * q.sequence_len}, at::kInt)};
   for (int64_t i = 0; q.packed && i < q.micro_batch_size; ++i) {
@@ -114,7 +114,7 @@ MemoryByCause measured(const FitQuestion& q) {
   }
   for (int step = 0; step < 2; ++step) {
     model.forward_backward(batch, 1e-3);
-    optimizer->update(model.weights(), model.gradients(), {.learning_rate = 1e-3});
+    optimizer->update(model.writable_weights(), model.gradients(), {.learning_rate = 1e-3});
   }
   return device_memory::peak_by_cause();
 }

@@ -22,7 +22,7 @@ namespace llmctl {
 namespace {
 
 constexpr int kReferenceSteps = 100;
-constexpr OptimizerStep kStep = {1e-3, 0.9, 0.95, 1e-8, 0.1, 1, 0.95};
+constexpr OptimizerStep kStep = {.learning_rate = 1e-3, .weight_decay = 0.1};
 
 // Slots on both sides of kLeastQuantizedElements, and one that ends inside a block.
 ModelConfig some_config() {

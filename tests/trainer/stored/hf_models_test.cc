@@ -51,8 +51,8 @@ Model random_model(bool tied) {
   ModelConfig config = sample_config();
   config.vocab_size = kByteVocabSize;
   config.tie_word_embeddings = tied;
-  Model model(config, {kSampleLength, AttentionKind::sdpa});
-  initialize(model.layout(), 0.2, 3, model.weights());
+  Model model(config, {.sequence_len = kSampleLength});
+  initialize(model.layout(), 0.2, 3, model.writable_weights());
   return model;
 }
 

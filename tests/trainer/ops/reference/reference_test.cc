@@ -164,7 +164,8 @@ TEST(ReferenceLoss, EqualsTheFusedHead) {
 
   at::Tensor dhidden = hidden.clone(), dweight = at::zeros({77, 40});
   const double want =
-      loss_sum_and_gradient(dhidden, batch.labels, weight, dweight, {kScale}).item<double>();
+      loss_sum_and_gradient(dhidden, batch.labels, weight, dweight, {.scale = kScale})
+          .item<double>();
   EXPECT_NEAR(total.item<double>(), want, kClose * want);
   EXPECT_EQ(again.item<double>(), total.item<double>());
   EXPECT_TRUE(close(at::mm(logits, weight), dhidden));
@@ -182,12 +183,13 @@ TEST(ReferenceLoss, MaskedRowsAddNothingAsInTheFusedHead) {
 
   const at::Tensor odd = at::arange(1, rows, 2, at::kLong);
   at::Tensor kept = hidden.index_select(0, odd), dkept = at::zeros({77, 40});
-  const double want =
-      loss_sum_and_gradient(kept, batch.labels.index_select(0, odd), weight, dkept, {kScale})
-          .item<double>();
+  const double want = loss_sum_and_gradient(kept, batch.labels.index_select(0, odd), weight, dkept,
+                                            {.scale = kScale})
+                          .item<double>();
   at::Tensor dhidden = hidden.clone(), dweight = at::zeros({77, 40});
-  EXPECT_NEAR(loss_sum_and_gradient(dhidden, masked, weight, dweight, {kScale}).item<double>(),
-              want, kClose * want);
+  EXPECT_NEAR(
+      loss_sum_and_gradient(dhidden, masked, weight, dweight, {.scale = kScale}).item<double>(),
+      want, kClose * want);
   EXPECT_NEAR(loss_sum(hidden, masked, weight).item<double>(), want, kClose * want);
   EXPECT_EQ(dhidden.index_select(0, even).abs().sum().item<float>(), 0);
   EXPECT_TRUE(close(dhidden.index_select(0, odd), kept));
@@ -215,8 +217,9 @@ TEST(AnyDevice, RunsAWholePassWithoutTouchingHostMemory) {
     if (family == "gpt2") config.num_key_value_heads = config.num_attention_heads;
     set_family(config, family);
     for (const bool packed : {false, true}) {
-      Model model(config, {kSampleLength, AttentionKind::sdpa,
-                           packed ? Checkpointing::block : Checkpointing::none, [] {}, at::kMeta});
+      Model model(config, {.sequence_len = kSampleLength,
+                           .checkpointing = packed ? Checkpointing::block : Checkpointing::none,
+                           .device = at::kMeta});
       const MicroBatch host = sample_batch(2, 1);
       MicroBatch batch = {host.ids.to(at::kMeta), host.labels.to(at::kMeta)};
       if (packed) batch.document_starts = {0, 3, kSampleLength};

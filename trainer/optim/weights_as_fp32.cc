@@ -1,4 +1,4 @@
-#include "trainer/optim/widened_weights.h"
+#include "trainer/optim/weights_as_fp32.h"
 
 #include <algorithm>
 #include <cmath>
@@ -10,30 +10,30 @@
 
 namespace llmctl {
 
-int64_t WeightWindow::decay_end(int64_t of_all) const {
+int64_t Fp32Window::decay_end(int64_t of_all) const {
   return std::clamp<int64_t>(of_all - begin, 0, size());
 }
 
-WeightWindows::WeightWindows(at::Tensor& weights, int64_t seed, int64_t update)
+WeightsAsFp32::WeightsAsFp32(at::Tensor& weights, int64_t seed, int64_t update)
     : weights_(weights),
       key_(hash64("update " + std::to_string(update), static_cast<uint64_t>(seed))) {}
 
-void WeightWindows::change(int64_t begin,
+void WeightsAsFp32::change(int64_t begin,
                            int64_t size,
-                           const std::function<void(const WeightWindow& window)>& change_window) {
+                           const std::function<void(const Fp32Window& window)>& change_window) {
   if (weights_.scalar_type() == at::kFloat) {
     return change_window({weights_.narrow(0, begin, size), begin});
   }
   const CauseScope cause(Cause::workspace);
   for_pieces(size, [&](int64_t offset, int64_t elements) {
     at::Tensor stored = weights_.narrow(0, begin + offset, elements);
-    const WeightWindow window = {stored.to(at::kFloat), begin + offset};
+    const Fp32Window window = {stored.to(at::kFloat), begin + offset};
     change_window(window);
     updates_for(stored).round_stochastically(window.weights, stored, key_, window.begin);
   });
 }
 
-double WeightWindows::norm(int64_t begin, int64_t size) const {
+double WeightsAsFp32::norm(int64_t begin, int64_t size) const {
   const at::Tensor part = weights_.narrow(0, begin, size);
   if (part.scalar_type() == at::kFloat) return part.norm().item<double>();
   double squares = 0;

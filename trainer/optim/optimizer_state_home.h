@@ -20,12 +20,14 @@ struct StatePiece {
   int64_t begin, size;  // elements of that part
 };
 
-class StateStore {
+class OptimizerStateHome {
  public:
   using Tensors = std::vector<at::Tensor>;
 
   // `piece`: elements of offloaded state taken at a time.
-  StateStore(at::Device device = at::kCPU, bool offload = false, int64_t piece = kOffloadPiece);
+  OptimizerStateHome(at::Device device = at::kCPU,
+                     bool offload = false,
+                     int64_t piece = kOffloadPiece);
   at::Device device() const { return device_; }
   at::Tensor zeros(at::IntArrayRef sizes, at::ScalarType type = at::kFloat) const;
 
@@ -46,7 +48,7 @@ class StateStore {
  private:
   at::Device device_;
   int64_t piece_;
-  std::unique_ptr<HostCopies> copies_;  // nullptr: resident
+  std::unique_ptr<HostTransfer> transfer_;  // nullptr: resident
 };
 
 }  // namespace llmctl

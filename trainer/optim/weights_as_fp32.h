@@ -1,4 +1,4 @@
-// WeightWindows: the flat weights as an optimizer changes them. fp32 weights are one window,
+// WeightsAsFp32: the flat weights as an optimizer changes them. fp32 weights are one window,
 // changed in place. Weights that exist in bf16 alone are seen through fp32 windows of kUpdateWindow
 // elements: widened, changed, and rounded back stochastically (Gupta et al., ICML 2015): up with
 // the probability of the distance from below, so that updates smaller than half a step of bf16
@@ -12,7 +12,7 @@
 
 namespace llmctl {
 
-struct WeightWindow {
+struct Fp32Window {
   at::Tensor weights;  // fp32 [n]
   int64_t begin = 0;   // of the first of them in all weights
 
@@ -24,14 +24,14 @@ struct WeightWindow {
   int64_t decay_end(int64_t of_all) const;  // within the window
 };
 
-class WeightWindows {
+class WeightsAsFp32 {
  public:
-  WeightWindows(at::Tensor& weights, int64_t seed, int64_t update);
+  WeightsAsFp32(at::Tensor& weights, int64_t seed, int64_t update);
 
   // Of [begin, begin + size), in order.
   void change(int64_t begin,
               int64_t size,
-              const std::function<void(const WeightWindow& window)>& change_window);
+              const std::function<void(const Fp32Window& window)>& change_window);
 
   double norm(int64_t begin, int64_t size) const;
   at::Tensor& all() { return weights_; }

@@ -1,6 +1,6 @@
 // Weights that exist in bf16 alone: how their updates are rounded, and that what they learn is what
 // fp32 masters learn.
-#include "trainer/optim/widened_weights.h"
+#include "trainer/optim/weights_as_fp32.h"
 
 #include <gtest/gtest.h>
 
@@ -92,7 +92,7 @@ TEST(StochasticRounding, DrawsAreIndependent) {
   const at::Tensor half = at::full({kValues}, 1.0f + 0x1p-8f);  // in the middle of two
   const auto ups = [&](int64_t update) {
     at::Tensor weights = at::zeros({kValues}, at::kBFloat16);
-    WeightWindows(weights, 42, update).change(0, kValues, [&](const WeightWindow& w) {
+    WeightsAsFp32(weights, 42, update).change(0, kValues, [&](const Fp32Window& w) {
       w.weights.copy_(half);
     });
     return weights.gt(1.0f).to(at::kDouble).mul_(2).sub_(1);  // -1 or 1
@@ -104,12 +104,12 @@ TEST(StochasticRounding, DrawsAreIndependent) {
   EXPECT_LE(std::fabs((now * now.roll(1)).mean().item<double>()), most);
 }
 
-TEST(WeightWindows, CoverEveryElementOnceAndAreNoLongerThanOne) {
+TEST(WeightsAsFp32, CoverEveryElementOnceAndAreNoLongerThanOne) {
   constexpr int64_t kElements = kUpdateWindow + 1'000;
   for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
     at::Tensor weights = at::zeros({kElements}, type);
     int64_t windows = 0;
-    WeightWindows(weights, 1, 1).change(500, kElements - 500, [&](const WeightWindow& w) {
+    WeightsAsFp32(weights, 1, 1).change(500, kElements - 500, [&](const Fp32Window& w) {
       w.weights.add_(1);
       ++windows;
     });
@@ -135,7 +135,7 @@ Learned learned(const Course& run, Form form) {
   Model model(sample_config(), {.sequence_len = kSampleLength,
                                 .number = at::kBFloat16,
                                 .master_weights = form != Form::stochastic});
-  initialize(model.layout(), 0.1, 1, model.weights());
+  initialize(model.layout(), 0.1, 1, model.writable_weights());
   const auto optimizer = make_optimizer(run.optimizer, model.layout(), at::kCPU);
   const MicroBatch batches[] = {sample_batch(4, 5), sample_batch(4, 6)};
   Learned out;
@@ -147,8 +147,8 @@ Learned learned(const Course& run, Form form) {
     OptimizerStep how;
     how.learning_rate = run.learning_rate;
     how.seed = 3;
-    optimizer->update(model.weights(), model.gradients(), how);
-    if (form == Form::nearest) model.weights().copy_(model.weights().to(at::kBFloat16));
+    optimizer->update(model.writable_weights(), model.gradients(), how);
+    if (form == Form::nearest) model.writable_weights().copy_(model.weights().to(at::kBFloat16));
   }
   out.end = model.weights().to(at::kFloat);
   return out;
@@ -180,11 +180,11 @@ TEST(Bf16Weights, GoTheWayOfTheirMastersWithEveryOptimizer) {
 TEST(Bf16Weights, AverageTakesTheirPlaceAndGivesItBackToTheBit) {
   Model model(sample_config(),
               {.sequence_len = kSampleLength, .number = at::kBFloat16, .master_weights = false});
-  initialize(model.layout(), 0.1, 1, model.weights());
+  initialize(model.layout(), 0.1, 1, model.writable_weights());
   const auto optimizer = make_optimizer("adamw", model.layout(), at::kCPU, {.ema_decay = 0.9});
   for (int step = 0; step < 5; ++step) {
     model.forward_backward(sample_batch(2, 5), 1);
-    optimizer->update(model.weights(), model.gradients(), {.learning_rate = 1e-3});
+    optimizer->update(model.writable_weights(), model.gradients(), {.learning_rate = 1e-3});
   }
   const at::Tensor weights = model.weights().clone(), average = optimizer->average().clone();
   {
