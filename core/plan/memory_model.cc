@@ -18,7 +18,7 @@ static Bytes bytes(double value) {
 }
 
 // Widths of a block in bytes per token: activations in the precision's type, statistics and what
-// is by head in fp32. What the model has not is 0.
+// is by head in fp32. What the model does not have is 0.
 struct Widths {
   double number;  // bytes of one activation
   double hidden, query, key_value, heads, mlp, up, statistics, post_norm, qk_norm;
@@ -102,8 +102,8 @@ static std::vector<Moment> moments(const Widths& w, const FitQuestion& q) {
   const double block = saved_bytes(w, q);
   const bool again = q.gradient_checkpointing != Checkpointing::none;
   const double kept = kept_bytes(w, q);  // of a block that waits for its backward
-  // Offloaded, one waiting block is on its way there or back while another one runs; on a CPU the
-  // one on its way there is in memory twice.
+  // Offloaded, one waiting block is sent or fetched while another one runs; on a CPU the one that
+  // is sent is in memory twice.
   const bool offload = offloads_activations(q.offload), away = offload && !q.on_cpu;
   const double twice = offload && q.on_cpu ? kept : 0;
   const double all = (away ? std::min(before, 1.0) : before) * kept + block;
@@ -163,7 +163,7 @@ static double widened_weight(const FitQuestion& q) {
          (q.model.gated_mlp ? 2 : 1);
 }
 
-// A CPU's host memory is its own, so there offloaded state is counted beside its pieces.
+// On a CPU host memory is the device's, so offloaded state counts beside the pieces in use.
 static Bytes optimizer_bytes(const FitQuestion& q, const Moment& moment) {
   const OptimizerMemory memory = optimizer_memory(q.optimizer, q.model, q.averaged);
   const Bytes staged = moment.update ? memory.staged : 0;

@@ -1,8 +1,8 @@
 // Where every parameter lies in a flat buffer: weights, gradients and optimizer moments share this
 // layout. q, k, v lie back to back (as gate and up do), their biases too, so each can also be seen
 // as one. Matrices come first, then norms and biases, which do not decay. Names are those of
-// Llama's files in Transformers, for every family; Gemma's for the norms that Llama has not. Free
-// of LibTorch, so that programs that only move weights can use it.
+// Llama's files in Transformers, for every family, and Gemma's for norms that Llama does not
+// have. Free of LibTorch, so that what only moves weights can use it.
 #pragma once
 
 #include <cstdint>

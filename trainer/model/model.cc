@@ -95,7 +95,7 @@ const RotaryTable& Model::rotary_of(size_t block,
   return own ? local : global;
 }
 
-// Where each row stands in its document. Of whole sequences the device counts by itself.
+// The position of each row in its document. For whole sequences the device computes it.
 static at::Tensor positions_of(const std::vector<int32_t>& starts,
                                int64_t rows,
                                int64_t sequence,

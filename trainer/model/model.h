@@ -1,7 +1,7 @@
 // The decoder: a list of blocks between an embedding and a loss head, with the training step
 // written out: every block forward, the loss in chunks, every block backward. With checkpointing a
-// block keeps less and computes it once more before backward. Owns weights and
-// gradients. One thread calls it; the kernels inside use all of LibTorch's.
+// block keeps less and computes the rest again in its backward. Owns weights and gradients. One
+// thread calls it; the kernels inside use all of LibTorch's.
 #pragma once
 
 #include <functional>
@@ -20,7 +20,7 @@ struct ModelOptions {
   int64_t sequence_len = 0;
   AttentionKind attention = AttentionKind::sdpa;
   Checkpointing checkpointing = Checkpointing::none;
-  std::function<void()> pulse = [] {};  // called after each block's pass: somebody is alive
+  std::function<void()> pulse = [] {};  // called after each block's pass: a sign of life
   at::Device device = at::kCPU;         // from open_device()
   at::ScalarType number = at::kFloat;   // of activations and products: activation_type()
   bool offload = false;                 // what blocks save waits in host memory
@@ -34,8 +34,8 @@ at::ScalarType activation_type(std::string_view precision);
 struct MicroBatch {        // B sequences, flattened: T = B * sequence_len; in host memory, or
                            // already on the model's device
   at::Tensor ids, labels;  // [T] int32, each in [0, vocab_size); labels below 0 are masked
-  // Rows where a document begins, ascending, every sequence's start among them: positions start
-  // again there, and nothing before is seen. Empty: every sequence is one document.
+  // Rows where a document begins, ascending, every sequence's start among them. Positions restart
+  // at each, and it sees nothing before it. Empty: every sequence is one document.
   std::vector<int32_t> document_starts = {};
 };
 
@@ -60,8 +60,8 @@ class Model {
     return weights_;
   }
   at::Tensor& gradients() { return gradients_; }
-  // Makes the copies that passes multiply with anew if the weights were written to since. Passes do
-  // so themselves, but not when they are replayed.
+  // Makes the copies that passes multiply with anew, if the weights were written to since. Passes
+  // do so themselves, but not when they are replayed.
   void refresh_copy() const;
   const std::vector<Block>& blocks() const { return blocks_; }
   const OuterTensors& outer() const { return outer_; }

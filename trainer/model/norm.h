@@ -1,6 +1,6 @@
 // A norm as the model was configured with it: RMS or layer norm, of weights used as they are or as
-// 1 + w. Holds views of its weights and of their gradients; of a norm that the model does not have,
-// there are none. One thread calls it.
+// 1 + w. Holds views of its weights and of their gradients. For a norm that the model does not
+// have, exists() is false. One thread calls it.
 #pragma once
 
 #include "trainer/model/parameters.h"

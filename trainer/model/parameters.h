@@ -39,7 +39,7 @@ class ParameterLayout {
   ParameterSlots all_;
 };
 
-// Views of one flat buffer: weights, or gradients. What the model has not is undefined.
+// Views of one flat buffer: weights, or gradients. What the model does not have is undefined.
 struct BlockTensors {
   NormTensors attention_norm, mlp_norm;            // before
   NormTensors attention_post_norm, mlp_post_norm;  // after

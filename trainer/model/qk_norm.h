@@ -1,6 +1,6 @@
 // RMS normalization of every query head and every key head by itself, in place on the rows of the
-// fused projection, before they are turned (Qwen3, Gemma 3). A model without it has one that is not
-// there.
+// fused projection, before they are rotated (Qwen3, Gemma 3). For a model without it, exists() is
+// false. Holds views of weights and gradients. One thread calls it.
 #pragma once
 
 #include "trainer/model/norm.h"

@@ -16,7 +16,7 @@ SavedActivations::~SavedActivations() {
   transfer_->wait_arrived();
 }
 
-void SavedActivations::let_go() {
+void SavedActivations::free_sent() {
   transfer_->wait_sent();
   leaving_ = {};
 }
@@ -24,7 +24,7 @@ void SavedActivations::let_go() {
 void SavedActivations::keep(size_t block, Block::Saved saved) {
   saved_[block] = std::move(saved);
   if (transfer_ == nullptr) return;
-  let_go();
+  free_sent();
   if (block + 1 == saved_.size()) return;
   leaving_ = saved_[block];
   for (at::Tensor* tensor : worth_moving(saved_[block])) {

@@ -51,7 +51,7 @@ std::vector<NamedTensor> Adafactor::state(const ParameterLayout&) {
   return all;
 }
 
-// What the moments say after this gradient: a temporary.
+// Updates the moments by this gradient and returns the variance they estimate, a new tensor.
 at::Tensor Adafactor::variance(OptimizerStateHome::Tensors& moments,
                                const at::Tensor& gradient) const {
   const double share = std::pow(static_cast<double>(updates()), kBeta2Decay);

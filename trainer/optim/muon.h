@@ -30,11 +30,11 @@ class Muon final : public Optimizer {
 
   OptimizerStateHome home_;
   std::vector<Part> parts_;
-  std::vector<StatePiece> pieces_;  // whole where momentum is
+  std::vector<StatePiece> pieces_;  // a part with momentum is one piece
 };
 
-// Five steps of the quintic iteration on a matrix in place of its own: afterwards its singular
-// values are near one. `x` is spent. Returns fp32 on the CPU, else bf16.
+// Five steps of the quintic iteration: the result has the singular vectors of `x`, and singular
+// values near one. Overwrites `x`. fp32 on the CPU, else bf16.
 at::Tensor orthogonal(at::Tensor x);
 
 }  // namespace llmctl

@@ -2,7 +2,7 @@
 // as fp32 (weights_as_fp32.h). Owns its state, which is all that a checkpoint must hold beside the
 // weights: named tensors, restored to the bit. A slot before ParameterLayout::matrices_end()
 // decays, the others (norms) do not. One thread calls it; every one is deterministic for any number
-// of threads. Which there are, and their bytes: core/training/optimizer_facts.h.
+// of threads. core/training/optimizer_facts.h lists the optimizers and the bytes they take.
 #pragma once
 
 #include <memory>
@@ -21,7 +21,7 @@ struct OptimizerStep {
   double beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8, weight_decay = 0;
   double gradient_scale = 1;  // clipping
   double momentum = 0.95;     // muon's
-  int64_t seed = 0;           // of rounding weights that have no fp32 form
+  int64_t seed = 0;           // of the stochastic rounding of bf16 weights without masters
 };
 OptimizerStep optimizer_step(const JobSpec& spec, double learning_rate, double gradient_scale);
 
@@ -41,7 +41,7 @@ class Optimizer {
   }
   // The state, by the slots of the layout it was made for.
   virtual std::vector<NamedTensor> state(const ParameterLayout& layout) = 0;
-  // Of the weights over time, flat; undefined: this one makes none.
+  // The average of the weights over time, flat; undefined: this optimizer makes none.
   virtual at::Tensor average() const { return {}; }
 
   int64_t updates() const { return updates_; }

@@ -1,9 +1,9 @@
 // Where an optimizer's state lives, and how an update gets at it: resident on the device, or
-// offloaded to host memory. Offloaded, an update walks through it in pieces: one arrives, one is
-// used on the device, one leaves, each on a stream of its own. (Updating on the host instead, as
-// DeepSpeed's CPUAdam does, moves less over the bus, but would need every optimizer once more and
-// round otherwise than the device; this way offloaded is resident to the bit, for each of them.)
-// One thread calls it.
+// offloaded to host memory. Offloaded, an update walks through it in pieces: while one is used on
+// the device, the next is fetched and the one before is sent back, each way on a stream of its own.
+// (Updating on the host instead, as DeepSpeed's CPUAdam does, moves fewer bytes, but needs every
+// optimizer a second time, and the host rounds differently; this way offloaded state has the same
+// bits as resident state.) Owned by the optimizer; one thread calls it.
 #pragma once
 
 #include <functional>
@@ -36,10 +36,12 @@ class OptimizerStateHome {
   void visit(size_t count,
              const std::function<Tensors(size_t k)>& state_of,
              const std::function<void(size_t k, Tensors& tensors)>& update);
-  // The same for flat state of which each element is for itself: [begin, begin + size) at a time.
+  // The same for flat state whose elements do not depend on each other: elements
+  // [begin, begin + size) at a time.
   void visit_flat(const Tensors& flat,
                   const std::function<void(int64_t begin, int64_t size, Tensors& parts)>& update);
-  // What to visit of a part of which each element is for itself: the whole when resident.
+  // Appends the pieces in which to visit a part whose elements do not depend on each other: one
+  // piece when resident.
   void append_pieces(size_t part, int64_t elements, std::vector<StatePiece>& pieces) const;
 
   // Before the host reads state: offloaded state may still be on its way back.
