@@ -142,7 +142,7 @@ TEST(Offload, ChangesNoBitOfAnUpdateOfAnyOptimizer) {
 
 TEST(OptimizerStateHome, VisitsEveryElementOnceAndKeepsWhatIsWritten) {
   OptimizerStateHome home(at::kCPU, /*offload=*/true, /*piece=*/100);
-  const at::Tensor flat = store.zeros({1'050}), other = store.zeros({1'050}, at::kBFloat16);
+  const at::Tensor flat = home.zeros({1'050}), other = home.zeros({1'050}, at::kBFloat16);
   int64_t next = 0;
   home.visit_flat({flat, other},
                   [&](int64_t begin, int64_t size, OptimizerStateHome::Tensors& parts) {
@@ -160,7 +160,7 @@ TEST(OptimizerStateHome, VisitsEveryElementOnceAndKeepsWhatIsWritten) {
 
 TEST(OptimizerStateHome, LeavesWhatIsWholeToTheUpdateThatThrows) {
   OptimizerStateHome home(at::kCPU, /*offload=*/true, /*piece=*/10);
-  const at::Tensor flat = store.zeros({30});
+  const at::Tensor flat = home.zeros({30});
   const auto second_fails = [](int64_t begin, int64_t, OptimizerStateHome::Tensors& parts) {
     parts[0].fill_(1);
     if (begin > 0) throw c10::OutOfMemoryError(c10::SourceLocation{}, "full");
