@@ -27,7 +27,7 @@ Status load_weights(const StoredModel& stored, const ParameterLayout& layout, at
   }
   weights.zero_();  // the padding between slots
   for (const ParameterSlot& slot : layout.slots()) {
-    fill_from_host(layout.view(weights, slot), [&](float* out) {
+    fill_from_host(view_of(weights, slot), [&](float* out) {
       by_name.at(slot.name)->read({out, static_cast<size_t>(slot.elements)});
     });
   }

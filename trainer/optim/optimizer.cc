@@ -57,7 +57,7 @@ void append_slots(std::vector<NamedTensor>& out,
                   const ParameterLayout& layout,
                   const at::Tensor& flat) {
   for (const ParameterSlot& slot : layout.slots()) {
-    out.push_back({prefix + slot.name, layout.view(flat, slot)});
+    out.push_back({prefix + slot.name, view_of(flat, slot)});
   }
 }
 

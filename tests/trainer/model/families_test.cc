@@ -51,9 +51,7 @@ void load(Model& model, const fs::path& directory) {
     const TensorView* view = file.find(places[i].name);
     ASSERT_NE(view, nullptr) << places[i].name;
     ASSERT_EQ(view->shape, places[i].shape) << places[i].name;
-    model.layout()
-        .view(model.writable_weights(), slot)
-        .copy_(part_of(tensor_of(*view), places[i], slot));
+    view_of(model.writable_weights(), slot).copy_(part_of(tensor_of(*view), places[i], slot));
     read.insert(places[i].name);
   }
   EXPECT_EQ(read.size(), file.tensors().size()) << "a tensor of the file was not read";
@@ -66,7 +64,7 @@ void save(Model& model, const fs::path& directory) {
     const ParameterSlot& slot = model.layout().slots()[i];
     at::Tensor& whole = tensors[places[i].name];
     if (!whole.defined()) whole = at::empty(places[i].shape);
-    part_of(whole, places[i], slot).copy_(model.layout().view(model.weights(), slot));
+    part_of(whole, places[i], slot).copy_(view_of(model.weights(), slot));
   }
   std::vector<TensorView> views;
   for (const auto& [name, t] : tensors) {

@@ -175,8 +175,8 @@ TEST_P(Backward, EqualsAutograd) {
   // A bias of keys that are not turned moves all scores of a row alike: it has no gradient.
   const double nothing = 1e-6 * flat.grad().norm().item<double>();
   for (const ParameterSlot& slot : model.layout().slots()) {
-    const at::Tensor got = model.layout().view(model.gradients(), slot).to(at::kDouble);
-    const at::Tensor exact = model.layout().view(flat.grad(), slot);
+    const at::Tensor got = view_of(model.gradients(), slot).to(at::kDouble);
+    const at::Tensor exact = view_of(flat.grad(), slot);
     if (exact.norm().item<double>() < nothing) {
       EXPECT_LT(got.norm().item<double>(), nothing) << slot.name;
     } else {
@@ -427,13 +427,13 @@ TEST(Initialization, GivesEachMatrixItsOwnNormalNumbers) {
   at::Tensor weights = at::empty({layout.size()}), other = at::empty({layout.size()});
   initialize(layout, 0.02, 7, weights);
   initialize(layout, 0.02, 8, other);
-  const at::Tensor q = layout.view(weights, "model.layers.0.self_attn.q_proj.weight");
+  const at::Tensor q = view_of(weights, layout.slot("model.layers.0.self_attn.q_proj.weight"));
   EXPECT_NEAR(q.std().item<double>(), 0.02, 0.0005);
   EXPECT_NEAR(q.mean().item<double>(), 0, 0.0005);
-  const at::Tensor o = layout.view(weights, "model.layers.0.self_attn.o_proj.weight");
+  const at::Tensor o = view_of(weights, layout.slot("model.layers.0.self_attn.o_proj.weight"));
   EXPECT_LT(at::corrcoef(at::stack({q.flatten(), o.flatten()}))[0][1].abs().item<double>(), 0.03);
   EXPECT_FALSE(at::equal(weights, other));
-  EXPECT_TRUE(layout.view(weights, "model.norm.weight").eq(1).all().item<bool>());
+  EXPECT_TRUE(view_of(weights, layout.slot("model.norm.weight")).eq(1).all().item<bool>());
 }
 
 }  // namespace

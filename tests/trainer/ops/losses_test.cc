@@ -35,7 +35,7 @@ TEST(Losses, EqualPyTorchsStepByStep) {
   initialize(model.layout(), 0.05, 3, model.writable_weights());
   std::vector<TensorView> views;
   for (const ParameterSlot& slot : model.layout().slots()) {
-    const at::Tensor view = model.layout().view(model.weights(), slot);
+    const at::Tensor view = view_of(model.weights(), slot);
     views.push_back({slot.name,
                      DType::f32,
                      slot.shape,

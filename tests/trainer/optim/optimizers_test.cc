@@ -41,7 +41,7 @@ ModelConfig some_config() {
 at::Tensor without_padding(const ParameterLayout& layout, const at::Tensor& all) {
   at::Tensor out = at::zeros_like(all);
   for (const ParameterSlot& slot : layout.slots()) {
-    layout.view(out, slot).copy_(layout.view(all, slot));
+    view_of(out, slot).copy_(view_of(all, slot));
   }
   return out;
 }
@@ -224,7 +224,7 @@ TEST(GradientNorms, OfGroupsAddUpToTheWhole) {
     squares += norm * norm;
   }
   EXPECT_NEAR(std::sqrt(squares), norms.all, 1e-9 * norms.all);
-  const at::Tensor head = layout.view(gradient, "lm_head.weight");
+  const at::Tensor head = view_of(gradient, layout.slot("lm_head.weight"));
   EXPECT_NEAR(norms.of_group[static_cast<size_t>(ParameterGroup::head)],
               head.to(at::kDouble).norm().item<double>(), 1e-9);
 }

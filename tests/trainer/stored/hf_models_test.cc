@@ -34,7 +34,7 @@ fs::path write_checkpoint(const fs::path& job_dir, Model& model) {
   content.state = {{"step", 7}, {"tokens", 999}, {"loss", 1.25}, {"spec", to_json(spec)}};
   CheckpointShard shard = {"rank-0", {}};
   for (const ParameterSlot& slot : model.layout().slots()) {
-    const at::Tensor view = model.layout().view(model.weights(), slot);
+    const at::Tensor view = view_of(model.weights(), slot);
     shard.tensors.push_back(
         {slot.name,
          DType::f32,

@@ -13,7 +13,7 @@
 
 namespace llmctl {
 
-struct ParameterSlot {
+struct ParameterSlot {                       // of one parameter
   enum class Start { normal, ones, zeros };  // of training from nothing
   std::string name;                          // "model.layers.0.self_attn.q_proj.weight"
   std::vector<int64_t> shape;
@@ -22,13 +22,24 @@ struct ParameterSlot {
   Start start = Start::normal;
 };
 
-struct ParameterSlots {
-  std::vector<ParameterSlot> slots;
-  int64_t size = 0;          // elements, with padding
-  int64_t matrices_end = 0;  // where norms and biases begin
-  int64_t parameters = 0;    // elements, without padding
+class ParameterLayout {
+ public:
+  explicit ParameterLayout(const ModelConfig& config);  // Requires: problems(config) is empty
+
+  const std::vector<ParameterSlot>& slots() const { return slots_; }  // in order of their offsets
+  int64_t size() const { return size_; }                              // elements, with padding
+  int64_t matrices_end() const { return matrices_end_; }  // where norms and biases begin
+  int64_t parameters() const { return parameters_; }      // elements, without padding
+
+  const ParameterSlot& slot(const std::string& name) const;  // Requires: the model has it
+  const ParameterSlot* find(const std::string& name) const;  // nullptr: the model does not have it
+
+ private:
+  class Builder;
+
+  std::vector<ParameterSlot> slots_;
+  int64_t size_ = 0, matrices_end_ = 0, parameters_ = 0;
 };
-ParameterSlots parameter_slots(const ModelConfig& config);  // Requires: problems(config) is empty
 
 // "model.layers.<block>.<part>".
 std::string block_parameter(int64_t block, const char* part);

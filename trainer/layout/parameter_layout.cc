@@ -1,21 +1,25 @@
-#include "trainer/layout/parameter_slots.h"
+#include "trainer/layout/parameter_layout.h"
+
+#include <algorithm>
+
+#include "core/base/result.h"
 
 namespace llmctl {
-namespace {
 
-constexpr int64_t kAlignment = 16;  // floats: one cache line
+static constexpr int64_t kAlignment = 16;  // floats: one cache line
 
-using Start = ParameterSlot::Start;
-
-class Builder {
+class ParameterLayout::Builder {
  public:
-  explicit Builder(const ModelConfig& config)
+  using Start = ParameterSlot::Start;
+
+  Builder(const ModelConfig& config, ParameterLayout& out)
       : c_(config),
+        out_(out),
         hidden_(config.hidden_size),
         query_(config.num_attention_heads * config.head_dim),
         key_value_(config.num_key_value_heads * config.head_dim) {}
 
-  ParameterSlots build() {
+  void build() {
     add("model.embed_tokens.weight", {c_.vocab_size, hidden_});
     if (c_.learned_positions) {
       align();
@@ -25,21 +29,20 @@ class Builder {
     align();
     if (!c_.tie_word_embeddings) add("lm_head.weight", {c_.vocab_size, hidden_});
     align();
-    out_.matrices_end = out_.size;
+    out_.matrices_end_ = out_.size_;
     for (int64_t i = 0; i < c_.num_hidden_layers; ++i) block_vectors(i);
     add_norm("model.norm", hidden_, c_.norm == "layer");
-    return std::move(out_);
   }
 
  private:
   void add(std::string name, std::vector<int64_t> shape, Start start = Start::normal) {
     int64_t elements = 1;
     for (const int64_t extent : shape) elements *= extent;
-    out_.slots.push_back({std::move(name), std::move(shape), out_.size, elements, start});
-    out_.size += elements;
-    out_.parameters += elements;
+    out_.slots_.push_back({std::move(name), std::move(shape), out_.size_, elements, start});
+    out_.size_ += elements;
+    out_.parameters_ += elements;
   }
-  void align() { out_.size = (out_.size + kAlignment - 1) / kAlignment * kAlignment; }
+  void align() { out_.size_ = (out_.size_ + kAlignment - 1) / kAlignment * kAlignment; }
 
   void block_matrices(int64_t i) {
     const auto name = [i](const char* part) { return block_parameter(i, part); };
@@ -99,18 +102,28 @@ class Builder {
   }
 
   const ModelConfig& c_;
+  ParameterLayout& out_;
   const int64_t hidden_, query_, key_value_;
-  ParameterSlots out_;
 };
-
-}  // namespace
 
 std::string block_parameter(int64_t block, const char* part) {
   return "model.layers." + std::to_string(block) + "." + part;
 }
 
-ParameterSlots parameter_slots(const ModelConfig& config) {
-  return Builder(config).build();
+ParameterLayout::ParameterLayout(const ModelConfig& config) {
+  Builder(config, *this).build();
+}
+
+const ParameterSlot* ParameterLayout::find(const std::string& name) const {
+  const auto found = std::find_if(slots_.begin(), slots_.end(),
+                                  [&](const ParameterSlot& s) { return s.name == name; });
+  return found == slots_.end() ? nullptr : &*found;
+}
+
+const ParameterSlot& ParameterLayout::slot(const std::string& name) const {
+  const ParameterSlot* found = find(name);
+  CHECK(found != nullptr);
+  return *found;
 }
 
 }  // namespace llmctl
