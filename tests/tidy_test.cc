@@ -46,9 +46,10 @@ const std::map<std::string_view, Paths> kRooms = {
     {"worker", {"files", "agent", "spawn", "runs", "devices", "link", "metrics"}},
     {"cli", {"jobfile", "screen", "ask", "cluster", "verbs"}},
     {"trainer",
-     {"files", "template", "tokenizer", "data", "layout", "formats/safetensors", "formats/hf",
-      "formats/gguf", "checkpoint", "stored", "device", "ops", "model", "optim", "inference", "run",
-      "commands"}},
+     {"files",         "template",     "tokenizer",  "data",    "layout", "formats/safetensors",
+      "formats/hf",    "formats/gguf", "checkpoint", "stored",  "device", "ops/operands",
+      "ops/reference", "ops/cpu",      "ops/cuda",   "ops",     "model",  "optim/updates",
+      "optim",         "inference",    "run",        "commands"}},
 };
 
 // A library is known to few files, so that it can be replaced.

@@ -16,7 +16,7 @@
 namespace llmctl {
 
 // How the rotary embedding is stretched beyond the length a model was trained at; the names and
-// meanings of Transformers' rope_parameters. In layers that slide by their own theta it is not.
+// meanings of Transformers' rope_parameters. Layers that slide by their own theta do without.
 struct RopeScaling {
   std::string type = "default";    // default | linear | dynamic | yarn | llama3 | longrope
   double factor = 1;               // dynamic: NTK-aware, for the length of the model's sequences

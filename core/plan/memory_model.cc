@@ -18,7 +18,7 @@ static Bytes bytes(double value) {
 }
 
 // Widths of a block in bytes per token: activations in the precision's type, statistics and what
-// is by head in fp32. What the model has not is 0.
+// is by head in fp32. What the model does not have is 0.
 struct Widths {
   double number;  // bytes of one activation
   double hidden, query, key_value, heads, mlp, up, statistics, post_norm, qk_norm;
@@ -75,7 +75,6 @@ static double kept_bytes(const Widths& w, const FitQuestion& q) {
 // The moments of a step at which memory can be highest, in bytes per token.
 struct Moment {
   double activations = 0, workspace = 0;
-  double made_by_blocks = 0;  // of the activations; may lie in lent room
   bool logits = false, attention = false, product = false;
   bool update = false;
 };
@@ -97,13 +96,14 @@ static Bytes update_bytes(const FitQuestion& q) {
   return std::max(pass + bytes(kFloat * static_cast<double>(window)), bytes(kFloat * largest));
 }
 
-// While a block runs that `before` others lie before: the last one, or with lent room any.
-static std::vector<Moment> moments(const Widths& w, const FitQuestion& q, double before) {
+// While the last block runs, when all others before it have saved what they keep.
+static std::vector<Moment> moments(const Widths& w, const FitQuestion& q) {
+  const auto before = static_cast<double>(q.model.num_hidden_layers - 1);
   const double block = saved_bytes(w, q);
   const bool again = q.gradient_checkpointing != Checkpointing::none;
   const double kept = kept_bytes(w, q);  // of a block that waits for its backward
-  // Offloaded, one waiting block is on its way there or back while another one runs; on a CPU the
-  // one on its way there is in memory twice.
+  // Offloaded, one waiting block is sent or fetched while another one runs; on a CPU the one that
+  // is sent is in memory twice.
   const bool offload = offloads_activations(q.offload), away = offload && !q.on_cpu;
   const double twice = offload && q.on_cpu ? kept : 0;
   const double all = (away ? std::min(before, 1.0) : before) * kept + block;
@@ -125,33 +125,25 @@ static std::vector<Moment> moments(const Widths& w, const FitQuestion& q, double
       // The block's forward: its MLP's product and its output. With checkpointing the same block
       // runs again beside the gradient that waits for it. A norm after the MLP keeps that output,
       // so that it is in `all` already.
-      {.activations = all + twice + mlp_products + (again ? gradient : 0),
-       .made_by_blocks = all + mlp_products,
-       .product = true},
+      {.activations = all + twice + mlp_products + (again ? gradient : 0), .product = true},
       // The loss: the last residual stream and its norm, and one chunk of logits.
-      {.activations = inputs + 2 * w.hidden + w.statistics,
-       .made_by_blocks = inputs + w.hidden,
-       .logits = true},
+      {.activations = inputs + 2 * w.hidden + w.statistics, .logits = true},
       // The block's backward: first its MLP, then, with the MLP's part gone, its attention. What
       // reaches a branch through its norm lies beside it.
-      {.activations = all + gradient, .workspace = w.post_norm, .made_by_blocks = all},
+      {.activations = all + gradient, .workspace = w.post_norm},
       {.activations = all + gradient - w.post_norm,
        .workspace = std::max(w.post_norm + w.mlp, mlp_input + wide(w.up)),
-       .made_by_blocks = all - w.post_norm,
        .product = true},
-      {.activations = before_mlp + gradient,
-       .workspace = w.post_norm,
-       .made_by_blocks = before_mlp},
+      {.activations = before_mlp + gradient, .workspace = w.post_norm},
       {.activations = before_mlp + gradient - w.post_norm,
        .workspace = attention,
-       .made_by_blocks = before_mlp - w.post_norm,
        .attention = true},
       {.update = true},
   };
 }
 
 // Bytes of attention's backward that do not grow with the micro-batch, where LibTorch does it and
-// not trainer/ops/cpu/attention_cpu.h: its fused attention takes a window as a mask of floats, made
+// not trainer/ops/cpu/attention.h: its fused attention takes a window as a mask of floats, made
 // from flags; of packed documents one at a time is in work, at most a sequence long.
 static double attention_constant(const Widths& w, const FitQuestion& q) {
   if (q.on_cpu && !is_manual(q) && q.model.head_dim % kAttentionLanes == 0) return 0;
@@ -171,16 +163,12 @@ static double widened_weight(const FitQuestion& q) {
          (q.model.gated_mlp ? 2 : 1);
 }
 
-// A CPU's host memory is its own, so there offloaded state is counted beside its pieces.
+// On a CPU host memory is the device's, so offloaded state counts beside the pieces in use.
 static Bytes optimizer_bytes(const FitQuestion& q, const Moment& moment) {
   const OptimizerMemory memory = optimizer_memory(q.optimizer, q.model, q.averaged);
   const Bytes staged = moment.update ? memory.staged : 0;
   if (!offloads_optimizer(q.offload)) return memory.state;
   return q.on_cpu ? memory.state + staged : staged;
-}
-
-static bool lends(const FitQuestion& q) {
-  return q.one_pass && q.on_cpu && !offloads_activations(q.offload);
 }
 
 // Of the blocks' matrices.
@@ -193,30 +181,7 @@ static double matrix_elements(const ModelConfig& config) {
   return elements;
 }
 
-// Bytes of activations that lie in the gradients of earlier blocks, and of the embedding if the
-// head does not write there first (trainer/model/gradient_room.h). What the first of them makes
-// finds no room in its own gradients, nor does the residual stream that enters it.
-static double lent_bytes(const FitQuestion& q,
-                         const Widths& w,
-                         const Moment& moment,
-                         double before) {
-  if (!lends(q)) return 0;
-  double tables = 0;
-  for (const ParameterShape& shape : parameter_shapes(q.model)) {
-    if (shape.table) tables += static_cast<double>(shape.rows * shape.columns);
-  }
-  const double block = matrix_elements(q.model) / static_cast<double>(q.model.num_hidden_layers);
-  const bool tied = q.model.tie_word_embeddings;
-  const double room = kFloat * (before * block + (tied ? 0 : tables));
-  const double outside = tied ? kept_bytes(w, q) + w.hidden : w.hidden;
-  const auto tokens = static_cast<double>(q.micro_batch_size * q.sequence_len);
-  return std::clamp(tokens * (moment.made_by_blocks - outside), 0.0, room);
-}
-
-static MemoryByCause at_moment(const FitQuestion& q,
-                               const Widths& w,
-                               const Moment& moment,
-                               double before) {
+static MemoryByCause at_moment(const FitQuestion& q, const Widths& w, const Moment& moment) {
   const int64_t tokens = q.micro_batch_size * q.sequence_len;
   const auto count = static_cast<double>(tokens);
   const auto parameters = static_cast<double>(parameter_count(q.model));
@@ -232,7 +197,7 @@ static MemoryByCause at_moment(const FitQuestion& q,
   memory.parameters = bytes(weight_bytes(q.precision, q.masters) * parameters);
   memory.gradients = bytes(kFloat * parameters);
   memory.optimizer = optimizer_bytes(q, moment);
-  memory.activations = bytes(count * moment.activations - lent_bytes(q, w, moment, before));
+  memory.activations = bytes(count * moment.activations);
   memory.workspace = bytes(count * (moment.workspace + ids) + kFloat * rotary +
                            (moment.attention ? attention_constant(w, q) : 0) +
                            (moment.product ? widened_weight(q) : 0));
@@ -249,13 +214,9 @@ static MemoryByCause at_moment(const FitQuestion& q,
 MemoryByCause predict_memory(const FitQuestion& q) {
   MemoryByCause most;
   const Widths w(q.model, q.precision);
-  // What may be lent grows with every block before; else the last block is the worst moment.
-  const auto last = static_cast<double>(q.model.num_hidden_layers - 1);
-  for (const double before : lends(q) ? std::vector{0.0, last} : std::vector{last}) {
-    for (const Moment& moment : moments(w, q, before)) {
-      const MemoryByCause memory = at_moment(q, w, moment, before);
-      if (memory.total() > most.total()) most = memory;
-    }
+  for (const Moment& moment : moments(w, q)) {
+    const MemoryByCause memory = at_moment(q, w, moment);
+    if (memory.total() > most.total()) most = memory;
   }
   return most;
 }
@@ -264,21 +225,19 @@ bool packs_documents(const JobSpec& spec) {
   return spec.method == "sft" || spec.sample_packing.value_or(false);
 }
 
-// Where any device will do, a GPU's need is told: it does not lend.
 static FitQuestion question_of(const JobSpec& spec, const Plan& plan) {
-  return {spec.model.config,
-          spec.sequence_len,
-          plan.micro_batch_size,
-          plan.gradient_checkpointing,
-          plan.precision,
-          plan.attention,
-          spec.optimizer,
-          packs_documents(spec),
-          spec.ema_decay > 0,
-          spec.resources.device != "cuda",
-          spec.offload,
-          spec.master_weights,
-          plan.gradient_accumulation_steps == 1 && spec.resources.device == "cpu"};
+  return {.model = spec.model.config,
+          .sequence_len = spec.sequence_len,
+          .micro_batch_size = plan.micro_batch_size,
+          .gradient_checkpointing = plan.gradient_checkpointing,
+          .precision = plan.precision,
+          .attention = plan.attention,
+          .optimizer = spec.optimizer,
+          .packed = packs_documents(spec),
+          .averaged = spec.ema_decay > 0,
+          .on_cpu = spec.resources.device != "cuda",
+          .offload = spec.offload,
+          .masters = spec.master_weights};
 }
 
 MemoryByCause predict_memory(const JobSpec& spec, const Plan& plan) {

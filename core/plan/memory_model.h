@@ -22,8 +22,7 @@ struct FitQuestion {
   bool averaged = false;  // the optimizer also keeps an average of the weights
   bool on_cpu = true;     // where 16-bit operands of a product are widened first
   std::string offload = "none";
-  bool masters = true;    // of 16-bit weights, in fp32
-  bool one_pass = false;  // no accumulation: a CPU lends the gradients' room to what blocks save
+  bool masters = true;  // of 16-bit weights, in fp32
 };
 MemoryByCause predict_memory(const FitQuestion& question);
 // Of the job under that plan, without the copy for checkpoints.
@@ -47,7 +46,7 @@ bool packs_weights(const JobSpec& spec, const Plan& plan, Bytes cap_bytes);  // 
 // loss is taken over `tokens` in equal chunks of at most this.
 int64_t loss_chunk_tokens(int64_t vocab_size, int64_t tokens);
 
-// The CPU's own attention (trainer/ops/cpu/attention_cpu.h) takes heads of a multiple of this.
+// The CPU's own attention (trainer/ops/cpu/attention.h) takes heads of a multiple of this.
 inline constexpr int64_t kAttentionLanes = 16;
 
 }  // namespace llmctl

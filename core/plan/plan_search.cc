@@ -85,7 +85,7 @@ std::optional<Plan> smaller_plan(const JobSpec& spec, const Plan& plan) {
   if (!spec.micro_batch_size) {
     for (int64_t size : divisors_from_large(rank_batch(spec))) {
       if (next || size * 2 > plan.micro_batch_size) continue;
-      // A second pass per step may need more room than a smaller one saves: nothing is lent to it.
+      // The logits of a smaller one may need more: its loss is taken in chunks of another size.
       const Plan smaller = plan_of(spec, size, plan.gradient_checkpointing, kTight);
       if (smaller.peak_bytes_predicted < too_much) next = smaller;
     }

@@ -1,5 +1,5 @@
 // What a run may keep in host memory instead of the device's (trainer/model/saved_activations.h,
-// trainer/optim/optimizer_state.h), by its names in a job file. Pure.
+// trainer/optim/optimizer_state_home.h), by its names in a job file. Pure.
 #pragma once
 
 #include <cstdint>

@@ -10,11 +10,11 @@
 #include "trainer/device/device_memory.h"
 #include "trainer/inference/generate.h"
 #include "trainer/model/pass_graph.h"
-#include "trainer/ops/cuda/cuda_operators.h"
-#include "trainer/ops/embedding.h"
+#include "trainer/ops/cuda/activations.h"
+#include "trainer/ops/cuda/norms.h"
+#include "trainer/ops/cuda/rotary.h"
 #include "trainer/ops/loss.h"
-#include "trainer/ops/rms_norm.h"
-#include "trainer/ops/swiglu.h"
+#include "trainer/ops/operators.h"
 #include "trainer/optim/adamw.h"
 #include "trainer/optim/gradient_norm.h"
 #include "trainer/optim/optimizer.h"
@@ -49,23 +49,27 @@ class Gpu : public ::testing::Test {
 
 TEST_F(Gpu, NormsAndTheirGradientsEqualTheCpus) {
   const at::Tensor x = numbers({130, 96}, 1), w = numbers({96}, 2), dy = numbers({130, 96}, 3);
-  const Normed want = rms_norm(x, w, 1e-5), got = rms_norm(there(x), there(w), 1e-5);
+  const Operators &here = operators_for(x), &gpu = operators_for(there(x));
+  const Normed want = here.rms_norm(x, {}, w, 1e-5);
+  const Normed got = gpu.rms_norm(there(x), {}, there(w), 1e-5);
   EXPECT_TRUE(close(got.y, want.y));
-  EXPECT_TRUE(close(rms_norm_again(there(x), got.statistics, there(w)), want.y));
+  EXPECT_TRUE(close(gpu.recompute_rms_norm(there(x), got.statistics, there(w)), want.y));
   at::Tensor dx = numbers({130, 96}, 4), dw = numbers({96}, 5), dx_there = there(dx),
              dw_there = there(dw);
-  rms_norm_backward(dy, x, want.statistics, w, dx, dw);
-  rms_norm_backward(there(dy), there(x), got.statistics, there(w), dx_there, dw_there);
+  here.rms_norm_backward(dy, x, want.statistics, w, dx, dw);
+  gpu.rms_norm_backward(there(dy), there(x), got.statistics, there(w), dx_there, dw_there);
   EXPECT_TRUE(close(dx_there, dx));
   EXPECT_TRUE(close(dw_there, dw));
 }
 
 TEST_F(Gpu, SwigluAndItsGradientEqualTheCpus) {
   at::Tensor want = numbers({130, 192}, 1).mul_(6), got = there(want);
-  EXPECT_TRUE(close(swiglu(got), swiglu(want)));
+  const Operators &here = operators_for(want), &gpu = operators_for(got);
+  EXPECT_TRUE(
+      close(gpu.activate(MlpActivation::swiglu, got), here.activate(MlpActivation::swiglu, want)));
   const at::Tensor da = numbers({130, 96}, 2);
-  swiglu_backward(want, da);
-  swiglu_backward(got, there(da));
+  here.activate_backward(MlpActivation::swiglu, want, da);
+  gpu.activate_backward(MlpActivation::swiglu, got, there(da));
   EXPECT_TRUE(close(got, want));
 }
 
@@ -82,8 +86,9 @@ TEST_F(Gpu, AttentionAndItsGradientEqualTheCpusForEveryHeadShape) {
                               b = attention_backward(there(dout), there(qkv), got, s, {kind});
       const RotaryTable table = rotary_table(s.sequence, s.head_dim, 10'000, at::kCPU);
       at::Tensor dqkv = at::empty_like(qkv), dqkv_there = at::empty_like(there(qkv));
-      rotate_back(a, s, table, dqkv);
-      rotate_back(b, s, {there(table.cosine), there(table.sine)}, dqkv_there);
+      operators_for(dqkv).rotate_back(a, s, table, dqkv);
+      operators_for(dqkv_there)
+          .rotate_back(b, s, {there(table.cosine), there(table.sine)}, dqkv_there);
       EXPECT_TRUE(close(dqkv_there, dqkv)) << "sequence " << s.sequence;
     }
   }
@@ -121,10 +126,12 @@ TEST_F(Gpu, SixteenBitPassesAreNearTheCpusInFp32) {
     config.head_dim = 0;
     config = resolved(config, 0, kSampleLength);
     for (const AttentionKind kind : {AttentionKind::sdpa, AttentionKind::flash}) {
-      Model here(config, {kSampleLength, kind, Checkpointing::none, [] {}});
-      Model gpu(config, {kSampleLength, kind, Checkpointing::none, [] {}, device_, number});
-      initialize(here.layout(), 0.1, 1, here.weights());
-      initialize(gpu.layout(), 0.1, 1, gpu.weights());
+      Model here(config, {.sequence_len = kSampleLength, .attention = kind});
+      Model gpu(
+          config,
+          {.sequence_len = kSampleLength, .attention = kind, .device = device_, .number = number});
+      initialize(here.layout(), 0.1, 1, here.writable_weights());
+      initialize(gpu.layout(), 0.1, 1, gpu.writable_weights());
       const MicroBatch batch = sample_batch(4, 1);
       const double want = here.forward_backward(batch, 1).item<double>();
       EXPECT_NEAR(gpu.forward_backward(batch, 1).item<double>(), want, 1e-2 * want);
@@ -137,23 +144,24 @@ TEST_F(Gpu, EmbeddingAndLossEqualTheCpus) {
   const MicroBatch batch = sample_batch(30, 2);
   const int64_t tokens = batch.ids.size(0);
   const at::Tensor table = numbers({77, 40}, 1), dx = numbers({tokens, 40}, 2);
-  EXPECT_TRUE(close(embed(there(batch.ids), there(table)), embed(batch.ids, table)));
+  const Operators &here = operators_for(table), &gpu = operators_for(there(table));
+  EXPECT_TRUE(close(gpu.embed(there(batch.ids), there(table)), here.embed(batch.ids, table)));
   at::Tensor want = at::zeros({77, 40}), got = there(want);
-  embed_backward(batch.ids, dx, want);
-  embed_backward(there(batch.ids), there(dx), got);
+  here.embed_backward(batch.ids, dx, want);
+  gpu.embed_backward(there(batch.ids), there(dx), got);
   EXPECT_TRUE(close(got, want));
 
   at::Tensor hidden = numbers({tokens, 40}, 3).mul_(3), hidden_there = there(hidden);
-  const at::Tensor loss = loss_sum_and_gradient(hidden, batch.labels, table, want, {0.03});
+  const at::Tensor loss = loss_sum_and_gradient(hidden, batch.labels, table, want, {.scale = 0.03});
   const at::Tensor loss_there =
-      loss_sum_and_gradient(hidden_there, there(batch.labels), there(table), got, {0.03});
+      loss_sum_and_gradient(hidden_there, there(batch.labels), there(table), got, {.scale = 0.03});
   EXPECT_NEAR(loss_there.item<double>(), loss.item<double>(), 1e-5 * loss.item<double>());
   EXPECT_TRUE(close(hidden_there, hidden));
   EXPECT_TRUE(close(got, want));
 }
 
-// Many lanes beside one: our kernels' own bodies on the CPU (own_kernels_test.cc).
-TEST_F(Gpu, OwnKernelsOfEveryTypeEqualTheirBodiesOnTheCpu) {
+// Many lanes beside one: the bodies of our kernels on the CPU (cuda_kernels_test.cc).
+TEST_F(Gpu, KernelsOfEveryTypeEqualTheirBodiesOnTheCpu) {
   for (const at::ScalarType type : {at::kFloat, at::kBFloat16, at::kHalf}) {
     const double most = type == at::kFloat ? kModelClose : 1e-2;
     const auto same = [&](const at::Tensor& got, const at::Tensor& want) {
@@ -165,14 +173,14 @@ TEST_F(Gpu, OwnKernelsOfEveryTypeEqualTheirBodiesOnTheCpu) {
     for (const int64_t width : {40, 1'000, 20'000}) {  // each number of threads of a row
       at::Tensor x = made({1'300, width}, 1), x_there = there(x);
       const at::Tensor delta = made({1'300, width}, 7), w = made({width}, 2);
-      const Normed want = own::rms_norm(x, delta, w, 1e-5);
-      const Normed got = own::rms_norm(x_there, there(delta), there(w), 1e-5);
+      const Normed want = cuda::rms_norm(x, delta, w, 1e-5);
+      const Normed got = cuda::rms_norm(x_there, there(delta), there(w), 1e-5);
       EXPECT_TRUE(at::equal(x_there.cpu(), x));
       EXPECT_TRUE(same(got.y, want.y)) << width;
       at::Tensor dx = made({1'300, width}, 4), dw = numbers({width}, 5), dx_there = there(dx),
                  dw_there = there(dw);
-      own::rms_norm_backward(delta, x, want.statistics, w, dx, dw);
-      own::rms_norm_backward(there(delta), x_there, got.statistics, there(w), dx_there, dw_there);
+      cuda::rms_norm_backward(delta, x, want.statistics, w, dx, dw);
+      cuda::rms_norm_backward(there(delta), x_there, got.statistics, there(w), dx_there, dw_there);
       EXPECT_TRUE(same(dx_there, dx)) << width;
       EXPECT_TRUE(same(dw_there, dw)) << width;
     }
@@ -181,16 +189,16 @@ TEST_F(Gpu, OwnKernelsOfEveryTypeEqualTheirBodiesOnTheCpu) {
           MlpActivation::gelu, MlpActivation::gelu_erf}) {
       at::Tensor up = made({37, 48}, 1).mul_(6), up_there = there(up);
       const at::Tensor da = made({37, is_gated(kind) ? 24 : 48}, 2);
-      EXPECT_TRUE(same(own::activate(kind, up_there), own::activate(kind, up)));
-      own::activate_backward(kind, up, da);
-      own::activate_backward(kind, up_there, there(da));
+      EXPECT_TRUE(same(cuda::activate(kind, up_there), cuda::activate(kind, up)));
+      cuda::activate_backward(kind, up, da);
+      cuda::activate_backward(kind, up_there, there(da));
       EXPECT_TRUE(same(up_there, up));
     }
     const AttentionShape s = {12, 6, 2, 10};
     const RotaryTable table = rotary_table(s.sequence, s.head_dim, 10'000, at::kCPU);
     at::Tensor rows = made({36, s.row()}, 1), rows_there = there(rows);
-    own::rotate(rows, s, table, 0);
-    own::rotate(rows_there, s, {there(table.cosine), there(table.sine)}, 0);
+    cuda::rotate(rows, s, table, 0);
+    cuda::rotate(rows_there, s, {there(table.cosine), there(table.sine)}, 0);
     EXPECT_TRUE(same(rows_there, rows));
   }
 }
@@ -219,15 +227,15 @@ TEST_F(Gpu, OffloadChangesNoBitOfStepsOfAnyOptimizer) {
   for (const OptimizerFacts& facts : optimizers()) {
     std::array<at::Tensor, 2> weights, state;
     for (const bool offload : {false, true}) {
-      Model model(sample_config(), {kSampleLength, AttentionKind::sdpa, Checkpointing::none, [] {},
-                                    device_, at::kFloat, offload});
-      initialize(model.layout(), 0.1, 1, model.weights());
+      Model model(sample_config(),
+                  {.sequence_len = kSampleLength, .device = device_, .offload = offload});
+      initialize(model.layout(), 0.1, 1, model.writable_weights());
       const auto optimizer = make_optimizer(
           facts.name, model.layout(), device_,
           {.ema_decay = 0.9, .offload = offload, .offload_piece = 2 * kQuantizedBlock});
       for (uint64_t step = 0; step < 5; ++step) {
         model.forward_backward(sample_batch(8, step), 0.01);
-        optimizer->update(model.weights(), model.gradients(), {.learning_rate = 1e-2});
+        optimizer->update(model.writable_weights(), model.gradients(), {.learning_rate = 1e-2});
       }
       weights[offload] = model.weights().cpu();
       state[offload] = optimizer->average().cpu();
@@ -248,14 +256,13 @@ TEST_F(Gpu, OffloadedBlocksAndStateAreNotOnTheDevice) {
   std::array<MemoryByCause, 2> peak;
   for (const bool offload : {false, true}) {
     device_memory::release_kept_blocks();
-    Model model(config, {kSampleLength, AttentionKind::sdpa, Checkpointing::none, [] {}, device_,
-                         at::kFloat, offload});
-    initialize(model.layout(), 0.1, 1, model.weights());
+    Model model(config, {.sequence_len = kSampleLength, .device = device_, .offload = offload});
+    initialize(model.layout(), 0.1, 1, model.writable_weights());
     const auto optimizer = make_optimizer("adamw", model.layout(), device_, {.offload = offload});
     device_memory::reset_peak();
     model.forward_backward(sample_batch(256, 1), 0.01);
     peak[offload] = device_memory::peak_by_cause();
-    optimizer->update(model.weights(), model.gradients(), {.learning_rate = 1e-2});
+    optimizer->update(model.writable_weights(), model.gradients(), {.learning_rate = 1e-2});
   }
   EXPECT_LT(peak[1].activations, peak[0].activations / 3);
   EXPECT_GT(peak[0].optimizer, 0);
@@ -265,16 +272,21 @@ TEST_F(Gpu, OffloadedBlocksAndStateAreNotOnTheDevice) {
 // A model, its optimizer and as many steps as wanted, on one device.
 struct Trainee {
   Trainee(at::Device device, AttentionKind kind, Checkpointing checkpointing)
-      : model(sample_config(), {kSampleLength, kind, checkpointing, [] {}, device}),
+      : model(sample_config(),
+              {.sequence_len = kSampleLength,
+               .attention = kind,
+               .checkpointing = checkpointing,
+               .device = device}),
         optimizer(model.layout().size(), model.layout().matrices_end(), device) {
-    initialize(model.layout(), 0.1, 1, model.weights());
+    initialize(model.layout(), 0.1, 1, model.writable_weights());
   }
   double step(uint64_t number) {
     const MicroBatch batch = sample_batch(4, number);
     const auto tokens = static_cast<double>(batch.ids.numel());
     const at::Tensor loss = model.forward_backward(batch, 1 / tokens);
     const double clip = clip_scale(gradient_norm(model.gradients()), 1.0);
-    optimizer.update(model.weights(), model.gradients(), {1e-3, 0.9, 0.95, 1e-8, 0.1, clip});
+    optimizer.update(model.writable_weights(), model.gradients(),
+                     {.learning_rate = 1e-3, .weight_decay = 0.1, .gradient_scale = clip});
     return loss.item<double>() / tokens;
   }
   Model model;
@@ -315,15 +327,14 @@ TEST_F(Gpu, CapturedPassesChangeNoBit) {
       config = resolved(config, 0, kSampleLength);
       std::array<at::Tensor, 2> weights, losses;
       for (const bool graphs : {false, true}) {
-        Model model(config, {kSampleLength, AttentionKind::sdpa, Checkpointing::none, [] {},
-                             device_, number});
-        initialize(model.layout(), 0.1, 1, model.weights());
+        Model model(config, {.sequence_len = kSampleLength, .device = device_, .number = number});
+        initialize(model.layout(), 0.1, 1, model.writable_weights());
         AdamW optimizer(model.layout().size(), model.layout().matrices_end(), device_);
         PassGraph pass(model, graphs, [](const std::string& why) { ADD_FAILURE() << why; });
         losses[graphs] = at::zeros({}, at::device(device_).dtype(at::kDouble));
         for (uint64_t step = 0; step < 8; ++step) {
           losses[graphs].add_(pass.forward_backward(sample_batch(4, step), 0.01));
-          optimizer.update(model.weights(), model.gradients(), {.learning_rate = 1e-2});
+          optimizer.update(model.writable_weights(), model.gradients(), {.learning_rate = 1e-2});
         }
         EXPECT_EQ(pass.captured(), graphs);
         weights[graphs] = model.weights().cpu();

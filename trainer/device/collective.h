@@ -1,9 +1,8 @@
-// What the ranks of one attempt do together, over c10d: Gloo for tensors in host memory, NCCL
-// for those on a GPU. Rank 0 hosts the
-// rendezvous store at master_addr:master_port; keys carry (job, epoch), so ranks of an older
-// attempt never meet these. With one rank every operation does nothing. One thread. A peer that is
-// gone or silent past the timeout is c10d's exception, caught in main; NCCL's watchdog ends the
-// process instead, as a crash.
+// What the ranks of one attempt do together, over c10d: Gloo for tensors in host memory, NCCL for
+// those on a GPU. Rank 0 hosts the rendezvous store at master_addr:master_port; keys carry (job,
+// epoch), so ranks of an older attempt never meet these. With one rank every operation does
+// nothing. One thread calls it. When a peer is gone or silent past the timeout, Gloo's operation
+// throws c10d's exception, caught in main; NCCL's watchdog ends the process instead, as a crash.
 #pragma once
 
 #include <memory>

@@ -1,5 +1,5 @@
-// Work given to the device, kept as a graph that can be given to it again at once, without the host
-// code that made it. On the CPU, which has no graphs, a replay runs that code again: the same
+// Work of the device, captured as a graph that can be replayed at once, without the host code that
+// enqueued it. On the CPU, which has no graphs, a replay runs that code again: the same
 // results in the same order, so that tests there hold for whoever uses graphs. One thread calls it.
 #pragma once
 

@@ -20,18 +20,15 @@ namespace llmctl {
 namespace {
 
 thread_local Cause cause_of_thread = Cause::workspace;
-thread_local LentMemory* lender_of_thread = nullptr;
 
 constexpr size_t kAlignment = 64;  // a cache line, and what SIMD loads like
 constexpr size_t kHugePage = 2 << 20;
-constexpr size_t kLeastLent = 4 << 10;  // smaller ones are not worth a place in lent memory
 // Freed blocks are kept while live and kept together stay below this share of the peak.
 constexpr double kKeptShare = 1.25;
 
 struct alignas(kAlignment) Header {  // lies right before the bytes of a block
   size_t bytes = 0;                  // rounded, without this header
   Cause cause = Cause::workspace;
-  LentMemory* lender = nullptr;  // nullptr: the block is our own
 };
 
 Header* system_block(size_t bytes) {
@@ -48,8 +45,7 @@ class CountingAllocator final : public c10::Allocator, public MemoryMeter {
   c10::DataPtr allocate(size_t requested) override {
     const size_t bytes =
         std::max<size_t>(1, (requested + kAlignment - 1) / kAlignment) * kAlignment;
-    Header* block = take_lent(bytes);
-    if (block == nullptr) block = take(bytes, cause_of_thread);
+    Header* block = take(bytes, cause_of_thread);
     return {block + 1, block + 1, &CountingAllocator::give_back, c10::Device(c10::kCPU)};
   }
   c10::DeleterFnPtr raw_deleter() const override { return &CountingAllocator::give_back; }
@@ -80,19 +76,6 @@ class CountingAllocator final : public c10::Allocator, public MemoryMeter {
 
  private:
   static void give_back(void* data);
-
-  Header* take_lent(size_t bytes) {
-    if (lender_of_thread == nullptr || bytes < kLeastLent) return nullptr;
-    const std::lock_guard lock(mutex_);
-    void* block = lender_of_thread->take(bytes + sizeof(Header));
-    return block == nullptr ? nullptr
-                            : new (block) Header{bytes, Cause::workspace, lender_of_thread};
-  }
-
-  void take_back(Header* block) {
-    const std::lock_guard lock(mutex_);
-    block->lender->give_back(block);
-  }
 
   Header* take(size_t bytes, Cause cause) {
     const std::lock_guard lock(mutex_);
@@ -168,8 +151,7 @@ CountingAllocator& allocator() {
 }
 
 void CountingAllocator::give_back(void* data) {
-  Header* block = static_cast<Header*>(data) - 1;
-  block->lender != nullptr ? allocator().take_back(block) : allocator().keep(block);
+  allocator().keep(static_cast<Header*>(data) - 1);
 }
 
 MemoryMeter& meter_of(c10::Device device) {
@@ -194,12 +176,6 @@ CauseScope::CauseScope(Cause cause) : before_(cause_of_thread) {
 }
 CauseScope::~CauseScope() {
   cause_of_thread = before_;
-}
-LendScope::LendScope(LentMemory* lender) : before_(lender_of_thread) {
-  lender_of_thread = lender;
-}
-LendScope::~LendScope() {
-  lender_of_thread = before_;
 }
 Cause current_cause() {
   return cause_of_thread;

@@ -3,7 +3,7 @@
 // counting, and keeping freed blocks of a size for the next request of that size, so that a step
 // does not fault in the same pages again. Kept blocks count against the cap and go first when room
 // is needed. On CUDA LibTorch's caching allocator stays; it is capped and listened to, allocation
-// by allocation. What it reserved at most beyond what was allocated (rounding, fragments) counts as
+// by allocation. The most it reserved beyond what was allocated (rounding, fragments) counts as
 // workspace; the driver's own memory (about half a GiB per process) is not counted. One device per
 // process; safe from any thread.
 #pragma once
@@ -32,36 +32,15 @@ class CauseScope {
   Cause before_;
 };
 
-// Room inside memory that is counted already, for tensors that are gone before it is needed
-// itself. On the CPU only. Called with the allocator's lock held.
-class LentMemory {
- public:
-  virtual ~LentMemory() = default;
-  virtual void* take(size_t bytes) = 0;  // aligned to 64; nullptr: no room
-  virtual void give_back(void* taken) = 0;
-};
-
-// While it lives, what this thread allocates lies in lent memory where that has room, uncounted.
-class LendScope {
- public:
-  explicit LendScope(LentMemory* lender);  // nullptr: nobody lends
-  ~LendScope();
-  LendScope(const LendScope&) = delete;
-  LendScope& operator=(const LendScope&) = delete;
-
- private:
-  LentMemory* before_;
-};
-
 namespace device_memory {
 
 void install();                // before the first tensor; again: no effect
-void use(c10::Device device);  // what all below speaks of; the CPU until then
+void use(c10::Device device);  // the device of all below; the CPU until then
 void set_cap(Bytes bytes);     // 0: none. Applies to what is allocated from now on
 Bytes live_bytes();
 Bytes peak_bytes();  // since reset_peak()
-MemoryByCause
-peak_by_cause();  // what was live at the moment of the peak; its total is peak_bytes()
+// What was live at the moment of the peak; its total is peak_bytes().
+MemoryByCause peak_by_cause();
 void reset_peak();
 void release_kept_blocks();
 

@@ -14,20 +14,20 @@ static c10::Stream stream_of_work(at::Device device) {
   return c10::impl::VirtualGuardImpl(device.type()).getStream(device);
 }
 
-HostCopies::Lane::Lane(at::Device device)
+HostTransfer::Lane::Lane(at::Device device)
     : stream(stream_beside(device)), begin(device.type()), end(device.type()) {}
 
-HostCopies::HostCopies(at::Device device) : device_(device), out_(device), in_(device) {}
+HostTransfer::HostTransfer(at::Device device) : device_(device), out_(device), in_(device) {}
 
-at::Tensor HostCopies::room_for(const at::Tensor& like) const {
+at::Tensor HostTransfer::room_for(const at::Tensor& like) const {
   return at::empty_like(like, like.options().device(at::kCPU).pinned_memory(device_.is_cuda()));
 }
 
-at::Tensor HostCopies::zeros(at::IntArrayRef sizes, at::ScalarType type) const {
+at::Tensor HostTransfer::zeros(at::IntArrayRef sizes, at::ScalarType type) const {
   return at::zeros(sizes, at::dtype(type).pinned_memory(device_.is_cuda()));
 }
 
-void HostCopies::copy(Lane& lane, const at::Tensor& from, const at::Tensor& to) const {
+void HostTransfer::copy(Lane& lane, const at::Tensor& from, const at::Tensor& to) const {
   if (!lane.stream) {
     to.copy_(from);
     return;
@@ -39,29 +39,29 @@ void HostCopies::copy(Lane& lane, const at::Tensor& from, const at::Tensor& to) 
   lane.end.record(*lane.stream);
 }
 
-void HostCopies::wait(const Lane& lane) const {
+void HostTransfer::wait(const Lane& lane) const {
   if (lane.end.was_marked_for_recording()) lane.end.block(stream_of_work(device_));
 }
 
-void HostCopies::send(const at::Tensor& from, const at::Tensor& to_host) {
+void HostTransfer::send(const at::Tensor& from, const at::Tensor& to_host) {
   copy(out_, from, to_host);
 }
 
-at::Tensor HostCopies::fetch(const at::Tensor& host) {
+at::Tensor HostTransfer::fetch(const at::Tensor& host) {
   at::Tensor arriving = at::empty_like(host, host.options().device(device_).pinned_memory(false));
   copy(in_, host, arriving);
   return arriving;
 }
 
-void HostCopies::wait_sent() {
+void HostTransfer::wait_sent() {
   wait(out_);
 }
 
-void HostCopies::wait_arrived() {
+void HostTransfer::wait_arrived() {
   wait(in_);
 }
 
-void HostCopies::finish() const {
+void HostTransfer::finish() const {
   if (out_.end.was_marked_for_recording()) out_.end.synchronize();
 }
 

@@ -1,9 +1,9 @@
 // Copies between the device's memory and the host's, beside the device's work: pinned host memory
 // and two streams of their own, one for each way. On the CPU the same calls are plain copies to and
-// from other tensors, so that tests there prove what a GPU does. No bit changes. A tensor may be
-// given back once the device's own stream waits for its copy (wait_sent, wait_arrived): nothing is
-// used too early, and memory is known exactly. One thread calls it; nothing here makes it wait but
-// finish().
+// from other tensors, so that tests on the CPU prove the order of steps. No bit changes. A tensor
+// may be freed once the device's own stream waits for its copy (wait_sent, wait_arrived): then
+// nobody uses its memory too early, and how much is in use is known exactly. One thread calls it;
+// only finish() makes the host wait.
 #pragma once
 
 #include <c10/core/Event.h>
@@ -15,21 +15,21 @@
 
 namespace llmctl {
 
-class HostCopies {
+class HostTransfer {
  public:
-  explicit HostCopies(at::Device device);
+  explicit HostTransfer(at::Device device);
 
-  // Host memory for what `like` is.
+  // A tensor in host memory, pinned for a GPU, of the shape and type of `like`.
   at::Tensor room_for(const at::Tensor& like) const;
   at::Tensor zeros(at::IntArrayRef sizes, at::ScalarType type) const;
 
-  // Begin after what was given to the device so far.
+  // Both begin after the work that was enqueued on the device so far.
   void send(const at::Tensor& from, const at::Tensor& to_host);
   at::Tensor fetch(const at::Tensor& host);
-  // What is given to the device from now on begins after all that was sent, or has arrived.
+  // Work enqueued on the device from now on begins after all that was sent, or fetched, so far.
   void wait_sent();
   void wait_arrived();
-  void finish() const;  // when the host holds all that was sent
+  void finish() const;  // returns when the host holds all that was sent
 
  private:
   struct Lane {

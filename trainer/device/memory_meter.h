@@ -1,4 +1,4 @@
-// What device_memory's functions speak to: one meter per kind of device. MemoryCounts is the sum
+// What device_memory's functions ask: one meter per kind of device. MemoryCounts is the sum
 // every meter keeps, live and at its peak, by cause. Not for use outside device_memory*.cc.
 #pragma once
 

@@ -10,12 +10,3 @@
 #undef CHECK
 #pragma pop_macro("CHECK")
 #include "core/base/result.h"
-
-namespace llmctl {
-
-// Whether the fused loops of this folder take it; all else is for trainer/ops/reference/aten.h.
-inline bool fits_cpu_kernels(const at::Tensor& t) {
-  return t.is_cpu() && t.scalar_type() == at::kFloat;
-}
-
-}  // namespace llmctl

@@ -24,7 +24,9 @@ Result<std::shared_ptr<const MappedFile>> MappedFile::open(const std::filesystem
     return Error{Code::invalid_argument, file.string() + ": not a regular file", ""};
   }
   const auto size = static_cast<size_t>(info.st_size);
-  void* at = size == 0 ? nullptr : ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
+  // Nothing of an empty file can be mapped; readers still get an address, as memcpy wants one.
+  static std::byte nothing{};
+  void* at = size == 0 ? &nothing : ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
   const int map_errno = errno;
   ::close(fd);
   if (at == MAP_FAILED) {
@@ -35,9 +37,7 @@ Result<std::shared_ptr<const MappedFile>> MappedFile::open(const std::filesystem
 }
 
 MappedFile::~MappedFile() {
-  if (bytes_.data() != nullptr) {
-    ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
-  }
+  if (!bytes_.empty()) ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
 }
 
 }  // namespace llmctl

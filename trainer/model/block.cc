@@ -62,13 +62,13 @@ void Block::project(const at::Tensor& x,
     saved.attention_statistics = normed.statistics;
     saved.qkv = qkv_.forward(normed.y);
   }
-  if (qk_norm_.there()) qk_norm_.forward(saved.qkv, shape, saved.qk);
-  rotate(saved.qkv, shape, rotary, first_position);
+  if (qk_norm_.exists()) qk_norm_.forward(saved.qkv, shape, saved.qk);
+  operators_for(saved.qkv).rotate(saved.qkv, shape, rotary, first_position);
 }
 
 at::Tensor Block::finish(const at::Tensor& attended, Saved& saved) const {
   saved.middle = out_.forward(attended);
-  if (attention_post_norm_.there()) {
+  if (attention_post_norm_.exists()) {
     saved.attended = saved.middle;
     Normed normed = attention_post_norm_.forward(saved.attended);
     saved.attended_statistics = normed.statistics;
@@ -79,8 +79,8 @@ at::Tensor Block::finish(const at::Tensor& attended, Saved& saved) const {
     saved.mlp_statistics = normed.statistics;
     saved.up = up_.forward(normed.y);
   }
-  at::Tensor y = down_.forward(activate(activation_, saved.up));
-  if (mlp_post_norm_.there()) {
+  at::Tensor y = down_.forward(operators_for(saved.up).activate(activation_, saved.up));
+  if (mlp_post_norm_.exists()) {
     saved.mlp_out = y;
     Normed normed = mlp_post_norm_.forward(saved.mlp_out);
     saved.mlp_out_statistics = normed.statistics;
@@ -103,7 +103,7 @@ static at::Tensor branch_gradient(Norm& norm,
                                   const at::Tensor& dy,
                                   at::Tensor& before,
                                   const at::Tensor& statistics) {
-  if (!norm.there()) return dy;
+  if (!norm.exists()) return dy;
   at::Tensor branch = at::zeros_like(dy);
   norm.backward(dy, before, statistics, branch);
   before.reset();
@@ -113,17 +113,18 @@ static at::Tensor branch_gradient(Norm& norm,
 // Each buffer is reused for its own gradient as soon as its value has been used for the last time.
 void Block::mlp_backward(at::Tensor& dy, Saved& saved) {
   if (!saved.up.defined()) {
-    saved.up = up_.forward(mlp_norm_.again(saved.middle, saved.mlp_statistics));
+    saved.up = up_.forward(mlp_norm_.recompute(saved.middle, saved.mlp_statistics));
   }
   {
     const at::Tensor branch =
         branch_gradient(mlp_post_norm_, dy, saved.mlp_out, saved.mlp_out_statistics);
-    at::Tensor a = activate(activation_, saved.up);
+    const Operators& operators = operators_for(saved.up);
+    at::Tensor a = operators.activate(activation_, saved.up);
     down_.add_gradients(branch, a);
-    activate_backward(activation_, saved.up, down_.input_gradient(branch, a));
+    operators.activate_backward(activation_, saved.up, down_.input_gradient(branch, a));
   }
   const at::Tensor dup = std::move(saved.up);
-  at::Tensor h = mlp_norm_.again(saved.middle, saved.mlp_statistics);
+  at::Tensor h = mlp_norm_.recompute(saved.middle, saved.mlp_statistics);
   up_.add_gradients(dup, h);
   mlp_norm_.backward(up_.input_gradient(dup, h), saved.middle, saved.mlp_statistics, dy);
   saved.middle.reset();
@@ -143,12 +144,12 @@ void Block::attention_backward(at::Tensor& dy,
     }
     const AttentionGradient grad =
         llmctl::attention_backward(dout, saved.qkv, saved.attention, shape, rule_);
-    rotate_back(grad, shape, rotary, saved.qkv);
+    operators_for(saved.qkv).rotate_back(grad, shape, rotary, saved.qkv);
   }
-  if (qk_norm_.there()) qk_norm_.backward(saved.qkv, shape, saved.qk);
+  if (qk_norm_.exists()) qk_norm_.backward(saved.qkv, shape, saved.qk);
   saved.qk = {};
   const at::Tensor dqkv = std::move(saved.qkv);
-  at::Tensor h = attention_norm_.again(saved.x, saved.attention_statistics);
+  at::Tensor h = attention_norm_.recompute(saved.x, saved.attention_statistics);
   qkv_.add_gradients(dqkv, h);
   attention_norm_.backward(qkv_.input_gradient(dqkv, h), saved.x, saved.attention_statistics, dy);
 }

@@ -1,6 +1,6 @@
 // One decoder block, forward and backward written out: norm, grouped-query attention, norm, MLP,
-// each option of model_config.h where it belongs. Saved holds exactly what backward cannot make
-// again by an elementwise pass; it is spent by backward. The block owns no memory: its weights and
+// each option of model_config.h where it belongs. Saved holds exactly what backward cannot compute
+// again by an elementwise pass; backward overwrites it. The block owns no memory: its weights and
 // gradients are views. One thread calls it.
 #pragma once
 
@@ -9,8 +9,8 @@
 #include "trainer/model/qk_norm.h"
 #include "trainer/ops/attention.h"
 #include "trainer/ops/linear.h"
-#include "trainer/ops/mlp_activation.h"
-#include "trainer/ops/rope.h"
+#include "trainer/ops/operands/mlp_activation.h"
+#include "trainer/ops/operands/rotary_table.h"
 
 namespace llmctl {
 
@@ -26,7 +26,7 @@ class Block {
     at::Tensor attended_statistics;
     at::Tensor middle;  // [T, H] the residual stream after attention
     at::Tensor mlp_statistics;
-    at::Tensor up;       // [T, 2I] gate and up, or [T, I]; left out: backward makes it again
+    at::Tensor up;       // [T, 2I] gate and up, or [T, I]; undefined: backward computes it
     at::Tensor mlp_out;  // with post norms: [T, H] before the MLP's
     at::Tensor mlp_out_statistics;
   };
@@ -41,7 +41,7 @@ class Block {
                      const AttentionShape& shape,
                      const RotaryTable& rotary,
                      Saved& saved) const;
-  // Adds to the gradients; dy becomes dx in place. Spends `saved`.
+  // Adds to the gradients; dy becomes dx in place. `saved` is overwritten and freed on the way.
   void backward(at::Tensor& dy,
                 const AttentionShape& shape,
                 const RotaryTable& rotary,
@@ -71,7 +71,7 @@ class Block {
   AttentionRule rule_;
 };
 
-// Every tensor in it that is there, for whoever moves them.
+// Every defined tensor in it, for whoever moves them.
 std::vector<at::Tensor*> tensors_of(Block::Saved& saved);
 
 }  // namespace llmctl

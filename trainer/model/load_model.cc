@@ -27,7 +27,7 @@ Status load_weights(const StoredModel& stored, const ParameterLayout& layout, at
   }
   weights.zero_();  // the padding between slots
   for (const ParameterSlot& slot : layout.slots()) {
-    fill_from_host(layout.view(weights, slot), [&](float* out) {
+    fill_from_host(view_of(weights, slot), [&](float* out) {
       by_name.at(slot.name)->read({out, static_cast<size_t>(slot.elements)});
     });
   }
@@ -43,7 +43,7 @@ Result<Model> load_model(const StoredModel& stored,
                                   " tokens, the model " + std::to_string(stored.config.vocab_size));
   }
   Model model(stored.config, std::move(options));
-  TRY(load_weights(stored, model.layout(), model.weights()));
+  TRY(load_weights(stored, model.layout(), model.writable_weights()));
   return model;
 }
 

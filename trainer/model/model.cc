@@ -5,8 +5,8 @@
 #include "core/base/result.h"
 #include "trainer/device/device_memory.h"
 #include "trainer/model/saved_activations.h"
-#include "trainer/ops/embedding.h"
 #include "trainer/ops/loss.h"
+#include "trainer/ops/operators.h"
 
 namespace llmctl {
 
@@ -78,10 +78,7 @@ Model::Model(const ModelConfig& config, ModelOptions options)
   if (config.rope_local_theta > 0) {
     local_rotary_ = rotary_table(options_.sequence_len, config, true, options_.device);
   }
-  if (options_.offload) copies_.emplace(options_.device);
-  if (options_.one_pass && options_.device.is_cpu() && !options_.offload) {
-    room_ = std::make_unique<GradientRoom>(layout_, gradients_, config);
-  }
+  if (options_.offload) transfer_.emplace(options_.device);
   for (int64_t i = 0; i < config.num_hidden_layers; ++i) {
     blocks_.emplace_back(block_tensors(layout_, copy_, i), block_tensors(layout_, gradients_, i),
                          config, attention_rule(config, i, options_.attention));
@@ -98,7 +95,7 @@ const RotaryTable& Model::rotary_of(size_t block,
   return own ? local : global;
 }
 
-// Where each row stands in its document. Of whole sequences the device counts by itself.
+// The position of each row in its document. For whole sequences the device computes it.
 static at::Tensor positions_of(const std::vector<int32_t>& starts,
                                int64_t rows,
                                int64_t sequence,
@@ -117,6 +114,12 @@ static at::Tensor positions_of(const std::vector<int32_t>& starts,
     to[row] = static_cast<int32_t>(row - first);
   }
   return positions.to(device);
+}
+
+// The table whose row t is that of positions[t], for rows at any position.
+static RotaryTable rows_of(const RotaryTable& table, const at::Tensor& positions) {
+  const Operators& operators = operators_for(table.cosine);
+  return {operators.embed(positions, table.cosine), operators.embed(positions, table.sine)};
 }
 
 // With packed documents the micro-batch is one sequence of T rows that knows its documents, and
@@ -153,17 +156,21 @@ void Model::refresh_copy() const {
 
 at::Tensor Model::embedded(const at::Tensor& ids, const at::Tensor& positions) const {
   refresh_copy();
-  at::Tensor x = embed(ids, outer_.embedding);
+  const Operators& operators = operators_for(outer_.embedding);
+  at::Tensor x = operators.embed(ids, outer_.embedding);
   if (config_.scale_embedding) x.mul_(std::sqrt(static_cast<double>(config_.hidden_size)));
-  if (config_.learned_positions) x.add_(embed(positions, outer_.positions));
+  if (config_.learned_positions) x.add_(operators.embed(positions, outer_.positions));
   return x;
 }
 
-// Spends dx.
+// `dx` is scaled in place; nobody needs it afterwards.
 void Model::embedded_backward(const Pass& pass, at::Tensor& dx) {
-  if (config_.learned_positions) embed_backward(pass.positions, dx, outer_gradients_.positions);
+  const Operators& operators = operators_for(dx);
+  if (config_.learned_positions) {
+    operators.embed_backward(pass.positions, dx, outer_gradients_.positions);
+  }
   if (config_.scale_embedding) dx.mul_(std::sqrt(static_cast<double>(config_.hidden_size)));
-  embed_backward(pass.batch.ids, dx, outer_gradients_.embedding);
+  operators.embed_backward(pass.batch.ids, dx, outer_gradients_.embedding);
 }
 
 at::Tensor Model::run_block(size_t index,
@@ -176,33 +183,22 @@ at::Tensor Model::run_block(size_t index,
   return y;
 }
 
-// What is saved of it will be spent by its backward, before the gradients of earlier blocks are.
-at::Tensor Model::run_for_backward(size_t index,
-                                   const at::Tensor& x,
-                                   const Pass& p,
-                                   Block::Saved& saved) {
-  if (!room_) return run_block(index, x, p, saved);
-  const LendScope lent = room_->lend_to(index);
-  return run_block(index, x, p, saved);
-}
-
 at::Tensor Model::forward_backward(const MicroBatch& host_batch, double scale) {
   const CauseScope cause(Cause::activations);
   const cpu_gemm::PackedWeights::Use packed(packed_.get());
   const Pass pass = pass_over(host_batch);
-  SavedBlocks saved(blocks_.size(), copies_ ? &*copies_ : nullptr);
+  SavedActivations saved(blocks_.size(), transfer_ ? &*transfer_ : nullptr);
   at::Tensor x = embedded(pass.batch.ids, pass.positions);
-  if (room_) room_->open();
   for (size_t i = 0; i < blocks_.size(); ++i) {
     Block::Saved s;
-    x = run_for_backward(i, x, pass, s);
+    x = run_block(i, x, pass, s);
     saved.keep(i, kept_of(std::move(s), options_.checkpointing));
   }
 
   Normed normed = final_norm(x);
   at::Tensor loss =
       loss_sum_and_gradient(normed.y, pass.batch.labels, outer_.head, outer_gradients_.head,
-                            {scale, config_.final_logit_softcapping});
+                            {.scale = scale, .soft_cap = config_.final_logit_softcapping});
   at::Tensor dx = at::zeros_like(x);
   final_norm_.backward(normed.y, x, normed.statistics, dx);
   normed = {};
@@ -210,12 +206,10 @@ at::Tensor Model::forward_backward(const MicroBatch& host_batch, double scale) {
 
   for (size_t i = blocks_.size(); i-- > 0;) {
     Block::Saved s = saved.take(i);
-    if (options_.checkpointing == Checkpointing::block) run_for_backward(i, s.x, pass, s);
-    if (room_) room_->take_back(i);
+    if (options_.checkpointing == Checkpointing::block) run_block(i, s.x, pass, s);
     blocks_[i].backward(dx, pass.shape, rotary_of(i, pass.rotary, pass.local_rotary), std::move(s));
     options_.pulse();
   }
-  if (room_) room_->take_back_all();
   embedded_backward(pass, dx);
   return loss;
 }

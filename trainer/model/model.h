@@ -1,7 +1,7 @@
 // The decoder: a list of blocks between an embedding and a loss head, with the training step
 // written out: every block forward, the loss in chunks, every block backward. With checkpointing a
-// block keeps less and computes it once more before backward. Owns weights and
-// gradients. One thread calls it; the kernels inside use all of LibTorch's.
+// block keeps less and computes the rest again in its backward. Owns weights and gradients. One
+// thread calls it; the kernels inside use all of LibTorch's.
 #pragma once
 
 #include <functional>
@@ -12,7 +12,6 @@
 #include "core/training/checkpointing.h"
 #include "trainer/device/host_transfer.h"
 #include "trainer/model/block.h"
-#include "trainer/model/gradient_room.h"
 #include "trainer/ops/cpu/cpu_gemm.h"
 
 namespace llmctl {
@@ -21,12 +20,11 @@ struct ModelOptions {
   int64_t sequence_len = 0;
   AttentionKind attention = AttentionKind::sdpa;
   Checkpointing checkpointing = Checkpointing::none;
-  std::function<void()> pulse = [] {};  // called after each block's pass: somebody is alive
+  std::function<void()> pulse = [] {};  // called after each block's pass: a sign of life
   at::Device device = at::kCPU;         // from open_device()
   at::ScalarType number = at::kFloat;   // of activations and products: activation_type()
   bool offload = false;                 // what blocks save waits in host memory
   bool master_weights = true;           // false: weights in `number` alone
-  bool one_pass = false;                // gradients are zero before every forward_backward()
   bool pack_weights = false;            // once for all passes until they change; fp32 on a CPU
 };
 
@@ -36,8 +34,8 @@ at::ScalarType activation_type(std::string_view precision);
 struct MicroBatch {        // B sequences, flattened: T = B * sequence_len; in host memory, or
                            // already on the model's device
   at::Tensor ids, labels;  // [T] int32, each in [0, vocab_size); labels below 0 are masked
-  // Rows where a document begins, ascending, every sequence's start among them: positions start
-  // again there, and nothing before is seen. Empty: every sequence is one document.
+  // Rows where a document begins, ascending, every sequence's start among them. Positions restart
+  // at each, and it sees nothing before it. Empty: every sequence is one document.
   std::vector<int32_t> document_starts = {};
 };
 
@@ -55,14 +53,15 @@ class Model {
   const ModelConfig& config() const { return config_; }
   const ModelOptions& options() const { return options_; }
   const ParameterLayout& layout() const { return layout_; }
-  // fp32 where there are masters; whoever asks may write to them before the next pass.
-  at::Tensor& weights() {
+  const at::Tensor& weights() const { return weights_; }  // fp32 where there are masters; to read
+  // To write to before the next pass: that one makes the copies it multiplies with anew.
+  at::Tensor& writable_weights() {
     copy_is_old_ = true;
     return weights_;
   }
   at::Tensor& gradients() { return gradients_; }
-  // Makes the copies that passes multiply with anew if the weights were asked for since. Passes do
-  // so themselves, but not when they are replayed.
+  // Makes the copies that passes multiply with anew, if the weights were written to since. Passes
+  // do so themselves, but not when they are replayed.
   void refresh_copy() const;
   const std::vector<Block>& blocks() const { return blocks_; }
   const OuterTensors& outer() const { return outer_; }
@@ -81,7 +80,6 @@ class Model {
   };
   Pass pass_over(const MicroBatch& host_batch) const;
   at::Tensor run_block(size_t index, const at::Tensor& x, const Pass& p, Block::Saved& s) const;
-  at::Tensor run_for_backward(size_t index, const at::Tensor& x, const Pass& p, Block::Saved& s);
   void embedded_backward(const Pass& pass, at::Tensor& dx);
   const RotaryTable& rotary_of(size_t block,
                                const RotaryTable& global,
@@ -98,8 +96,7 @@ class Model {
   OuterTensors outer_, outer_gradients_;
   Norm final_norm_;
   std::vector<Block> blocks_;
-  std::optional<HostCopies> copies_;    // when it offloads
-  std::unique_ptr<GradientRoom> room_;  // when it lends the gradients' room to what blocks save
+  std::optional<HostTransfer> transfer_;  // when it offloads
   std::unique_ptr<cpu_gemm::PackedWeights> packed_;
 };
 

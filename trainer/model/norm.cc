@@ -1,6 +1,6 @@
 #include "trainer/model/norm.h"
 
-#include "trainer/ops/layer_norm.h"
+#include "trainer/ops/operators.h"
 
 namespace llmctl {
 
@@ -12,27 +12,30 @@ Norm::Norm(NormTensors weights, NormTensors gradients, const ModelConfig& config
       eps_(config.rms_norm_eps) {}
 
 Normed Norm::forward(const at::Tensor& x) const {
-  return w_.bias.defined() ? layer_norm(x, w_, eps_) : rms_norm(x, weight(), eps_);
+  return add_forward(x, /*delta=*/{});
 }
 
-Normed Norm::add_forward(at::Tensor& x, const at::Tensor& delta) const {
-  return w_.bias.defined() ? add_layer_norm(x, delta, w_, eps_)
-                           : add_rms_norm(x, delta, weight(), eps_);
+Normed Norm::add_forward(const at::Tensor& x, const at::Tensor& delta) const {
+  const Operators& operators = operators_for(x);
+  return w_.bias.defined() ? operators.layer_norm(x, delta, w_, eps_)
+                           : operators.rms_norm(x, delta, weight(), eps_);
 }
 
-at::Tensor Norm::again(const at::Tensor& x, const at::Tensor& statistics) const {
-  return w_.bias.defined() ? layer_norm_again(x, statistics, w_)
-                           : rms_norm_again(x, statistics, weight());
+at::Tensor Norm::recompute(const at::Tensor& x, const at::Tensor& statistics) const {
+  const Operators& operators = operators_for(x);
+  return w_.bias.defined() ? operators.recompute_layer_norm(x, statistics, w_)
+                           : operators.recompute_rms_norm(x, statistics, weight());
 }
 
 void Norm::backward(const at::Tensor& dy,
                     const at::Tensor& x,
                     const at::Tensor& statistics,
                     at::Tensor& dx) {
+  const Operators& operators = operators_for(x);
   if (w_.bias.defined()) {
-    layer_norm_backward(dy, x, statistics, w_.weight, dx, g_);
+    operators.layer_norm_backward(dy, x, statistics, w_.weight, dx, g_);
   } else {
-    rms_norm_backward(dy, x, statistics, weight(), dx, g_.weight);
+    operators.rms_norm_backward(dy, x, statistics, weight(), dx, g_.weight);
   }
 }
 

@@ -1,10 +1,8 @@
 #include "trainer/model/parameters.h"
 
-#include <algorithm>
 #include <cmath>
 #include <numbers>
 
-#include "core/base/result.h"
 #include "trainer/files/content_hash.h"
 
 namespace llmctl {
@@ -37,49 +35,32 @@ void fill_normal(float* out, int64_t elements, double range, uint64_t stream) {
   });
 }
 
+// Undefined when the model has none of this name.
+at::Tensor view_if_any(const ParameterLayout& layout,
+                       const at::Tensor& flat,
+                       const std::string& name) {
+  const ParameterSlot* found = layout.find(name);
+  return found == nullptr ? at::Tensor() : view_of(flat, *found);
+}
+
+// `last` follows `first` in memory: one matrix over all their rows. Without `first` `last` alone,
+// and undefined without either.
+at::Tensor fused_if_any(const ParameterLayout& layout,
+                        const at::Tensor& flat,
+                        const std::string& first,
+                        const std::string& last) {
+  const ParameterSlot *from = layout.find(first), *to = layout.find(last);
+  if (to == nullptr) return {};
+  if (from == nullptr) from = to;
+  std::vector<int64_t> shape = from->shape;
+  shape[0] = -1;
+  return flat.narrow(0, from->offset, to->offset + to->elements - from->offset).view(shape);
+}
+
 }  // namespace
 
-ParameterLayout::ParameterLayout(const ModelConfig& config) : all_(parameter_slots(config)) {}
-
-const ParameterSlot* ParameterLayout::find(const std::string& name) const {
-  const auto found = std::find_if(slots().begin(), slots().end(),
-                                  [&](const ParameterSlot& s) { return s.name == name; });
-  return found == slots().end() ? nullptr : &*found;
-}
-
-const ParameterSlot& ParameterLayout::slot(const std::string& name) const {
-  const ParameterSlot* found = find(name);
-  CHECK(found != nullptr);
-  return *found;
-}
-
-at::Tensor ParameterLayout::view(const at::Tensor& flat, const ParameterSlot& slot) const {
+at::Tensor view_of(const at::Tensor& flat, const ParameterSlot& slot) {
   return flat.narrow(0, slot.offset, slot.elements).view(slot.shape);
-}
-
-at::Tensor ParameterLayout::view(const at::Tensor& flat, const std::string& name) const {
-  return view(flat, slot(name));
-}
-
-at::Tensor ParameterLayout::view_if_any(const at::Tensor& flat, const std::string& name) const {
-  const ParameterSlot* found = find(name);
-  return found == nullptr ? at::Tensor() : view(flat, *found);
-}
-
-at::Tensor ParameterLayout::fused(const at::Tensor& flat,
-                                  const std::string& first,
-                                  const std::string& last) const {
-  const ParameterSlot &from = slot(first), &to = slot(last);
-  std::vector<int64_t> shape = from.shape;
-  shape[0] = -1;
-  return flat.narrow(0, from.offset, to.offset + to.elements - from.offset).view(shape);
-}
-
-at::Tensor ParameterLayout::fused_if_any(const at::Tensor& flat,
-                                         const std::string& first,
-                                         const std::string& last) const {
-  return find(last) == nullptr ? at::Tensor()
-                               : fused(flat, find(first) == nullptr ? last : first, last);
 }
 
 BlockTensors block_tensors(const ParameterLayout& layout, const at::Tensor& flat, int64_t block) {
@@ -87,16 +68,16 @@ BlockTensors block_tensors(const ParameterLayout& layout, const at::Tensor& flat
     return block_parameter(block, part) + kind;
   };
   const auto both = [&](const char* part) {
-    return std::pair(layout.view_if_any(flat, name(part, ".weight")),
-                     layout.view_if_any(flat, name(part, ".bias")));
+    return std::pair(view_if_any(layout, flat, name(part, ".weight")),
+                     view_if_any(layout, flat, name(part, ".bias")));
   };
   const auto norm = [&](const char* part) {
     auto [weight, bias] = both(part);
     return NormTensors{weight, bias};
   };
   const auto linear = [&](const char* first, const char* last) {
-    return LinearTensors{layout.fused_if_any(flat, name(first, ".weight"), name(last, ".weight")),
-                         layout.fused_if_any(flat, name(first, ".bias"), name(last, ".bias"))};
+    return LinearTensors{fused_if_any(layout, flat, name(first, ".weight"), name(last, ".weight")),
+                         fused_if_any(layout, flat, name(first, ".bias"), name(last, ".bias"))};
   };
   BlockTensors t;
   t.attention_norm = norm("input_layernorm");
@@ -116,10 +97,11 @@ BlockTensors block_tensors(const ParameterLayout& layout, const at::Tensor& flat
 
 OuterTensors outer_tensors(const ParameterLayout& layout, const at::Tensor& flat) {
   OuterTensors t;
-  t.embedding = layout.view(flat, "model.embed_tokens.weight");
-  t.positions = layout.view_if_any(flat, "model.embed_positions.weight");
-  t.norm = {layout.view(flat, "model.norm.weight"), layout.view_if_any(flat, "model.norm.bias")};
-  t.head = layout.view_if_any(flat, "lm_head.weight");
+  t.embedding = view_of(flat, layout.slot("model.embed_tokens.weight"));
+  t.positions = view_if_any(layout, flat, "model.embed_positions.weight");
+  t.norm = {view_of(flat, layout.slot("model.norm.weight")),
+            view_if_any(layout, flat, "model.norm.bias")};
+  t.head = view_if_any(layout, flat, "lm_head.weight");
   if (!t.head.defined()) t.head = t.embedding;
   return t;
 }
@@ -137,10 +119,10 @@ void initialize(const ParameterLayout& layout, double range, int64_t seed, at::T
   for (const ParameterSlot& slot : layout.slots()) {
     if (slot.start == ParameterSlot::Start::normal) {
       const uint64_t stream = hash64(slot.name, static_cast<uint64_t>(seed));
-      fill_from_host(layout.view(weights, slot),
+      fill_from_host(view_of(weights, slot),
                      [&](float* out) { fill_normal(out, slot.elements, range, stream); });
     } else if (slot.start == ParameterSlot::Start::ones) {
-      layout.view(weights, slot).fill_(1);
+      view_of(weights, slot).fill_(1);
     }
   }
 }

@@ -1,5 +1,5 @@
 // Weights, gradients and optimizer moments are each one flat buffer with the same layout
-// (parameter_slots.h), so the optimizer and the all-reduce are one pass over memory: fp32, but for
+// (parameter_layout.h), so the optimizer and the all-reduce are one pass over memory: fp32, but for
 // weights without masters and some moments. Here are the views of it.
 #pragma once
 
@@ -8,38 +8,15 @@
 #include <vector>
 
 #include "trainer/device/tensor.h"
-#include "trainer/layout/parameter_slots.h"
-#include "trainer/ops/weights.h"
+#include "trainer/layout/parameter_layout.h"
+#include "trainer/ops/operands/weights.h"
 
 namespace llmctl {
 
-class ParameterLayout {
- public:
-  explicit ParameterLayout(const ModelConfig& config);  // Requires: problems(config) is empty
-  const std::vector<ParameterSlot>& slots() const { return all_.slots; }
-  int64_t size() const { return all_.size; }                  // elements, with padding
-  int64_t matrices_end() const { return all_.matrices_end; }  // matrices first, then vectors
-  int64_t parameters() const { return all_.parameters; }      // elements, without padding
+// The slot's part of a flat buffer, in its shape.
+at::Tensor view_of(const at::Tensor& flat, const ParameterSlot& slot);
 
-  at::Tensor view(const at::Tensor& flat, const ParameterSlot& slot) const;
-  at::Tensor view(const at::Tensor& flat, const std::string& name) const;
-  // Undefined when the model has none of this name.
-  at::Tensor view_if_any(const at::Tensor& flat, const std::string& name) const;
-  // `last` follows `first` in memory: one matrix over all their rows.
-  at::Tensor fused(const at::Tensor& flat, const std::string& first, const std::string& last) const;
-  // Without `first`, `last` alone.
-  at::Tensor fused_if_any(const at::Tensor& flat,
-                          const std::string& first,
-                          const std::string& last) const;
-
- private:
-  const ParameterSlot* find(const std::string& name) const;  // nullptr: the model has none
-  const ParameterSlot& slot(const std::string& name) const;
-
-  ParameterSlots all_;
-};
-
-// Views of one flat buffer: weights, or gradients. What the model has not is undefined.
+// Views of one flat buffer: weights, or gradients. What the model does not have is undefined.
 struct BlockTensors {
   NormTensors attention_norm, mlp_norm;            // before
   NormTensors attention_post_norm, mlp_post_norm;  // after

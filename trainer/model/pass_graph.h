@@ -1,9 +1,9 @@
 // A micro-batch's forward and backward as one device graph (cuda_graphs: true): after a few eager
-// passes it is captured over inputs of fixed address and replayed, so that the host has next to
-// nothing to do. What a graph cannot hold stays eager, and `tell` says why, once: packed documents,
-// whose boundaries the host must know, offload, a scale that is another one almost every time, and
-// whatever LibTorch refuses to capture. The graph keeps its pass's memory for itself. One thread
-// calls it.
+// passes it is captured, reading its inputs at fixed addresses, and then replayed, so that the host
+// has next to nothing to do. What a graph cannot hold stays eager, and `tell` gets the reason,
+// once: packed documents, whose boundaries the host must know; offload; a scale that differs in
+// almost every pass; and whatever LibTorch refuses to capture. The graph keeps the memory of its
+// pass. One thread calls it.
 #pragma once
 
 #include <functional>

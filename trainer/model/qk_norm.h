@@ -1,10 +1,10 @@
 // RMS normalization of every query head and every key head by itself, in place on the rows of the
-// fused projection, before they are turned (Qwen3, Gemma 3). A model without it has one that is not
-// there.
+// fused projection, before they are rotated (Qwen3, Gemma 3). For a model without it, exists() is
+// false. Holds views of weights and gradients. One thread calls it.
 #pragma once
 
 #include "trainer/model/norm.h"
-#include "trainer/ops/attention.h"
+#include "trainer/ops/operands/attention.h"
 
 namespace llmctl {
 
@@ -18,7 +18,7 @@ class QkNorm {
   };
 
   QkNorm(const BlockTensors& weights, const BlockTensors& gradients, const ModelConfig& config);
-  bool there() const { return q_.there(); }
+  bool exists() const { return q_.exists(); }
   void forward(at::Tensor& qkv, const AttentionShape& shape, Saved& saved) const;
   // dqkv [T, row]: its q and k heads become the gradient of what came in.
   void backward(at::Tensor& dqkv, const AttentionShape& shape, const Saved& saved);

@@ -10,37 +10,37 @@ static std::vector<at::Tensor*> worth_moving(Block::Saved& saved) {
   return all;
 }
 
-SavedBlocks::~SavedBlocks() {
-  if (copies_ == nullptr) return;
-  copies_->wait_sent();
-  copies_->wait_arrived();
+SavedActivations::~SavedActivations() {
+  if (transfer_ == nullptr) return;
+  transfer_->wait_sent();
+  transfer_->wait_arrived();
 }
 
-void SavedBlocks::let_go() {
-  copies_->wait_sent();
+void SavedActivations::free_sent() {
+  transfer_->wait_sent();
   leaving_ = {};
 }
 
-void SavedBlocks::keep(size_t block, Block::Saved saved) {
+void SavedActivations::keep(size_t block, Block::Saved saved) {
   saved_[block] = std::move(saved);
-  if (copies_ == nullptr) return;
-  let_go();
+  if (transfer_ == nullptr) return;
+  free_sent();
   if (block + 1 == saved_.size()) return;
   leaving_ = saved_[block];
   for (at::Tensor* tensor : worth_moving(saved_[block])) {
-    const at::Tensor host = copies_->room_for(*tensor);
-    copies_->send(*tensor, host);
+    const at::Tensor host = transfer_->room_for(*tensor);
+    transfer_->send(*tensor, host);
     *tensor = host;
   }
 }
 
-void SavedBlocks::fetch(size_t block) {
-  for (at::Tensor* tensor : worth_moving(saved_[block])) *tensor = copies_->fetch(*tensor);
+void SavedActivations::fetch(size_t block) {
+  for (at::Tensor* tensor : worth_moving(saved_[block])) *tensor = transfer_->fetch(*tensor);
 }
 
-Block::Saved SavedBlocks::take(size_t block) {
-  if (copies_ != nullptr) {
-    copies_->wait_arrived();
+Block::Saved SavedActivations::take(size_t block) {
+  if (transfer_ != nullptr) {
+    transfer_->wait_arrived();
     if (block > 0) fetch(block - 1);
   }
   return std::move(saved_[block]);

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "trainer/device/tensor.h"
-#include "trainer/ops/weights.h"
+#include "trainer/ops/operands/weights.h"
 
 namespace llmctl {
 

@@ -1,72 +1,15 @@
 #include "trainer/ops/loss.h"
 
 #include <algorithm>
-#include <cmath>
-#include <optional>
-#include <vector>
 
 #include "core/base/result.h"
 #include "core/plan/memory_model.h"
 #include "trainer/device/device_memory.h"
-#include "trainer/ops/cpu/simd.h"
-#include "trainer/ops/cuda/cuda_operators.h"
 #include "trainer/ops/linear.h"
-#include "trainer/ops/reference/aten.h"
+#include "trainer/ops/operators.h"
 
 namespace llmctl {
 namespace {
-
-SIMD_CLONES float row_max(const float* x, int64_t width) {
-  float most = x[0];
-  for (int64_t i = 1; i < width; ++i) most = x[i] > most ? x[i] : most;
-  return most;
-}
-
-// x becomes exp(x - shift); returns the sum.
-SIMD_CLONES float row_exp(float* x, float shift, int64_t width) {
-  float sum = 0;
-  for (int64_t i = 0; i < width; ++i) {
-    x[i] = simd_exp(x[i] - shift);
-    sum += x[i];
-  }
-  return sum;
-}
-
-SIMD_CLONES void row_scale(float* x, float factor, int64_t width) {
-  for (int64_t i = 0; i < width; ++i) x[i] *= factor;
-}
-
-// As in trainer/ops/reference/aten.h.
-void cross_entropy(at::Tensor& logits,
-                   const at::Tensor& label_rows,
-                   std::optional<double> scale,
-                   at::Tensor& total) {
-  if (own::take(logits)) return own::cross_entropy(logits, label_rows, scale, total);
-  if (!logits.is_cpu()) return aten::cross_entropy(logits, label_rows, scale, total);
-  const auto* labels = label_rows.const_data_ptr<int32_t>();
-  const auto factor = static_cast<float>(scale.value_or(0));
-  const int64_t rows = logits.size(0), width = logits.size(1);
-  float* data = logits.mutable_data_ptr<float>();
-  std::vector<double> losses(static_cast<size_t>(rows));
-  at::parallel_for(0, rows, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) {
-      float* x = data + row * width;
-      if (labels[row] < 0) {
-        if (scale) std::fill_n(x, width, 0.0f);
-        continue;
-      }
-      const float most = row_max(x, width), at_label = x[labels[row]];
-      const float sum = row_exp(x, most, width);
-      losses[static_cast<size_t>(row)] = std::log(static_cast<double>(sum)) + most - at_label;
-      if (!scale) continue;
-      row_scale(x, factor / sum, width);
-      x[labels[row]] -= factor;
-    }
-  });
-  double sum = 0;  // in row order, whatever the number of threads
-  for (const double loss : losses) sum += loss;
-  *total.mutable_data_ptr<double>() += sum;
-}
 
 struct Chunks {
   Chunks(const at::Tensor& hidden, const at::Tensor& weight, double soft_cap)
@@ -109,7 +52,7 @@ at::Tensor loss_sum(const at::Tensor& hidden,
     at::Tensor logits = chunks.buffer.narrow(0, 0, rows);
     product_into(logits, hidden.narrow(0, first, rows), chunks.head.t());
     chunks.soften(logits);
-    cross_entropy(logits, labels.narrow(0, first, rows), {}, total);
+    operators_for(logits).cross_entropy(logits, labels.narrow(0, first, rows), {}, total);
   }
   return total;
 }
@@ -127,7 +70,8 @@ at::Tensor loss_sum_and_gradient(at::Tensor& hidden,
     at::Tensor part = hidden.narrow(0, first, rows);
     product_into(logits, part, chunks.head.t());
     chunks.soften(logits);
-    cross_entropy(logits, labels.narrow(0, first, rows), options.scale, total);
+    operators_for(logits).cross_entropy(logits, labels.narrow(0, first, rows), options.scale,
+                                        total);
     chunks.soften_backward(logits);
     const at::Tensor dlogits = logits.to(chunks.head.scalar_type());
     add_product(weight_grad, dlogits.t(), part);

@@ -17,8 +17,8 @@ at::Tensor loss_sum(const at::Tensor& hidden,
                     double soft_cap = 0);
 
 struct LossOptions {
-  double scale = 1;  // of the gradients
-  double soft_cap = 0;
+  double scale = 1;     // of the gradients
+  double soft_cap = 0;  // 0: none
 };
 // The same, and gradients of scale * sum: hidden becomes d/dhidden, weight_grad += d/dweight.
 at::Tensor loss_sum_and_gradient(at::Tensor& hidden,

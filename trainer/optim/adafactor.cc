@@ -23,21 +23,22 @@ at::Tensor mean_of_squares(const at::Tensor& x, int64_t dimension) {
 
 }  // namespace
 
-Adafactor::Adafactor(const ParameterLayout& layout, StateStore store) : store_(std::move(store)) {
+Adafactor::Adafactor(const ParameterLayout& layout, OptimizerStateHome home)
+    : home_(std::move(home)) {
   for (const ParameterSlot& slot : layout.slots()) {
     Part part{slot, slot.offset < layout.matrices_end(), {}, {}, {}};
     if (slot.shape.size() > 1) {
-      part.rows = store_.zeros({slot.shape[0], 1});
-      part.columns = store_.zeros({1, slot.shape[1]});
+      part.rows = home_.zeros({slot.shape[0], 1});
+      part.columns = home_.zeros({1, slot.shape[1]});
     } else {
-      part.whole = store_.zeros(slot.shape);
+      part.whole = home_.zeros(slot.shape);
     }
     parts_.push_back(std::move(part));
   }
 }
 
 std::vector<NamedTensor> Adafactor::state(const ParameterLayout&) {
-  store_.settle();
+  home_.settle();
   std::vector<NamedTensor> all;
   for (Part& part : parts_) {
     if (part.whole.defined()) {
@@ -50,8 +51,9 @@ std::vector<NamedTensor> Adafactor::state(const ParameterLayout&) {
   return all;
 }
 
-// What the moments say after this gradient: a temporary.
-at::Tensor Adafactor::variance(StateStore::Tensors& moments, const at::Tensor& gradient) const {
+// Updates the moments by this gradient and returns the variance they estimate, a new tensor.
+at::Tensor Adafactor::variance(OptimizerStateHome::Tensors& moments,
+                               const at::Tensor& gradient) const {
   const double share = std::pow(static_cast<double>(updates()), kBeta2Decay);
   if (moments.size() == 1) {
     moments[0].lerp_(gradient.square(), share);
@@ -64,14 +66,14 @@ at::Tensor Adafactor::variance(StateStore::Tensors& moments, const at::Tensor& g
   return estimate.div_(rows.mean(0, /*keepdim=*/true).clamp_min_(kLeastVariance));
 }
 
-void Adafactor::apply(WeightWindows& weights, at::Tensor& gradients, const OptimizerStep& step) {
+void Adafactor::apply(WeightsAsFp32& weights, at::Tensor& gradients, const OptimizerStep& step) {
   const double relative =
       std::min(step.learning_rate, 1 / std::sqrt(static_cast<double>(updates())));
-  const auto moments_of = [&](size_t k) -> StateStore::Tensors {
+  const auto moments_of = [&](size_t k) -> OptimizerStateHome::Tensors {
     if (parts_[k].whole.defined()) return {parts_[k].whole};
     return {parts_[k].rows, parts_[k].columns};
   };
-  store_.visit(parts_.size(), moments_of, [&](size_t k, StateStore::Tensors& moments) {
+  home_.visit(parts_.size(), moments_of, [&](size_t k, OptimizerStateHome::Tensors& moments) {
     const Part& part = parts_[k];
     const int64_t offset = part.slot.offset, elements = part.slot.elements;
     at::Tensor g = gradients.narrow(0, offset, elements).view(part.slot.shape);
@@ -82,7 +84,7 @@ void Adafactor::apply(WeightWindows& weights, at::Tensor& gradients, const Optim
     const double longest = root_mean_square(update.norm().item<double>(), elements);
     const double length = std::max(kLeastScale, size) * relative / std::max(1.0, longest);
     const at::Tensor flat = update.view({-1});
-    weights.change(offset, elements, [&](const WeightWindow& w) {
+    weights.change(offset, elements, [&](const Fp32Window& w) {
       if (part.decays) w.weights.mul_(1 - step.learning_rate * step.weight_decay);
       w.weights.sub_(w.of(flat, offset), length);
     });

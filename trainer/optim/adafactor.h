@@ -10,7 +10,7 @@ namespace llmctl {
 
 class Adafactor final : public Optimizer {
  public:
-  explicit Adafactor(const ParameterLayout& layout, StateStore store = {});
+  explicit Adafactor(const ParameterLayout& layout, OptimizerStateHome home = {});
   std::vector<NamedTensor> state(const ParameterLayout& layout) override;
 
  private:
@@ -20,9 +20,9 @@ class Adafactor final : public Optimizer {
     at::Tensor rows, columns;  // of a matrix: [R, 1] and [1, C]
     at::Tensor whole;          // of a vector
   };
-  void apply(WeightWindows& weights, at::Tensor& gradients, const OptimizerStep& step) override;
-  at::Tensor variance(StateStore::Tensors& moments, const at::Tensor& gradient) const;
-  StateStore store_;
+  void apply(WeightsAsFp32& weights, at::Tensor& gradients, const OptimizerStep& step) override;
+  at::Tensor variance(OptimizerStateHome::Tensors& moments, const at::Tensor& gradient) const;
+  OptimizerStateHome home_;
   std::vector<Part> parts_;
 };
 

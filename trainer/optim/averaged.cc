@@ -3,20 +3,21 @@
 #include <algorithm>
 
 #include "core/training/optimizer_facts.h"
+#include "trainer/optim/updates/update_operands.h"
 
 namespace llmctl {
 
 Averaged::Averaged(std::unique_ptr<Optimizer> inner,
                    double decay,
                    int64_t elements,
-                   StateStore store)
+                   OptimizerStateHome home)
     : inner_(std::move(inner)),
       decay_(decay),
-      store_(std::move(store)),
-      average_(store_.zeros({elements})) {}
+      home_(std::move(home)),
+      average_(home_.zeros({elements})) {}
 
 at::Tensor Averaged::average() const {
-  store_.settle();
+  home_.settle();
   return average_;
 }
 
@@ -26,22 +27,23 @@ std::vector<NamedTensor> Averaged::state(const ParameterLayout& layout) {
   return all;
 }
 
-void Averaged::apply(WeightWindows& weights, at::Tensor& gradients, const OptimizerStep& step) {
+void Averaged::apply(WeightsAsFp32& weights, at::Tensor& gradients, const OptimizerStep& step) {
   inner_->set_updates(updates() - 1);
   inner_->update(weights.all(), gradients, step);
   const auto before = static_cast<double>(updates() - 1);
   const double decay = std::min(decay_, before / (before + 9));
-  store_.visit_flat({average_}, [&](int64_t begin, int64_t size, StateStore::Tensors& average) {
-    for_pieces(size, [&](int64_t offset, int64_t elements) {
-      const at::Tensor now = weights.all().narrow(0, begin + offset, elements).to(at::kFloat);
-      const at::Tensor mean = average[0].narrow(0, offset, elements);
-      if (decay > 0) {
-        mean.lerp_(now, 1 - decay);
-      } else {
-        mean.copy_(now);
-      }
-    });
-  });
+  home_.visit_flat(
+      {average_}, [&](int64_t begin, int64_t size, OptimizerStateHome::Tensors& average) {
+        for_pieces(size, [&](int64_t offset, int64_t elements) {
+          const at::Tensor now = weights.all().narrow(0, begin + offset, elements).to(at::kFloat);
+          const at::Tensor mean = average[0].narrow(0, offset, elements);
+          if (decay > 0) {
+            mean.lerp_(now, 1 - decay);
+          } else {
+            mean.copy_(now);
+          }
+        });
+      });
 }
 
 static void swap_piece(const at::Tensor& weights, const at::Tensor& average) {
@@ -72,11 +74,11 @@ static void swap_contents(const at::Tensor& weights, const at::Tensor& average) 
 
 UseAverage::UseAverage(Model& model, const Optimizer& optimizer)
     : model_(model), average_(optimizer.updates() > 0 ? optimizer.average() : at::Tensor()) {
-  if (average_.defined()) swap_contents(model_.weights(), average_);
+  if (average_.defined()) swap_contents(model_.writable_weights(), average_);
 }
 
 UseAverage::~UseAverage() {
-  if (average_.defined()) swap_contents(model_.weights(), average_);
+  if (average_.defined()) swap_contents(model_.writable_weights(), average_);
 }
 
 }  // namespace llmctl

@@ -11,16 +11,19 @@ namespace llmctl {
 
 class Averaged final : public Optimizer {
  public:
-  Averaged(std::unique_ptr<Optimizer> inner, double decay, int64_t elements, StateStore store);
+  Averaged(std::unique_ptr<Optimizer> inner,
+           double decay,
+           int64_t elements,
+           OptimizerStateHome home);
   std::vector<NamedTensor> state(const ParameterLayout& layout) override;
   at::Tensor average() const override;
 
  private:
-  void apply(WeightWindows& weights, at::Tensor& gradients, const OptimizerStep& step) override;
+  void apply(WeightsAsFp32& weights, at::Tensor& gradients, const OptimizerStep& step) override;
 
   std::unique_ptr<Optimizer> inner_;
   double decay_;
-  StateStore store_;
+  OptimizerStateHome home_;
   at::Tensor average_;  // flat fp32, the weights' layout; as the weights before the first update
 };
 

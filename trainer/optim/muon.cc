@@ -46,23 +46,23 @@ at::Tensor orthogonal(at::Tensor x) {
   return x;
 }
 
-Muon::Muon(const ParameterLayout& layout, StateStore store) : store_(std::move(store)) {
+Muon::Muon(const ParameterLayout& layout, OptimizerStateHome home) : home_(std::move(home)) {
   for (const ParameterSlot& slot : layout.slots()) {
     Part part{slot, slot.offset < layout.matrices_end(), {}, {}, {}};
     if (is_muons(slot)) {
-      part.momentum = store_.zeros(slot.shape);
+      part.momentum = home_.zeros(slot.shape);
       pieces_.push_back({parts_.size(), 0, slot.elements});
     } else {
-      part.first = store_.zeros(slot.shape);
-      part.second = store_.zeros(slot.shape);
-      store_.append_pieces(parts_.size(), slot.elements, pieces_);
+      part.first = home_.zeros(slot.shape);
+      part.second = home_.zeros(slot.shape);
+      home_.append_pieces(parts_.size(), slot.elements, pieces_);
     }
     parts_.push_back(std::move(part));
   }
 }
 
 std::vector<NamedTensor> Muon::state(const ParameterLayout&) {
-  store_.settle();
+  home_.settle();
   std::vector<NamedTensor> all;
   for (Part& part : parts_) {
     if (part.momentum.defined()) {
@@ -77,7 +77,7 @@ std::vector<NamedTensor> Muon::state(const ParameterLayout&) {
 
 void Muon::move_matrix(const Part& part,
                        const at::Tensor& momentum,
-                       WeightWindows& weights,
+                       WeightsAsFp32& weights,
                        const at::Tensor& gradients,
                        const OptimizerStep& step) const {
   constexpr double kLikeAdamW = 0.2;  // root mean square of AdamW's updates, about
@@ -88,7 +88,7 @@ void Muon::move_matrix(const Part& part,
   const at::Tensor update = orthogonal(g.lerp_(momentum, step.momentum));  // Nesterov's
   const auto longest = static_cast<double>(std::max(shape[0], shape[1]));
   const at::Tensor flat = update.view({-1});
-  weights.change(part.slot.offset, part.slot.elements, [&](const WeightWindow& w) {
+  weights.change(part.slot.offset, part.slot.elements, [&](const Fp32Window& w) {
     if (part.decays) w.weights.mul_(1 - step.learning_rate * step.weight_decay);
     w.weights.sub_(w.of(flat, part.slot.offset),
                    step.learning_rate * kLikeAdamW * std::sqrt(longest));
@@ -96,22 +96,22 @@ void Muon::move_matrix(const Part& part,
   g.zero_();
 }
 
-void Muon::apply(WeightWindows& weights, at::Tensor& gradients, const OptimizerStep& step) {
-  const auto state_of = [&](size_t k) -> StateStore::Tensors {
+void Muon::apply(WeightsAsFp32& weights, at::Tensor& gradients, const OptimizerStep& step) {
+  const auto state_of = [&](size_t k) -> OptimizerStateHome::Tensors {
     const auto& [index, begin, size] = pieces_[k];
     const Part& part = parts_[index];
     if (part.momentum.defined()) return {part.momentum};
     return {part.first.view({-1}).narrow(0, begin, size),
             part.second.view({-1}).narrow(0, begin, size)};
   };
-  store_.visit(pieces_.size(), state_of, [&](size_t k, StateStore::Tensors& state) {
+  home_.visit(pieces_.size(), state_of, [&](size_t k, OptimizerStateHome::Tensors& state) {
     const auto& [index, begin, size] = pieces_[k];
     const Part& part = parts_[index];
     const int64_t first = part.slot.offset + begin;
     if (part.momentum.defined()) {
       return move_matrix(part, state[0], weights, gradients.narrow(0, first, size), step);
     }
-    weights.change(first, size, [&](const WeightWindow& w) {
+    weights.change(first, size, [&](const Fp32Window& w) {
       adamw_update(w.weights, w.of(gradients), {w.of(state[0], first), w.of(state[1], first)},
                    part.decays ? w.size() : 0, updates(), step);
     });

@@ -11,7 +11,7 @@ namespace llmctl {
 
 class Muon final : public Optimizer {
  public:
-  explicit Muon(const ParameterLayout& layout, StateStore store = {});
+  explicit Muon(const ParameterLayout& layout, OptimizerStateHome home = {});
   std::vector<NamedTensor> state(const ParameterLayout& layout) override;
 
  private:
@@ -21,20 +21,20 @@ class Muon final : public Optimizer {
     at::Tensor momentum;       // of a matrix
     at::Tensor first, second;  // of what AdamW moves
   };
-  void apply(WeightWindows& weights, at::Tensor& gradients, const OptimizerStep& step) override;
+  void apply(WeightsAsFp32& weights, at::Tensor& gradients, const OptimizerStep& step) override;
   void move_matrix(const Part& part,
                    const at::Tensor& momentum,
-                   WeightWindows& weights,
+                   WeightsAsFp32& weights,
                    const at::Tensor& gradients,
                    const OptimizerStep& step) const;
 
-  StateStore store_;
+  OptimizerStateHome home_;
   std::vector<Part> parts_;
-  std::vector<StatePiece> pieces_;  // whole where momentum is
+  std::vector<StatePiece> pieces_;  // a part with momentum is one piece
 };
 
-// Five steps of the quintic iteration on a matrix in place of its own: afterwards its singular
-// values are near one. `x` is spent. Returns fp32 on the CPU, else bf16.
+// Five steps of the quintic iteration: the result has the singular vectors of `x`, and singular
+// values near one. Overwrites `x`. fp32 on the CPU, else bf16.
 at::Tensor orthogonal(at::Tensor x);
 
 }  // namespace llmctl

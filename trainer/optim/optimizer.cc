@@ -1,7 +1,5 @@
 #include "trainer/optim/optimizer.h"
 
-#include <algorithm>
-
 #include "core/training/offload.h"
 #include "trainer/optim/adafactor.h"
 #include "trainer/optim/adamw.h"
@@ -13,49 +11,45 @@
 namespace llmctl {
 
 OptimizerStep optimizer_step(const JobSpec& spec, double learning_rate, double gradient_scale) {
-  return {learning_rate,     spec.adam_beta1, spec.adam_beta2,    spec.adam_epsilon,
-          spec.weight_decay, gradient_scale,  spec.muon_momentum, spec.seed};
+  return {.learning_rate = learning_rate,
+          .beta1 = spec.adam_beta1,
+          .beta2 = spec.adam_beta2,
+          .epsilon = spec.adam_epsilon,
+          .weight_decay = spec.weight_decay,
+          .gradient_scale = gradient_scale,
+          .momentum = spec.muon_momentum,
+          .seed = spec.seed};
 }
 
 OptimizerOptions optimizer_options(const JobSpec& spec) {
-  return {spec.ema_decay, offloads_optimizer(spec.offload)};
+  return {.ema_decay = spec.ema_decay, .offload = offloads_optimizer(spec.offload)};
 }
 
 static std::unique_ptr<Optimizer> plain_optimizer(const std::string& name,
                                                   const ParameterLayout& layout,
-                                                  StateStore store) {
+                                                  OptimizerStateHome home) {
   const int64_t elements = layout.size(), decay_end = layout.matrices_end();
-  if (name == "adamw") return std::make_unique<AdamW>(elements, decay_end, std::move(store));
+  if (name == "adamw") return std::make_unique<AdamW>(elements, decay_end, std::move(home));
   if (name == "adamw_bf16") {
-    return std::make_unique<AdamW>(elements, decay_end, std::move(store), at::kBFloat16);
+    return std::make_unique<AdamW>(elements, decay_end, std::move(home), at::kBFloat16);
   }
-  if (name == "adamw_8bit") return std::make_unique<AdamW8bit>(layout, std::move(store));
-  if (name == "adafactor") return std::make_unique<Adafactor>(layout, std::move(store));
-  if (name == "lion") return std::make_unique<Lion>(elements, decay_end, std::move(store));
+  if (name == "adamw_8bit") return std::make_unique<AdamW8bit>(layout, std::move(home));
+  if (name == "adafactor") return std::make_unique<Adafactor>(layout, std::move(home));
+  if (name == "lion") return std::make_unique<Lion>(elements, decay_end, std::move(home));
   CHECK(name == "muon");
-  return std::make_unique<Muon>(layout, std::move(store));
+  return std::make_unique<Muon>(layout, std::move(home));
 }
 
 std::unique_ptr<Optimizer> make_optimizer(const std::string& name,
                                           const ParameterLayout& layout,
                                           at::Device device,
                                           const OptimizerOptions& options) {
-  const auto store = [&] { return StateStore(device, options.offload, options.offload_piece); };
-  auto optimizer = plain_optimizer(name, layout, store());
+  const auto home = [&] {
+    return OptimizerStateHome(device, options.offload, options.offload_piece);
+  };
+  auto optimizer = plain_optimizer(name, layout, home());
   if (options.ema_decay <= 0) return optimizer;
-  return std::make_unique<Averaged>(std::move(optimizer), options.ema_decay, layout.size(),
-                                    store());
-}
-
-void for_ranges(int64_t elements,
-                int64_t decay_end,
-                const std::function<void(int64_t begin, int64_t size, bool decays)>& range) {
-  constexpr int64_t kTurn = 1 << 16;
-  at::parallel_for(0, elements, kTurn, [&](int64_t begin, int64_t end) {
-    const int64_t middle = std::clamp(decay_end, begin, end);
-    if (middle > begin) range(begin, middle - begin, true);
-    if (end > middle) range(middle, end - middle, false);
-  });
+  return std::make_unique<Averaged>(std::move(optimizer), options.ema_decay, layout.size(), home());
 }
 
 void append_slots(std::vector<NamedTensor>& out,
@@ -63,7 +57,7 @@ void append_slots(std::vector<NamedTensor>& out,
                   const ParameterLayout& layout,
                   const at::Tensor& flat) {
   for (const ParameterSlot& slot : layout.slots()) {
-    out.push_back({prefix + slot.name, layout.view(flat, slot)});
+    out.push_back({prefix + slot.name, view_of(flat, slot)});
   }
 }
 

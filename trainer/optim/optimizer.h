@@ -1,19 +1,18 @@
 // Optimizer: what turns gradients into new weights, once per step, over flat buffers: fp32, or seen
-// as fp32 (weight_windows.h). Owns its state, which is all that a checkpoint must hold beside the
+// as fp32 (weights_as_fp32.h). Owns its state, which is all that a checkpoint must hold beside the
 // weights: named tensors, restored to the bit. A slot before ParameterLayout::matrices_end()
 // decays, the others (norms) do not. One thread calls it; every one is deterministic for any number
-// of threads. Which there are, and their bytes: core/training/optimizer_facts.h.
+// of threads. core/training/optimizer_facts.h lists the optimizers and the bytes they take.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "core/job/job_spec.h"
 #include "trainer/model/parameters.h"
-#include "trainer/optim/optimizer_state.h"
-#include "trainer/optim/widened_weights.h"
+#include "trainer/optim/optimizer_state_home.h"
+#include "trainer/optim/weights_as_fp32.h"
 
 namespace llmctl {
 
@@ -22,7 +21,7 @@ struct OptimizerStep {
   double beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8, weight_decay = 0;
   double gradient_scale = 1;  // clipping
   double momentum = 0.95;     // muon's
-  int64_t seed = 0;           // of rounding weights that have no fp32 form
+  int64_t seed = 0;           // of the stochastic rounding of bf16 weights without masters
 };
 OptimizerStep optimizer_step(const JobSpec& spec, double learning_rate, double gradient_scale);
 
@@ -37,19 +36,19 @@ class Optimizer {
   // The gradients are zero afterwards. Weights are fp32 or bf16.
   void update(at::Tensor& weights, at::Tensor& gradients, const OptimizerStep& step) {
     ++updates_;
-    WeightWindows windows(weights, step.seed, updates_);
+    WeightsAsFp32 windows(weights, step.seed, updates_);
     apply(windows, gradients, step);
   }
   // The state, by the slots of the layout it was made for.
   virtual std::vector<NamedTensor> state(const ParameterLayout& layout) = 0;
-  // Of the weights over time, flat; undefined: this one makes none.
+  // The average of the weights over time, flat; undefined: this optimizer makes none.
   virtual at::Tensor average() const { return {}; }
 
   int64_t updates() const { return updates_; }
   void set_updates(int64_t updates) { updates_ = updates; }  // on resume
 
  private:
-  virtual void apply(WeightWindows& weights, at::Tensor& gradients, const OptimizerStep& step) = 0;
+  virtual void apply(WeightsAsFp32& weights, at::Tensor& gradients, const OptimizerStep& step) = 0;
   int64_t updates_ = 0;
 };
 
@@ -64,11 +63,6 @@ std::unique_ptr<Optimizer> make_optimizer(const std::string& name,
                                           const ParameterLayout& layout,
                                           at::Device device,
                                           const OptimizerOptions& options = {});
-
-// [0, elements) in ranges, each by one thread and on one side of `decay_end`.
-void for_ranges(int64_t elements,
-                int64_t decay_end,
-                const std::function<void(int64_t begin, int64_t size, bool decays)>& range);
 
 // Views of a flat buffer that has the layout, as "<prefix><slot's name>".
 void append_slots(std::vector<NamedTensor>& out,

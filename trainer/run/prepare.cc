@@ -25,11 +25,15 @@ std::unique_ptr<Model> make_model(const PreparedRun& run, Reporter& report) {
   const JobSpec& spec = config.spec;
   return std::make_unique<Model>(
       spec.model.config,
-      ModelOptions{spec.sequence_len, attention_kind(config.plan.attention),
-                   config.plan.gradient_checkpointing, [&report] { report.pulse(); }, run.device,
-                   activation_type(spec.precision), offloads_activations(spec.offload),
-                   spec.master_weights, run.feed->passes() == 1,
-                   packs_weights(spec, config.plan, config.memory_cap_bytes)});
+      ModelOptions{.sequence_len = spec.sequence_len,
+                   .attention = attention_kind(config.plan.attention),
+                   .checkpointing = config.plan.gradient_checkpointing,
+                   .pulse = [&report] { report.pulse(); },
+                   .device = run.device,
+                   .number = activation_type(spec.precision),
+                   .offload = offloads_activations(spec.offload),
+                   .master_weights = spec.master_weights,
+                   .pack_weights = packs_weights(spec, config.plan, config.memory_cap_bytes)});
 }
 
 // The weights before the first step: those of the model's directory, or random ones.
@@ -39,11 +43,12 @@ Status begin(const JobSpec& spec, Model& model, Reporter& report) {
     const StoredModel base = TRY(open_stored_model(path));
     if (!base.slots.empty()) {
       report.phase("load weights of " + path);
-      return load_weights(base, model.layout(), model.weights());
+      return load_weights(base, model.layout(), model.writable_weights());
     }
   }
   report.phase(path.empty() ? "initialize" : "initialize: " + path + " has no weights");
-  initialize(model.layout(), spec.model.config.initializer_range, spec.seed, model.weights());
+  initialize(model.layout(), spec.model.config.initializer_range, spec.seed,
+             model.writable_weights());
   return ok_status();
 }
 

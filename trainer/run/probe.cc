@@ -45,10 +45,15 @@ void run_steps(const RunConfig& config,
                ProbeResult& result) {
   const JobSpec& spec = config.spec;
   Model model(spec.model.config,
-              {spec.sequence_len, attention_kind(plan.attention), plan.gradient_checkpointing,
-               pulse, device, activation_type(spec.precision), offloads_activations(spec.offload),
-               spec.master_weights, plan.gradient_accumulation_steps == 1,
-               packs_weights(spec, plan, config.memory_cap_bytes)});
+              {.sequence_len = spec.sequence_len,
+               .attention = attention_kind(plan.attention),
+               .checkpointing = plan.gradient_checkpointing,
+               .pulse = pulse,
+               .device = device,
+               .number = activation_type(spec.precision),
+               .offload = offloads_activations(spec.offload),
+               .master_weights = spec.master_weights,
+               .pack_weights = packs_weights(spec, plan, config.memory_cap_bytes)});
   const auto optimizer =
       make_optimizer(spec.optimizer, model.layout(), device, optimizer_options(spec));
   at::Tensor copy;
@@ -56,7 +61,8 @@ void run_steps(const RunConfig& config,
     copy = allocate_copy(model, *optimizer);
   }
   PassGraph pass(model, spec.cuda_graphs, [](const std::string&) {});  // the run says it
-  initialize(model.layout(), spec.model.config.initializer_range, spec.seed, model.weights());
+  initialize(model.layout(), spec.model.config.initializer_range, spec.seed,
+             model.writable_weights());
   const MicroBatch batch = made_up_batch(spec, plan.micro_batch_size);
   for (int step = 0; step < kSteps; ++step) {
     wait_for(device);
@@ -66,7 +72,7 @@ void run_steps(const RunConfig& config,
     const double seconds = seconds_since(begin);
     const bool better = step <= 1 || seconds < result.seconds_per_micro_batch;
     if (better) result.seconds_per_micro_batch = seconds;
-    optimizer->update(model.weights(), model.gradients(),
+    optimizer->update(model.writable_weights(), model.gradients(),
                       optimizer_step(spec, spec.learning_rate, 1));
     if (step > 0 && seconds > kLongStep) break;
   }

@@ -21,10 +21,12 @@ DType dtype_of(const at::Tensor& tensor) {
 }
 
 // All that a checkpoint holds, by its names there.
-std::vector<NamedTensor> contents(Model& model, Optimizer& optimizer) {
+std::vector<NamedTensor> contents(const ParameterLayout& layout,
+                                  const at::Tensor& weights,
+                                  Optimizer& optimizer) {
   std::vector<NamedTensor> all;
-  append_slots(all, "", model.layout(), model.weights());
-  for (NamedTensor& state : optimizer.state(model.layout())) {
+  append_slots(all, "", layout, weights);
+  for (NamedTensor& state : optimizer.state(layout)) {
     all.push_back({kOptimizerPrefix + state.name, std::move(state.tensor)});
   }
   return all;
@@ -128,7 +130,7 @@ LiveContent live_content(int64_t epoch,
                    {"spec", to_json(identity.spec)}};
   CheckpointShard shard = {"rank-0", {}};
   int64_t offset = 0;  // into the copy
-  for (const auto& [name, tensor] : contents(model, optimizer)) {
+  for (const auto& [name, tensor] : contents(model.layout(), model.weights(), optimizer)) {
     const at::Tensor& host =
         live.owned.emplace_back(copy.defined() ? copied(tensor, copy, offset) : tensor.cpu());
     const auto* bytes = static_cast<const std::byte*>(host.const_data_ptr());
@@ -140,7 +142,7 @@ LiveContent live_content(int64_t epoch,
 
 at::Tensor allocate_copy(Model& model, Optimizer& optimizer) {
   int64_t bytes = 0;
-  for (const NamedTensor& one : contents(model, optimizer)) {
+  for (const NamedTensor& one : contents(model.layout(), model.weights(), optimizer)) {
     const auto size = static_cast<int64_t>(one.tensor.nbytes());
     bytes += (size + kWidestNumber - 1) / kWidestNumber * kWidestNumber;
   }
@@ -187,7 +189,7 @@ Result<TrainState> restore(const Checkpoint& checkpoint,
   TRY(check_same(checkpoint, "global_batch_size",
                  global_batch_size == identity.spec.global_batch_size));
   TRY(check_same(checkpoint, "optimizer", optimizer_name == identity.spec.optimizer));
-  TRY(read_tensors(checkpoint, contents(model, optimizer)));
+  TRY(read_tensors(checkpoint, contents(model.layout(), model.writable_weights(), optimizer)));
   optimizer.set_updates(updates);
   return state;
 }

@@ -65,7 +65,7 @@ void update_weights(PreparedRun& run, double loss_sum, StepResult& result) {
   }
   state.nonfinite_steps_in_row = 0;
   const double clip = clip_scale(norm, spec.max_grad_norm);
-  run.optimizer->update(model.weights(), model.gradients(),
+  run.optimizer->update(model.writable_weights(), model.gradients(),
                         optimizer_step(spec, result.learning_rate, clip / state.loss_scale.value));
   state.loss_scale.step_was_good();
 }

@@ -49,7 +49,8 @@ Result<StoredModel> open_checkpoint(const fs::path& path) {
   model.config = model.spec->model.config;
   const std::string prefix =
       model.spec->ema_decay > 0 ? std::string("optimizer.") + kAveragePrefix : "";
-  for (const ParameterSlot& slot : parameter_slots(model.config).slots) {
+  const ParameterLayout layout(model.config);
+  for (const ParameterSlot& slot : layout.slots()) {
     const std::string name = prefix + slot.name;
     const TensorView* view = checkpoint->find(name);
     if (view == nullptr || view->shape != slot.shape) {

@@ -20,7 +20,7 @@ struct StoredModel {
   const char* form = "";  // "checkpoint" | "Hugging Face directory" | "GGUF file"
   ModelConfig config;
   nlohmann::json config_json;       // of a directory: as read; else null
-  std::vector<StoredTensor> slots;  // as parameter_slots(config); empty: only a config.json
+  std::vector<StoredTensor> slots;  // as ParameterLayout(config)'s; empty: only a config.json
   Companions companions;
   std::function<Result<Tokenizer>()> tokenizer;  // opens it; not_found: there is none
   nlohmann::json state;                          // of a checkpoint: its state.json; else null

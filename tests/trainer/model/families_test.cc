@@ -51,7 +51,7 @@ void load(Model& model, const fs::path& directory) {
     const TensorView* view = file.find(places[i].name);
     ASSERT_NE(view, nullptr) << places[i].name;
     ASSERT_EQ(view->shape, places[i].shape) << places[i].name;
-    model.layout().view(model.weights(), slot).copy_(part_of(tensor_of(*view), places[i], slot));
+    view_of(model.writable_weights(), slot).copy_(part_of(tensor_of(*view), places[i], slot));
     read.insert(places[i].name);
   }
   EXPECT_EQ(read.size(), file.tensors().size()) << "a tensor of the file was not read";
@@ -64,7 +64,7 @@ void save(Model& model, const fs::path& directory) {
     const ParameterSlot& slot = model.layout().slots()[i];
     at::Tensor& whole = tensors[places[i].name];
     if (!whole.defined()) whole = at::empty(places[i].shape);
-    part_of(whole, places[i], slot).copy_(model.layout().view(model.weights(), slot));
+    part_of(whole, places[i], slot).copy_(view_of(model.weights(), slot));
   }
   std::vector<TensorView> views;
   for (const auto& [name, t] : tensors) {
@@ -119,7 +119,7 @@ TEST(Families, LogitsOfTheirRandomModelsEqualTransformers) {
     const Result<ModelConfig> config = parse_hf_config(document);
     ASSERT_TRUE(config.ok()) << config.error().message;
     families.insert(config->architecture);
-    Model model(*config, {kSampleLength, AttentionKind::sdpa});
+    Model model(*config, {.sequence_len = kSampleLength});
     load(model, directory.path());
     expect_equal(model, directory.path());
   }
@@ -168,9 +168,9 @@ std::map<std::string, std::unique_ptr<Model>> our_models(const fs::path& root, d
   }
   for (const auto& [name, config] : configs) {
     auto& model = models[name] =
-        std::make_unique<Model>(config, ModelOptions{kSampleLength, AttentionKind::sdpa});
-    initialize(model->layout(), range, 5, model->weights());
-    model->weights().add_(at::full({1}, 0.01));
+        std::make_unique<Model>(config, ModelOptions{.sequence_len = kSampleLength});
+    initialize(model->layout(), range, 5, model->writable_weights());
+    model->writable_weights().add_(at::full({1}, 0.01));
     save(*model, root / name);
   }
   return models;
@@ -213,7 +213,8 @@ TEST(Families, FirstLossesOfTheirTrainingEqualPyTorchs) {
       const auto tokens = static_cast<double>(batch.ids.numel());
       ours[family].push_back(model->forward_backward(batch, 1 / tokens).item<double>() / tokens);
       const double clip = clip_scale(gradient_norm(model->gradients()), 1.0);
-      optimizer.update(model->weights(), model->gradients(), {3e-3, 0.9, 0.95, 1e-8, 0.1, clip});
+      optimizer.update(model->writable_weights(), model->gradients(),
+                       {.learning_rate = 3e-3, .weight_decay = 0.1, .gradient_scale = clip});
     }
     write_file(root / family / "batches.json", batches.dump());
   }

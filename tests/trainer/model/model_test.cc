@@ -156,9 +156,12 @@ class Backward : public ::testing::TestWithParam<ModelCase> {};
 
 TEST_P(Backward, EqualsAutograd) {
   const ModelCase& c = GetParam();
-  Model model(config_of(c), {kSampleLength, c.attention, c.checkpointing, [] {}});
-  initialize(model.layout(), 0.1, 1, model.weights());
-  model.weights().add_(at::full({1}, 0.01));  // norms away from one, padding away from zero
+  Model model(
+      config_of(c),
+      {.sequence_len = kSampleLength, .attention = c.attention, .checkpointing = c.checkpointing});
+  initialize(model.layout(), 0.1, 1, model.writable_weights());
+  model.writable_weights().add_(
+      at::full({1}, 0.01));  // norms away from one, padding away from zero
   MicroBatch batch = sample_batch(3, 5);
   if (c.packed) batch.document_starts = {0, 1, 9, kSampleLength, 2 * kSampleLength, 60};
   const auto tokens = static_cast<double>(batch.ids.numel());
@@ -172,8 +175,8 @@ TEST_P(Backward, EqualsAutograd) {
   // A bias of keys that are not turned moves all scores of a row alike: it has no gradient.
   const double nothing = 1e-6 * flat.grad().norm().item<double>();
   for (const ParameterSlot& slot : model.layout().slots()) {
-    const at::Tensor got = model.layout().view(model.gradients(), slot).to(at::kDouble);
-    const at::Tensor exact = model.layout().view(flat.grad(), slot);
+    const at::Tensor got = view_of(model.gradients(), slot).to(at::kDouble);
+    const at::Tensor exact = view_of(flat.grad(), slot);
     if (exact.norm().item<double>() < nothing) {
       EXPECT_LT(got.norm().item<double>(), nothing) << slot.name;
     } else {
@@ -284,8 +287,8 @@ Pass run_pass(Model& model, const std::vector<MicroBatch>& batches, double scale
 TEST(Checkpointing, RecomputesTheSameBitsForEveryFamily) {
   for (const auto change : {grouped, qwen2, qwen3, mistral, gpt2, gemma2, gemma3}) {
     const ModelConfig config = config_of({"", change});
-    Model model(config, {kSampleLength, AttentionKind::sdpa});
-    initialize(model.layout(), 0.1, 1, model.weights());
+    Model model(config, {.sequence_len = kSampleLength});
+    initialize(model.layout(), 0.1, 1, model.writable_weights());
     std::vector<MicroBatch> batches = {sample_batch(4, 1), sample_batch(4, 1)};
     batches[1].document_starts = {0, 5, kSampleLength, 2 * kSampleLength, 3 * kSampleLength, 80};
     const Pass kept = run_pass(model, batches, 1);
@@ -302,8 +305,8 @@ TEST(Checkpointing, RecomputesTheSameBitsForEveryFamily) {
 TEST(Packing, GivesTheLossesAndGradientsOfTheDocumentsByThemselves) {
   for (const auto change : {grouped, qwen3, mistral, gpt2, gemma3}) {
     ModelConfig config = config_of({"", change});
-    Model packed(config, {kSampleLength, AttentionKind::sdpa});
-    initialize(packed.layout(), 0.1, 1, packed.weights());
+    Model packed(config, {.sequence_len = kSampleLength});
+    initialize(packed.layout(), 0.1, 1, packed.writable_weights());
     MicroBatch batch = sample_batch(1, 3);
     batch.document_starts = {0, 4, 15};
     const Pass together = run_pass(packed, {batch}, 1);
@@ -312,7 +315,7 @@ TEST(Packing, GivesTheLossesAndGradientsOfTheDocumentsByThemselves) {
     at::Tensor gradients = at::zeros_like(together.gradients);
     for (const auto& [first, length] : {std::pair<int64_t, int64_t>{0, 4}, {4, 11}, {15, 9}}) {
       Model alone(config, {length, AttentionKind::sdpa});
-      alone.weights().copy_(packed.weights());
+      alone.writable_weights().copy_(packed.weights());
       const Pass one = run_pass(
           alone, {{batch.ids.narrow(0, first, length), batch.labels.narrow(0, first, length)}}, 1);
       loss += one.loss;
@@ -324,8 +327,8 @@ TEST(Packing, GivesTheLossesAndGradientsOfTheDocumentsByThemselves) {
 }
 
 TEST(Packing, OfWholeSequencesIsNoPacking) {
-  Model model(sample_config(), {kSampleLength, AttentionKind::sdpa});
-  initialize(model.layout(), 0.1, 1, model.weights());
+  Model model(sample_config(), {.sequence_len = kSampleLength});
+  initialize(model.layout(), 0.1, 1, model.writable_weights());
   MicroBatch batch = sample_batch(3, 2);
   const Pass unpacked = run_pass(model, {batch}, 1);
   batch.document_starts = {0, kSampleLength, 2 * kSampleLength};
@@ -337,8 +340,8 @@ TEST(Packing, OfWholeSequencesIsNoPacking) {
 TEST(Checkpointing, KeepsLessTheMoreThereIs) {
   ModelConfig config = sample_config();
   config.num_hidden_layers = 8;
-  Model model(config, {kSampleLength, AttentionKind::sdpa});
-  initialize(model.layout(), 0.1, 1, model.weights());
+  Model model(config, {.sequence_len = kSampleLength});
+  initialize(model.layout(), 0.1, 1, model.writable_weights());
   const auto activations = [&] {
     device_memory::reset_peak();
     run_pass(model, {sample_batch(8, 1)}, 1);
@@ -353,8 +356,8 @@ TEST(Checkpointing, KeepsLessTheMoreThereIs) {
 }
 
 TEST(Accumulation, GivesTheGradientOfTheWholeBatch) {
-  Model model(sample_config(), {kSampleLength, AttentionKind::sdpa});
-  initialize(model.layout(), 0.1, 1, model.weights());
+  Model model(sample_config(), {.sequence_len = kSampleLength});
+  initialize(model.layout(), 0.1, 1, model.writable_weights());
   const MicroBatch whole = sample_batch(4, 9);
   std::vector<MicroBatch> parts;
   for (int64_t i = 0; i < 4; ++i) {
@@ -379,13 +382,13 @@ TEST(PackedWeights, ChangeNoBitOfSeveralStepsOfEveryFamily) {
         ModelOptions options = {.sequence_len = kSampleLength};
         options.pack_weights = packs;
         Model model(config, options);
-        initialize(model.layout(), 0.1, 1, model.weights());
+        initialize(model.layout(), 0.1, 1, model.writable_weights());
         losses[packs] = at::zeros({}, at::kDouble);
         for (int step = 0; step < 2; ++step) {
           for (const uint64_t pass : {1, 2, 3}) {
             losses[packs].add_(model.forward_backward(sample_batch(4, pass), 0.01));
           }
-          model.weights().sub_(model.gradients());
+          model.writable_weights().sub_(model.gradients());
           model.gradients().zero_();
           losses[packs].add_(model.forward(sample_batch(4, 4)));
         }
@@ -398,12 +401,12 @@ TEST(PackedWeights, ChangeNoBitOfSeveralStepsOfEveryFamily) {
 }
 
 TEST(Threads, DoNotChangeTheFusedKernelsSums) {
-  Model model(sample_config(), {kSampleLength, AttentionKind::sdpa});
+  Model model(sample_config(), {.sequence_len = kSampleLength});
   const int before = at::get_num_threads();
-  initialize(model.layout(), 0.1, 1, model.weights());
+  initialize(model.layout(), 0.1, 1, model.writable_weights());
   const at::Tensor by_default = model.weights().clone();
   at::set_num_threads(1);
-  initialize(model.layout(), 0.1, 1, model.weights());
+  initialize(model.layout(), 0.1, 1, model.writable_weights());
   EXPECT_TRUE(at::equal(by_default, model.weights()));
   at::set_num_threads(before);
 }
@@ -424,13 +427,13 @@ TEST(Initialization, GivesEachMatrixItsOwnNormalNumbers) {
   at::Tensor weights = at::empty({layout.size()}), other = at::empty({layout.size()});
   initialize(layout, 0.02, 7, weights);
   initialize(layout, 0.02, 8, other);
-  const at::Tensor q = layout.view(weights, "model.layers.0.self_attn.q_proj.weight");
+  const at::Tensor q = view_of(weights, layout.slot("model.layers.0.self_attn.q_proj.weight"));
   EXPECT_NEAR(q.std().item<double>(), 0.02, 0.0005);
   EXPECT_NEAR(q.mean().item<double>(), 0, 0.0005);
-  const at::Tensor o = layout.view(weights, "model.layers.0.self_attn.o_proj.weight");
+  const at::Tensor o = view_of(weights, layout.slot("model.layers.0.self_attn.o_proj.weight"));
   EXPECT_LT(at::corrcoef(at::stack({q.flatten(), o.flatten()}))[0][1].abs().item<double>(), 0.03);
   EXPECT_FALSE(at::equal(weights, other));
-  EXPECT_TRUE(layout.view(weights, "model.norm.weight").eq(1).all().item<bool>());
+  EXPECT_TRUE(view_of(weights, layout.slot("model.norm.weight")).eq(1).all().item<bool>());
 }
 
 }  // namespace

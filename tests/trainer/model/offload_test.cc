@@ -26,10 +26,12 @@ Model model_of(const Passes& p, bool offload) {
   config.head_dim = 0;
   if (p.family == std::string("gpt2")) config.num_key_value_heads = config.num_attention_heads;
   set_family(config, p.family);
-  Model model(resolved(config, 0, kSampleLength),
-              {kSampleLength, p.attention, p.checkpointing, [] {}, at::kCPU,
-               activation_type(p.precision), offload});
-  initialize(model.layout(), 0.1, 1, model.weights());
+  Model model(resolved(config, 0, kSampleLength), {.sequence_len = kSampleLength,
+                                                   .attention = p.attention,
+                                                   .checkpointing = p.checkpointing,
+                                                   .number = activation_type(p.precision),
+                                                   .offload = offload});
+  initialize(model.layout(), 0.1, 1, model.writable_weights());
   return model;
 }
 
@@ -71,9 +73,9 @@ TEST(Offload, ChangesNoBitOfThePlainFormulaOfAttention) {
   EXPECT_TRUE(at::equal(offloaded.gradients(), resident.gradients()));
 }
 
-TEST(SavedBlocks, GiveBackCopiesOfAllThatIsLargeAndOfNothingElse) {
-  HostCopies copies(at::kCPU);
-  SavedBlocks saved(3, &copies);
+TEST(SavedActivations, GiveBackCopiesOfAllThatIsLargeAndOfNothingElse) {
+  HostTransfer transfer(at::kCPU);
+  SavedActivations saved(3, &transfer);
   std::vector<at::Tensor> kept;
   for (size_t i = 0; i < 3; ++i) {
     Block::Saved s;
@@ -138,31 +140,32 @@ TEST(Offload, ChangesNoBitOfAnUpdateOfAnyOptimizer) {
   }
 }
 
-TEST(StateStore, VisitsEveryElementOnceAndKeepsWhatIsWritten) {
-  StateStore store(at::kCPU, /*offload=*/true, /*piece=*/100);
-  const at::Tensor flat = store.zeros({1'050}), other = store.zeros({1'050}, at::kBFloat16);
+TEST(OptimizerStateHome, VisitsEveryElementOnceAndKeepsWhatIsWritten) {
+  OptimizerStateHome home(at::kCPU, /*offload=*/true, /*piece=*/100);
+  const at::Tensor flat = home.zeros({1'050}), other = home.zeros({1'050}, at::kBFloat16);
   int64_t next = 0;
-  store.visit_flat({flat, other}, [&](int64_t begin, int64_t size, StateStore::Tensors& parts) {
-    EXPECT_EQ(begin, next);
-    EXPECT_EQ(parts[0].numel(), size);
-    EXPECT_FALSE(parts[0].is_alias_of(flat)) << "an update sees the device's copy";
-    parts[0].add_(at::arange(begin, begin + size));
-    parts[1].add_(1);
-    next += size;
-  });
+  home.visit_flat({flat, other},
+                  [&](int64_t begin, int64_t size, OptimizerStateHome::Tensors& parts) {
+                    EXPECT_EQ(begin, next);
+                    EXPECT_EQ(parts[0].numel(), size);
+                    EXPECT_FALSE(parts[0].is_alias_of(flat)) << "an update sees the device's copy";
+                    parts[0].add_(at::arange(begin, begin + size));
+                    parts[1].add_(1);
+                    next += size;
+                  });
   EXPECT_EQ(next, 1'050);
   EXPECT_TRUE(at::equal(flat, at::arange(1'050, at::kFloat)));
   EXPECT_TRUE(at::equal(other, at::ones({1'050}, at::kBFloat16)));
 }
 
-TEST(StateStore, LeavesWhatIsWholeToTheUpdateThatThrows) {
-  StateStore store(at::kCPU, /*offload=*/true, /*piece=*/10);
-  const at::Tensor flat = store.zeros({30});
-  const auto second_fails = [](int64_t begin, int64_t, StateStore::Tensors& parts) {
+TEST(OptimizerStateHome, LeavesWhatIsWholeToTheUpdateThatThrows) {
+  OptimizerStateHome home(at::kCPU, /*offload=*/true, /*piece=*/10);
+  const at::Tensor flat = home.zeros({30});
+  const auto second_fails = [](int64_t begin, int64_t, OptimizerStateHome::Tensors& parts) {
     parts[0].fill_(1);
     if (begin > 0) throw c10::OutOfMemoryError(c10::SourceLocation{}, "full");
   };
-  EXPECT_THROW(store.visit_flat({flat}, second_fails), c10::OutOfMemoryError);
+  EXPECT_THROW(home.visit_flat({flat}, second_fails), c10::OutOfMemoryError);
   EXPECT_EQ(flat.sum().item<float>(), 10);
 }
 

@@ -24,7 +24,7 @@ Trained trained(bool graphs, ModelOptions options, bool packed = false) {
   config.learned_positions = true;
   config = resolved(config, 0, kSampleLength);
   Model model(config, options);
-  initialize(model.layout(), 0.1, 1, model.weights());
+  initialize(model.layout(), 0.1, 1, model.writable_weights());
   AdamW optimizer(model.layout().size(), model.layout().matrices_end());
   Trained out;
   PassGraph pass(model, graphs, [&](const std::string& why) { out.told.push_back(why); });
@@ -35,7 +35,7 @@ Trained trained(bool graphs, ModelOptions options, bool packed = false) {
       if (packed) batch.document_starts = {0, 9, kSampleLength};
       out.losses.push_back(pass.forward_backward(batch, scale).item<double>());
     }
-    optimizer.update(model.weights(), model.gradients(), {.learning_rate = 1e-2});
+    optimizer.update(model.writable_weights(), model.gradients(), {.learning_rate = 1e-2});
   }
   out.weights = model.weights().clone();
   out.captured = pass.captured();
@@ -65,8 +65,8 @@ TEST(PassGraph, StaysEagerAndSaysOnceWhyForWhatAGraphCannotHold) {
 }
 
 TEST(PassGraph, GivesUpWhenEveryPassHasAnotherScale) {
-  Model model(sample_config(), {kSampleLength});
-  initialize(model.layout(), 0.1, 1, model.weights());
+  Model model(sample_config(), {.sequence_len = kSampleLength});
+  initialize(model.layout(), 0.1, 1, model.writable_weights());
   std::vector<std::string> told;
   PassGraph pass(model, true, [&](const std::string& why) { told.push_back(why); });
   for (int i = 1; i <= 8; ++i) {
@@ -79,8 +79,8 @@ TEST(PassGraph, GivesUpWhenEveryPassHasAnotherScale) {
 }
 
 TEST(PassGraph, RunsAMicroBatchOfAnotherSizeEagerly) {
-  Model model(sample_config(), {kSampleLength});
-  initialize(model.layout(), 0.1, 1, model.weights());
+  Model model(sample_config(), {.sequence_len = kSampleLength});
+  initialize(model.layout(), 0.1, 1, model.writable_weights());
   PassGraph pass(model, true, [](const std::string&) {});
   for (int i = 0; i < 4; ++i) pass.forward_backward(sample_batch(2, 1), 0.01);
   EXPECT_TRUE(pass.captured());

@@ -20,9 +20,10 @@ ModelConfig config_of(const std::string& family) {
 Model model_of(const std::string& family,
                const std::string& precision,
                Checkpointing checkpointing = Checkpointing::none) {
-  Model model(config_of(family), {kSampleLength, AttentionKind::sdpa, checkpointing, [] {},
-                                  at::kCPU, activation_type(precision)});
-  initialize(model.layout(), 0.1, 1, model.weights());
+  Model model(config_of(family), {.sequence_len = kSampleLength,
+                                  .checkpointing = checkpointing,
+                                  .number = activation_type(precision)});
+  initialize(model.layout(), 0.1, 1, model.writable_weights());
   return model;
 }
 
@@ -74,7 +75,7 @@ TEST_P(Halves, RecomputeTheSameBits) {
 TEST_P(Halves, FollowTheFp32Weights) {
   Model model = model_of("llama", GetParam().precision);
   const double before = pass_of(model, false).loss;
-  model.weights().mul_(2);
+  model.writable_weights().mul_(2);
   EXPECT_NE(pass_of(model, false).loss, before);
 }
 

@@ -31,11 +31,11 @@ TEST(Losses, EqualPyTorchsStepByStep) {
   const Scratch scratch;
   ModelConfig config = sample_config();
   config.tie_word_embeddings = false;
-  Model model(config, {kSampleLength, AttentionKind::sdpa});
-  initialize(model.layout(), 0.05, 3, model.weights());
+  Model model(config, {.sequence_len = kSampleLength});
+  initialize(model.layout(), 0.05, 3, model.writable_weights());
   std::vector<TensorView> views;
   for (const ParameterSlot& slot : model.layout().slots()) {
-    const at::Tensor view = model.layout().view(model.weights(), slot);
+    const at::Tensor view = view_of(model.weights(), slot);
     views.push_back({slot.name,
                      DType::f32,
                      slot.shape,
@@ -58,9 +58,10 @@ TEST(Losses, EqualPyTorchsStepByStep) {
     document["batches"].push_back({list_of(batch.ids), list_of(batch.labels)});
     const auto tokens = static_cast<double>(batch.ids.numel());
     ours.push_back(model.forward_backward(batch, 1 / tokens).item<double>() / tokens);
-    optimizer.update(
-        model.weights(), model.gradients(),
-        {3e-3, 0.9, 0.95, 1e-8, 0.1, clip_scale(gradient_norm(model.gradients()), 1.0)});
+    optimizer.update(model.writable_weights(), model.gradients(),
+                     {.learning_rate = 3e-3,
+                      .weight_decay = 0.1,
+                      .gradient_scale = clip_scale(gradient_norm(model.gradients()), 1.0)});
   }
   write_file(scratch.path() / "case.json", document.dump());
 
@@ -78,8 +79,8 @@ TEST(Losses, EqualPyTorchsStepByStep) {
 }
 
 TEST(Decoder, GivesTheSameLogitsTokenByTokenAsAtOnce) {
-  Model model(sample_config(), {kSampleLength, AttentionKind::sdpa});
-  initialize(model.layout(), 0.1, 3, model.weights());
+  Model model(sample_config(), {.sequence_len = kSampleLength});
+  initialize(model.layout(), 0.1, 3, model.writable_weights());
   const MicroBatch batch = sample_batch(1, 4);
   const std::span<const int32_t> ids(batch.ids.const_data_ptr<int32_t>(), kSampleLength);
   Decoder whole(model), single(model);
@@ -91,8 +92,8 @@ TEST(Decoder, GivesTheSameLogitsTokenByTokenAsAtOnce) {
 }
 
 TEST(Decoder, PredictsWhatTheTrainingPassPredicts) {
-  Model model(sample_config(), {kSampleLength, AttentionKind::sdpa});
-  initialize(model.layout(), 0.1, 3, model.weights());
+  Model model(sample_config(), {.sequence_len = kSampleLength});
+  initialize(model.layout(), 0.1, 3, model.writable_weights());
   const MicroBatch batch = sample_batch(1, 4);
   const auto *ids = batch.ids.const_data_ptr<int32_t>(),
              *labels = batch.labels.const_data_ptr<int32_t>();

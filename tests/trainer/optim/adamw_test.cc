@@ -30,7 +30,8 @@ TEST(AdamW, EqualsPyTorchsOverAHundredSteps) {
     at::_fused_adamw_(plain, {g.narrow(0, kDecaying, kWeights - kDecaying).clone()}, m2, v2, none,
                       count, 1e-3, 0.9, 0.95, 0.0, 1e-8, false, false);
     gradients.copy_(g).mul_(4);  // a clip of 1/4 takes this back
-    optimizer.update(weights, gradients, {1e-3, 0.9, 0.95, 1e-8, 0.1, 0.25});
+    optimizer.update(weights, gradients,
+                     {.learning_rate = 1e-3, .weight_decay = 0.1, .gradient_scale = 0.25});
   }
   const at::Tensor want = at::cat({decayed[0], plain[0]});
   EXPECT_LE((weights - want).abs().max().item<double>(), 2e-6);

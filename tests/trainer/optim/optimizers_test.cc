@@ -15,19 +15,14 @@
 #include "tests/trainer/python.h"
 #include "tests/trainer/sample_model.h"
 #include "tests/trainer/scratch.h"
-#include "trainer/ops/reference/aten.h"
-#include "trainer/optim/adamw.h"
-#include "trainer/optim/adamw_8bit.h"
 #include "trainer/optim/gradient_norm.h"
-#include "trainer/optim/lion.h"
-#include "trainer/optim/quantize_blockwise.h"
-#include "trainer/optim/reference_updates.h"
+#include "trainer/optim/updates/quantize_blockwise.h"
 
 namespace llmctl {
 namespace {
 
 constexpr int kReferenceSteps = 100;
-constexpr OptimizerStep kStep = {1e-3, 0.9, 0.95, 1e-8, 0.1, 1, 0.95};
+constexpr OptimizerStep kStep = {.learning_rate = 1e-3, .weight_decay = 0.1};
 
 // Slots on both sides of kLeastQuantizedElements, and one that ends inside a block.
 ModelConfig some_config() {
@@ -46,7 +41,7 @@ ModelConfig some_config() {
 at::Tensor without_padding(const ParameterLayout& layout, const at::Tensor& all) {
   at::Tensor out = at::zeros_like(all);
   for (const ParameterSlot& slot : layout.slots()) {
-    layout.view(out, slot).copy_(layout.view(all, slot));
+    view_of(out, slot).copy_(view_of(all, slot));
   }
   return out;
 }
@@ -202,57 +197,6 @@ TEST(Quantization, TakesTheNearestCode) {
   }
 }
 
-TEST(AtenOptimizers, EqualTheFusedPasses) {
-  const ParameterLayout layout(some_config());
-  OptimizerStep step = kStep;
-  step.gradient_scale = 0.5;
-  AdamW bf16(layout.size(), layout.matrices_end(), {}, at::kBFloat16);
-  Lion lion(layout.size(), layout.matrices_end());
-  at::Tensor want_bf16 = numbers({layout.size()}, 1), got_bf16 = want_bf16.clone();
-  at::Tensor want_lion = want_bf16.clone(), got_lion = want_bf16.clone();
-  at::Tensor first = at::zeros({layout.size()}, at::kBFloat16), second = at::zeros_like(first);
-  at::Tensor moment = at::zeros({layout.size()});
-  for (int update = 1; update <= 20; ++update) {
-    const at::Tensor gradient = gradient_of(layout, update);
-    at::Tensor g = gradient.clone();
-    bf16.update(want_bf16, g, step);
-    aten::adamw(got_bf16, g.copy_(gradient), {first, second}, layout.matrices_end(), update, step);
-    lion.update(want_lion, g.copy_(gradient), step);
-    aten::lion(got_lion, g.copy_(gradient), moment, layout.matrices_end(), step);
-    EXPECT_EQ(g.count_nonzero().item<int64_t>(), 0);
-  }
-  EXPECT_LE(error(got_bf16, want_bf16, numbers({layout.size()}, 1)), 1e-4);
-  EXPECT_LE(error(got_lion, want_lion, numbers({layout.size()}, 1)), 1e-3);  // signs near zero
-}
-
-TEST(AtenOptimizers, QuantizedMomentsEqualTheFusedOnes) {
-  const ParameterLayout layout(some_config());
-  AdamW8bit fused(layout);
-  const ParameterSlot& slot = layout.slots().front();  // ends inside a block
-  const auto map_tensor = [](const QuantizationMap& map) {
-    at::Tensor all = at::empty({511});
-    std::memcpy(all.mutable_data_ptr<float>(), map.values.data(), sizeof map.values);
-    std::memcpy(all.mutable_data_ptr<float>() + 256, map.middles.data(), sizeof map.middles);
-    return all;
-  };
-  const auto moment = [&] {
-    return QuantizedMoment{at::zeros({slot.elements}, at::kByte),
-                           at::zeros({(slot.elements + kQuantizedBlock - 1) / kQuantizedBlock})};
-  };
-  const aten::QuantizedPiece first = {moment(), map_tensor(signed_dynamic_map())};
-  const aten::QuantizedPiece second = {moment(), map_tensor(unsigned_dynamic_map())};
-  at::Tensor want = numbers({layout.size()}, 1);
-  at::Tensor got = want.narrow(0, slot.offset, slot.elements).clone();
-  const at::Tensor start = got.clone();
-  for (int update = 1; update <= 20; ++update) {
-    at::Tensor gradient = gradient_of(layout, update);
-    at::Tensor g = gradient.narrow(0, slot.offset, slot.elements).clone();
-    fused.update(want, gradient, kStep);
-    aten::adamw_8bit(got, g, first, second, adamw_factors(kStep, update, true));
-  }
-  EXPECT_LE(error(got, want.narrow(0, slot.offset, slot.elements), start), 1e-3);
-}
-
 TEST(ParameterShapes, AreThoseOfTheLayoutOfEveryFamily) {
   for (const std::string_view family : words(architectures())) {
     ModelConfig config = some_config();
@@ -280,7 +224,7 @@ TEST(GradientNorms, OfGroupsAddUpToTheWhole) {
     squares += norm * norm;
   }
   EXPECT_NEAR(std::sqrt(squares), norms.all, 1e-9 * norms.all);
-  const at::Tensor head = layout.view(gradient, "lm_head.weight");
+  const at::Tensor head = view_of(gradient, layout.slot("lm_head.weight"));
   EXPECT_NEAR(norms.of_group[static_cast<size_t>(ParameterGroup::head)],
               head.to(at::kDouble).norm().item<double>(), 1e-9);
 }

@@ -34,7 +34,7 @@ fs::path write_checkpoint(const fs::path& job_dir, Model& model) {
   content.state = {{"step", 7}, {"tokens", 999}, {"loss", 1.25}, {"spec", to_json(spec)}};
   CheckpointShard shard = {"rank-0", {}};
   for (const ParameterSlot& slot : model.layout().slots()) {
-    const at::Tensor view = model.layout().view(model.weights(), slot);
+    const at::Tensor view = view_of(model.weights(), slot);
     shard.tensors.push_back(
         {slot.name,
          DType::f32,
@@ -51,8 +51,8 @@ Model random_model(bool tied) {
   ModelConfig config = sample_config();
   config.vocab_size = kByteVocabSize;
   config.tie_word_embeddings = tied;
-  Model model(config, {kSampleLength, AttentionKind::sdpa});
-  initialize(model.layout(), 0.2, 3, model.weights());
+  Model model(config, {.sequence_len = kSampleLength});
+  initialize(model.layout(), 0.2, 3, model.writable_weights());
   return model;
 }
 

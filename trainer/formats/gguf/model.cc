@@ -71,7 +71,8 @@ std::string gguf_name(const ModelConfig& config, std::string_view slot) {
 
 std::vector<HfPlace> gguf_places(const ModelConfig& config) {
   std::vector<HfPlace> places;
-  for (const ParameterSlot& slot : parameter_slots(config).slots) {
+  const ParameterLayout layout(config);
+  for (const ParameterSlot& slot : layout.slots()) {
     HfPlace place = {gguf_name(config, slot.name), slot.shape};
     // Slots of one tensor follow each other.
     if (!places.empty() && places.back().name == place.name) {

@@ -15,7 +15,7 @@ namespace llmctl {
 Result<GgufMetadata> gguf_metadata(const ModelConfig& config,
                                    const std::string& name,
                                    GgufType type);
-// `slots` as parameter_slots(config). Matrices become `type`, with Q6_K for the head of a Q4_K
+// `slots` as ParameterLayout(config)'s. Matrices become `type`, with Q6_K for the head of a Q4_K
 // model; rows that do not fill a type's blocks fall back to Q8_0 and F16; vectors stay F32.
 std::vector<GgufTensor> gguf_tensors(const ModelConfig& config,
                                      const std::vector<StoredTensor>& slots,

@@ -114,7 +114,8 @@ void put_in(const StoredTensor& slot, const Part& part, int64_t width, std::span
 Result<std::vector<StoredTensor>> cut_slots(const ModelConfig& config,
                                             const std::vector<HfPlace>& places,
                                             const std::map<std::string, StoredTensor>& stored) {
-  const std::vector<ParameterSlot> slots = parameter_slots(config).slots;
+  const ParameterLayout layout(config);
+  const std::vector<ParameterSlot>& slots = layout.slots();
   CHECK(slots.size() == places.size());
   Differences differences;
   std::map<std::string, bool> good;  // by name: there, and of the right shape

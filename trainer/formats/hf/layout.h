@@ -1,4 +1,4 @@
-// Between our parameter slots (parameter_slots.h) and the tensors of a Hugging Face directory of
+// Between our parameter slots (parameter_layout.h) and the tensors of a Hugging Face directory of
 // the family (names.h): renamed, transposed for GPT-2, cut apart or fused where the family
 // fuses. Lazy: values flow when the result is read. Pure.
 #pragma once

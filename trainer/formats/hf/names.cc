@@ -79,10 +79,10 @@ std::string phi3_name(const std::string& ours) {
 }  // namespace
 
 std::vector<HfPlace> hf_places(const ModelConfig& config) {
-  const ParameterSlots ours = parameter_slots(config);
+  const ParameterLayout ours(config);
   const bool gpt2 = config.architecture == "gpt2", phi3 = config.architecture == "phi3";
   std::vector<HfPlace> places;
-  for (const ParameterSlot& slot : ours.slots) {
+  for (const ParameterSlot& slot : ours.slots()) {
     HfPlace place = {gpt2   ? gpt2_name(slot.name)
                      : phi3 ? phi3_name(slot.name)
                             : slot.name,

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "trainer/layout/parameter_slots.h"
+#include "trainer/layout/parameter_layout.h"
 
 namespace llmctl {
 
@@ -19,7 +19,7 @@ struct HfPlace {
   bool transposed = false;     // the file has [in, out]; rows below count outputs, its columns
   int64_t first_row = 0;       // of the tensor, where the slot begins; it has slot.shape[0] rows
 };
-// One for each of parameter_slots(config).slots, in their order. Requires: to_hf_config(config) is
+// One for each slot of ParameterLayout(config), in their order. Requires: to_hf_config(config) is
 // ok.
 std::vector<HfPlace> hf_places(const ModelConfig& config);
 

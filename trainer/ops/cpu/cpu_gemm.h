@@ -16,7 +16,7 @@ namespace llmctl::cpu_gemm {
 std::string name();
 
 // out (+)= a b. False: not for us (another type, device or layout; too few rows or columns to be
-// worth packing; LibTorch is faster on this CPU), nothing was done.
+// worth packing; LibTorch is faster on this CPU), and nothing was done.
 bool multiply(at::Tensor& out, const at::Tensor& a, const at::Tensor& b, bool add);
 
 // Weights [out, in] that many products share until they change, packed once for all of them: as the
@@ -27,7 +27,7 @@ class PackedWeights {
   void forget();  // they changed: each is packed anew by the next product that needs it
   const float* panels_of(const at::Tensor& b);  // nullptr: b is none of them
 
-  // While it lives, this thread's products take from `weights` what is there; nullptr: nothing is.
+  // While it lives, this thread's products use panels of `weights`; nullptr: they pack their own.
   class Use {
    public:
     explicit Use(PackedWeights* weights);

@@ -1,5 +1,5 @@
 // How cpu_gemm.cc lays its operands out for small_product.h: b in panels of kLanes columns, a in
-// blocks of rows. One thread does one call; where it writes is the caller's.
+// blocks of rows. One thread does one call, into memory of the caller.
 #pragma once
 
 #include <optional>
@@ -23,7 +23,7 @@ struct GemmOperand {
 // None: a tensor of another type, device or layout, or an empty one.
 std::optional<GemmOperand> gemm_operand(const at::Tensor& matrix);
 
-// Columns with those that fill the last panel, which are zero.
+// `columns` rounded up to whole panels; pack_panels() fills the rest with zeros.
 int64_t in_panels(int64_t columns);
 
 // The first `columns` of b over its first `depth` rows: panel after panel, each

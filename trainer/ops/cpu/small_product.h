@@ -1,4 +1,4 @@
-// Matrix products of blocks that stay in a core's cache, for attention_cpu.cc and cpu_gemm.cc: one
+// Matrix products of blocks that stay in a core's cache, for attention.cc and cpu_gemm.cc: one
 // thread, 6 x 16 numbers of the result in registers at a time (twelve of AVX2's sixteen, six of
 // AVX-512's).
 #pragma once

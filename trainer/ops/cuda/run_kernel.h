@@ -11,16 +11,7 @@
 #include "trainer/ops/cuda/kernels/launch.h"
 #endif
 
-namespace llmctl::own {
-
-// Whether these are the kernels for `t`.
-inline bool take(const at::Tensor& t) {
-  return t.is_cuda();
-}
-// With weights of another type than the rows' LibTorch's operators are called.
-inline bool take(const at::Tensor& rows, const at::Tensor& weights) {
-  return take(rows) && rows.scalar_type() == weights.scalar_type();
-}
+namespace llmctl::cuda {
 
 #ifdef LLMCTL_CUDA
 inline void* stream_of(const at::Tensor& t) {
@@ -69,4 +60,4 @@ const Number* from(const at::Tensor& t) {
   return t.const_data_ptr<Number>();
 }
 
-}  // namespace llmctl::own
+}  // namespace llmctl::cuda

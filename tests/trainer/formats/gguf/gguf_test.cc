@@ -10,7 +10,7 @@
 #include "trainer/formats/gguf/model.h"
 #include "trainer/formats/gguf/rope.h"
 #include "trainer/formats/gguf/tokenizer.h"
-#include "trainer/layout/parameter_slots.h"
+#include "trainer/layout/parameter_layout.h"
 #include "trainer/tokenizer/tokenizer.h"
 
 namespace llmctl {
@@ -137,7 +137,8 @@ TEST(GgufModel, RowsThatFillNoBlockFallBackAndTheHeadOfQ4KIsFiner) {
   config.tie_word_embeddings = false;
   config = resolved(config, 300, 64);
   std::vector<StoredTensor> slots;
-  for (const ParameterSlot& slot : parameter_slots(config).slots) {
+  const ParameterLayout layout(config);
+  for (const ParameterSlot& slot : layout.slots()) {
     slots.push_back({slot.name, slot.shape, [](std::span<float>) {}});
   }
   std::map<std::string, GgufType> types;

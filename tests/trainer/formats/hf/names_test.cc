@@ -23,11 +23,11 @@ ModelConfig sample(std::string_view family) {
 }
 
 HfPlace place_of(const ModelConfig& config, const std::string& slot) {
-  const ParameterSlots all = parameter_slots(config);
+  const ParameterLayout all(config);
   const std::vector<HfPlace> places = hf_places(config);
-  EXPECT_EQ(places.size(), all.slots.size());
+  EXPECT_EQ(places.size(), all.slots().size());
   for (size_t i = 0; i < places.size(); ++i) {
-    if (all.slots[i].name == slot) return places[i];
+    if (all.slots()[i].name == slot) return places[i];
   }
   ADD_FAILURE() << "no slot " << slot;
   return {};
@@ -36,11 +36,11 @@ HfPlace place_of(const ModelConfig& config, const std::string& slot) {
 TEST(HfNames, AreOursForFamiliesOfLlamasKind) {
   for (const char* family : {"llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3_text"}) {
     const ModelConfig config = sample(family);
-    const ParameterSlots all = parameter_slots(config);
+    const ParameterLayout all(config);
     const std::vector<HfPlace> places = hf_places(config);
     for (size_t i = 0; i < places.size(); ++i) {
-      EXPECT_EQ(places[i].name, all.slots[i].name);
-      EXPECT_EQ(places[i].shape, all.slots[i].shape);
+      EXPECT_EQ(places[i].name, all.slots()[i].name);
+      EXPECT_EQ(places[i].shape, all.slots()[i].shape);
       EXPECT_EQ(places[i].first_row, 0);
       EXPECT_FALSE(places[i].transposed);
     }
@@ -78,12 +78,12 @@ TEST(HfNames, Gpt2StoresProductsTransposedAndTablesNot) {
 TEST(HfNames, SlotsOfOneTensorCoverItsRowsOnce) {
   for (const std::string_view family : words(architectures())) {
     const ModelConfig config = sample(family);
-    const ParameterSlots all = parameter_slots(config);
+    const ParameterLayout all(config);
     const std::vector<HfPlace> places = hf_places(config);
     std::map<std::string, int64_t> covered;
     for (size_t i = 0; i < places.size(); ++i) {
       EXPECT_EQ(places[i].first_row, covered[places[i].name]) << places[i].name;
-      covered[places[i].name] += all.slots[i].shape[0];
+      covered[places[i].name] += all.slots()[i].shape[0];
     }
     for (const HfPlace& place : places) {
       EXPECT_EQ(covered[place.name], place.shape[place.transposed ? 1 : 0]) << place.name;

@@ -1,6 +1,5 @@
-// The ATen form of every kernel, run on the CPU against the fused loops. (That the model made of
-// the fused loops equals autograd is in model_test.cc.)
-#include "trainer/ops/reference/aten.h"
+// The reference form of every operator, run on the CPU, against the fused loops. (That the model
+// made of the fused loops equals autograd is in model_test.cc.)
 
 #include <gtest/gtest.h>
 
@@ -10,13 +9,16 @@
 #include "core/fields/field_table.h"
 #include "tests/trainer/close.h"
 #include "tests/trainer/sample_model.h"
-#include "trainer/ops/embedding.h"
-#include "trainer/ops/gelu.h"
-#include "trainer/ops/layer_norm.h"
+#include "trainer/ops/cpu/activations.h"
+#include "trainer/ops/cpu/embedding.h"
+#include "trainer/ops/cpu/norms.h"
+#include "trainer/ops/cpu/rotary.h"
 #include "trainer/ops/loss.h"
-#include "trainer/ops/swiglu.h"
-#include "trainer/optim/gradient_norm.h"
-#include "trainer/optim/reference_updates.h"
+#include "trainer/ops/reference/activations.h"
+#include "trainer/ops/reference/cross_entropy.h"
+#include "trainer/ops/reference/embedding.h"
+#include "trainer/ops/reference/norms.h"
+#include "trainer/ops/reference/rotary.h"
 
 namespace llmctl {
 namespace {
@@ -24,27 +26,27 @@ namespace {
 struct Width {
   int64_t rows, hidden;
 };
-class AtenNorm : public ::testing::TestWithParam<Width> {};
+class ReferenceRows : public ::testing::TestWithParam<Width> {};
 
-TEST_P(AtenNorm, EqualsTheFusedLoops) {
+TEST_P(ReferenceRows, RmsNormEqualsTheFusedLoops) {
   const auto [rows, hidden] = GetParam();
   const at::Tensor x = numbers({rows, hidden}, 1), w = numbers({hidden}, 2);
-  const Normed got = aten::rms_norm(x, w, 1e-5), want = rms_norm(x, w, 1e-5);
+  const Normed got = reference::rms_norm(x, {}, w, 1e-5), want = cpu::rms_norm(x, {}, w, 1e-5);
   EXPECT_TRUE(close(got.y, want.y));
   EXPECT_EQ(got.statistics.sizes(), want.statistics.sizes());
   EXPECT_TRUE(close(got.statistics, want.statistics));
-  EXPECT_TRUE(close(aten::rms_norm_again(x, got.statistics, w), want.y));
+  EXPECT_TRUE(close(reference::recompute_rms_norm(x, got.statistics, w), want.y));
 
   const at::Tensor dy = numbers({rows, hidden}, 3);
   at::Tensor dx = numbers({rows, hidden}, 4), dw = numbers({hidden}, 5);
   at::Tensor want_dx = dx.clone(), want_dw = dw.clone();
-  aten::rms_norm_backward(dy, x, got.statistics, w, dx, dw);
-  rms_norm_backward(dy, x, want.statistics, w, want_dx, want_dw);
+  reference::rms_norm_backward(dy, x, got.statistics, w, dx, dw);
+  cpu::rms_norm_backward(dy, x, want.statistics, w, want_dx, want_dw);
   EXPECT_TRUE(close(dx, want_dx));
   EXPECT_TRUE(close(dw, want_dw));
 }
 
-TEST_P(AtenNorm, GradientEqualsAutograd) {
+TEST_P(ReferenceRows, GradientOfRmsNormEqualsAutograd) {
   const auto [rows, hidden] = GetParam();
   at::Tensor x = numbers({rows, hidden}, 1).to(at::kDouble).set_requires_grad(true);
   at::Tensor w = numbers({hidden}, 2).to(at::kDouble).set_requires_grad(true);
@@ -52,83 +54,70 @@ TEST_P(AtenNorm, GradientEqualsAutograd) {
   (x * (x.pow(2).mean(-1, true) + 1e-5).rsqrt() * w).backward(dy.to(at::kDouble));
   const at::Tensor x32 = numbers({rows, hidden}, 1), w32 = numbers({hidden}, 2);
   at::Tensor dx = at::zeros({rows, hidden}), dw = at::zeros({hidden});
-  aten::rms_norm_backward(dy, x32, aten::rms_norm(x32, w32, 1e-5).statistics, w32, dx, dw);
+  reference::rms_norm_backward(dy, x32, reference::rms_norm(x32, {}, w32, 1e-5).statistics, w32, dx,
+                               dw);
   EXPECT_TRUE(close(dx, x.grad()));
   EXPECT_TRUE(close(dw, w.grad()));
 }
 
-TEST_P(AtenNorm, SwigluEqualsTheFusedLoops) {
-  const auto [rows, hidden] = GetParam();
-  at::Tensor got = numbers({rows, 2 * hidden}, 1).mul_(6), want = got.clone();
-  EXPECT_TRUE(close(aten::swiglu(got), swiglu(want)));
-  const at::Tensor da = numbers({rows, hidden}, 2);
-  aten::swiglu_backward(got, da);
-  swiglu_backward(want, da);
-  EXPECT_TRUE(close(got, want));
-}
-
-TEST_P(AtenNorm, LayerNormEqualsTheFusedLoops) {
+TEST_P(ReferenceRows, LayerNormEqualsTheFusedLoops) {
   const auto [rows, hidden] = GetParam();
   const at::Tensor x = numbers({rows, hidden}, 1);
   const NormTensors w = {numbers({hidden}, 2), numbers({hidden}, 6)};
-  const Normed got = aten::layer_norm(x, w, 1e-5), want = layer_norm(x, w, 1e-5);
+  const Normed got = reference::layer_norm(x, {}, w, 1e-5), want = cpu::layer_norm(x, {}, w, 1e-5);
   EXPECT_TRUE(close(got.y, want.y));
   EXPECT_EQ(got.statistics.sizes(), want.statistics.sizes());
   EXPECT_TRUE(close(got.statistics, want.statistics));
-  EXPECT_TRUE(close(layer_norm_again(x, want.statistics, w), want.y));
-  EXPECT_TRUE(close(aten::layer_norm_again(x, got.statistics, w), want.y));
+  EXPECT_TRUE(close(cpu::recompute_layer_norm(x, want.statistics, w), want.y));
+  EXPECT_TRUE(close(reference::recompute_layer_norm(x, got.statistics, w), want.y));
 
   const at::Tensor dy = numbers({rows, hidden}, 3);
   at::Tensor dx = numbers({rows, hidden}, 4), want_dx = dx.clone();
   NormTensors dw = {numbers({hidden}, 5), numbers({hidden}, 7)},
               want_dw = {dw.weight.clone(), dw.bias.clone()};
-  aten::layer_norm_backward(dy, x, got.statistics, w.weight, dx, dw);
-  layer_norm_backward(dy, x, want.statistics, w.weight, want_dx, want_dw);
+  reference::layer_norm_backward(dy, x, got.statistics, w.weight, dx, dw);
+  cpu::layer_norm_backward(dy, x, want.statistics, w.weight, want_dx, want_dw);
   EXPECT_TRUE(close(dx, want_dx));
   EXPECT_TRUE(close(dw.weight, want_dw.weight));
   EXPECT_TRUE(close(dw.bias, want_dw.bias));
 }
 
-TEST_P(AtenNorm, GeluPlainAndGatedEqualTheFusedLoops) {
+TEST_P(ReferenceRows, ActivationsEqualTheFusedLoops) {
   const auto [rows, hidden] = GetParam();
   const at::Tensor da = numbers({rows, hidden}, 2);
-  for (const GeluFormula formula : {GeluFormula::tanh, GeluFormula::erf}) {
-    at::Tensor got = numbers({rows, hidden}, 1).mul_(6), want = got.clone();
-    EXPECT_TRUE(close(aten::gelu(got, formula), llmctl::gelu(want, formula)));
-    aten::gelu_backward(got, da, formula);
-    llmctl::gelu_backward(want, da, formula);
-    EXPECT_TRUE(close(got, want));
-
-    got = numbers({rows, 2 * hidden}, 1).mul_(6);
-    want = got.clone();
-    EXPECT_TRUE(close(aten::geglu(got, formula), geglu(want, formula)));
-    aten::geglu_backward(got, da, formula);
-    geglu_backward(want, da, formula);
+  for (const MlpActivation kind :
+       {MlpActivation::swiglu, MlpActivation::geglu, MlpActivation::geglu_erf, MlpActivation::gelu,
+        MlpActivation::gelu_erf}) {
+    const int64_t width = is_gated(kind) ? 2 * hidden : hidden;
+    at::Tensor got = numbers({rows, width}, 1).mul_(6), want = got.clone();
+    EXPECT_TRUE(close(reference::activate(kind, got), cpu::activate(kind, want)));
+    reference::activate_backward(kind, got, da);
+    cpu::activate_backward(kind, want, da);
     EXPECT_TRUE(close(got, want));
   }
 }
 
 INSTANTIATE_TEST_SUITE_P(Widths,
-                         AtenNorm,
+                         ReferenceRows,
                          ::testing::Values(Width{1, 8}, Width{37, 48}, Width{64, 1'000}),
                          [](const auto& p) { return std::to_string(p.param.hidden) + "_wide"; });
 
-class AtenRotary : public ::testing::TestWithParam<AttentionShape> {};
+class ReferenceRotary : public ::testing::TestWithParam<AttentionShape> {};
 
-TEST_P(AtenRotary, EqualsTheFusedLoopsAtEveryFirstPosition) {
+TEST_P(ReferenceRotary, EqualsTheFusedLoopsAtEveryFirstPosition) {
   const AttentionShape& s = GetParam();
   for (const int64_t dim : {s.head_dim, s.head_dim / 4 * 2}) {
     const RotaryTable table = rotary_table(2 * s.sequence, dim, 10'000, at::kCPU);
     for (const int64_t first : {int64_t{0}, s.sequence}) {
       at::Tensor got = numbers({3 * s.sequence, s.row()}, 1), want = got.clone();
-      aten::rotate(got, s, table, first);
-      rotate(want, s, table, first);
+      reference::rotate(got, s, table, first);
+      cpu::rotate(want, s, table, first);
       EXPECT_TRUE(close(got, want)) << "from position " << first;
     }
   }
 }
 
-TEST_P(AtenRotary, GradientsOfAnyStrideAreTurnedBackIntoRows) {
+TEST_P(ReferenceRotary, GradientsOfAnyStrideAreTurnedBackIntoRows) {
   const AttentionShape& s = GetParam();
   const auto by_token = [&](int64_t heads, double seed) {  // [B, heads, S, D] over [B, S, heads, D]
     return numbers({3, s.sequence, heads, s.head_dim}, seed).transpose(1, 2);
@@ -138,51 +127,52 @@ TEST_P(AtenRotary, GradientsOfAnyStrideAreTurnedBackIntoRows) {
   for (const int64_t dim : {s.head_dim, s.head_dim / 4 * 2}) {
     const RotaryTable table = rotary_table(s.sequence, dim, 10'000, at::kCPU);
     at::Tensor got = at::empty({3 * s.sequence, s.row()}), want = at::empty_like(got);
-    aten::rotate_back(grad, s, table, got);
-    rotate_back(grad, s, table, want);
+    reference::rotate_back(grad, s, table, got);
+    cpu::rotate_back(grad, s, table, want);
     EXPECT_TRUE(close(got, want));
   }
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes,
-                         AtenRotary,
+                         ReferenceRotary,
                          ::testing::Values(AttentionShape{7, 4, 4, 8},
                                            AttentionShape{12, 6, 2, 10},
                                            AttentionShape{1, 2, 1, 64}));
 
-TEST(AtenEmbedding, EqualsTheFusedLoopsAlsoForRepeatedIds) {
+TEST(ReferenceEmbedding, EqualsTheFusedLoopsAlsoForRepeatedIds) {
   const MicroBatch batch = sample_batch(9, 2);  // 216 ids of 77
   const at::Tensor table = numbers({77, 40}, 1);
-  EXPECT_TRUE(at::equal(aten::embed(batch.ids, table), embed(batch.ids, table)));
+  EXPECT_TRUE(at::equal(reference::embed(batch.ids, table), cpu::embed(batch.ids, table)));
   const at::Tensor dx = numbers({batch.ids.size(0), 40}, 2);
   at::Tensor got = numbers({77, 40}, 3), want = got.clone();
-  aten::embed_backward(batch.ids, dx, got);
-  embed_backward(batch.ids, dx, want);
+  reference::embed_backward(batch.ids, dx, got);
+  cpu::embed_backward(batch.ids, dx, want);
   EXPECT_TRUE(close(got, want));
 }
 
 // cross_entropy has no fused form of its own to call; loss_sum_and_gradient is the fused one.
-TEST(AtenLoss, EqualsTheFusedHead) {
+TEST(ReferenceLoss, EqualsTheFusedHead) {
   constexpr double kScale = 0.03;
   const MicroBatch batch = sample_batch(2, 3);
   const int64_t rows = batch.labels.size(0);
   const at::Tensor hidden = numbers({rows, 40}, 1).mul_(3), weight = numbers({77, 40}, 2);
   at::Tensor logits = at::mm(hidden, weight.t());
   at::Tensor total = at::zeros({}, at::kDouble), again = at::zeros({}, at::kDouble);
-  at::Tensor spent = logits.clone();
-  aten::cross_entropy(spent, batch.labels, {}, again);
-  aten::cross_entropy(logits, batch.labels, kScale, total);
+  at::Tensor without_gradient = logits.clone();
+  reference::cross_entropy(without_gradient, batch.labels, {}, again);
+  reference::cross_entropy(logits, batch.labels, kScale, total);
 
   at::Tensor dhidden = hidden.clone(), dweight = at::zeros({77, 40});
   const double want =
-      loss_sum_and_gradient(dhidden, batch.labels, weight, dweight, {kScale}).item<double>();
+      loss_sum_and_gradient(dhidden, batch.labels, weight, dweight, {.scale = kScale})
+          .item<double>();
   EXPECT_NEAR(total.item<double>(), want, kClose * want);
   EXPECT_EQ(again.item<double>(), total.item<double>());
   EXPECT_TRUE(close(at::mm(logits, weight), dhidden));
   EXPECT_TRUE(close(at::mm(logits.t(), hidden), dweight));
 }
 
-TEST(AtenLoss, MaskedRowsAddNothingAsInTheFusedHead) {
+TEST(ReferenceLoss, MaskedRowsAddNothingAsInTheFusedHead) {
   constexpr double kScale = 0.03;
   const MicroBatch batch = sample_batch(2, 3);
   const int64_t rows = batch.labels.size(0);
@@ -193,55 +183,31 @@ TEST(AtenLoss, MaskedRowsAddNothingAsInTheFusedHead) {
 
   const at::Tensor odd = at::arange(1, rows, 2, at::kLong);
   at::Tensor kept = hidden.index_select(0, odd), dkept = at::zeros({77, 40});
-  const double want =
-      loss_sum_and_gradient(kept, batch.labels.index_select(0, odd), weight, dkept, {kScale})
-          .item<double>();
+  const double want = loss_sum_and_gradient(kept, batch.labels.index_select(0, odd), weight, dkept,
+                                            {.scale = kScale})
+                          .item<double>();
   at::Tensor dhidden = hidden.clone(), dweight = at::zeros({77, 40});
-  EXPECT_NEAR(loss_sum_and_gradient(dhidden, masked, weight, dweight, {kScale}).item<double>(),
-              want, kClose * want);
+  EXPECT_NEAR(
+      loss_sum_and_gradient(dhidden, masked, weight, dweight, {.scale = kScale}).item<double>(),
+      want, kClose * want);
   EXPECT_NEAR(loss_sum(hidden, masked, weight).item<double>(), want, kClose * want);
   EXPECT_EQ(dhidden.index_select(0, even).abs().sum().item<float>(), 0);
   EXPECT_TRUE(close(dhidden.index_select(0, odd), kept));
   EXPECT_TRUE(close(dweight, dkept));
 
   at::Tensor logits = at::mm(hidden, weight.t()), total = at::zeros({}, at::kDouble);
-  aten::cross_entropy(logits, masked, kScale, total);
+  reference::cross_entropy(logits, masked, kScale, total);
   EXPECT_NEAR(total.item<double>(), want, kClose * want);
   EXPECT_EQ(logits.index_select(0, even).abs().sum().item<float>(), 0);
   EXPECT_TRUE(close(at::mm(logits.t(), hidden), dweight));
 }
 
-TEST(AtenLoss, StaysFiniteForALabelOfNoProbability) {
+TEST(ReferenceLoss, StaysFiniteForALabelOfNoProbability) {
   at::Tensor logits = at::zeros({1, 3}), total = at::zeros({}, at::kDouble);
   logits[0][0] = 500;
-  aten::cross_entropy(logits, at::ones({1}, at::kInt), 1.0, total);
+  reference::cross_entropy(logits, at::ones({1}, at::kInt), 1.0, total);
   EXPECT_NEAR(total.item<double>(), 500, 1e-3);
   EXPECT_NEAR(logits[0][1].item<double>(), -1, 1e-6);
-}
-
-TEST(AtenAdamW, EqualsTheFusedPassWithAndWithoutClipping) {
-  constexpr int64_t kElements = 5'000, kDecayEnd = 3'001;
-  AdamW fused(kElements, kDecayEnd);
-  at::Tensor want = numbers({kElements}, 1), got = want.clone();
-  at::Tensor first = at::zeros({kElements}), second = at::zeros({kElements});
-  for (int step = 1; step <= 20; ++step) {
-    at::Tensor gradients = numbers({kElements}, 31.0 * step), copy = gradients.clone();
-    const OptimizerStep options = {1e-2, 0.9, 0.95, 1e-8, 0.1, step % 2 == 0 ? 0.25 : 1.0};
-    fused.update(want, gradients, options);
-    aten::adamw(got, copy, {first, second}, kDecayEnd, step, options);
-    EXPECT_EQ(copy.count_nonzero().item<int64_t>(), 0);
-  }
-  EXPECT_TRUE(close(got, want));
-  EXPECT_TRUE(close(first, fused.first_moment()));
-  EXPECT_TRUE(close(second, fused.second_moment()));
-}
-
-TEST(AtenGradientNorm, IsSummedInDoubleAndShowsTheOneThatIsNotFinite) {
-  at::Tensor gradients = numbers({200'000}, 3);
-  const double want = gradient_norm(gradients);
-  EXPECT_NEAR(aten::gradient_norm(gradients), want, 1e-9 * want);
-  gradients[77] = std::numeric_limits<float>::quiet_NaN();
-  EXPECT_TRUE(std::isnan(aten::gradient_norm(gradients)));
 }
 
 // The meta device has shapes but no memory: whoever reads a pointer fails.
@@ -251,8 +217,9 @@ TEST(AnyDevice, RunsAWholePassWithoutTouchingHostMemory) {
     if (family == "gpt2") config.num_key_value_heads = config.num_attention_heads;
     set_family(config, family);
     for (const bool packed : {false, true}) {
-      Model model(config, {kSampleLength, AttentionKind::sdpa,
-                           packed ? Checkpointing::block : Checkpointing::none, [] {}, at::kMeta});
+      Model model(config, {.sequence_len = kSampleLength,
+                           .checkpointing = packed ? Checkpointing::block : Checkpointing::none,
+                           .device = at::kMeta});
       const MicroBatch host = sample_batch(2, 1);
       MicroBatch batch = {host.ids.to(at::kMeta), host.labels.to(at::kMeta)};
       if (packed) batch.document_starts = {0, 3, kSampleLength};

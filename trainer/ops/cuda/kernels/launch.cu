@@ -71,7 +71,7 @@ void launch_elements(const Kernel& kernel, int64_t elements, void* stream) {
   List(Kernel<c10::Half>)
 
 LLMCTL_EVERY_NUMBER(LLMCTL_ROWS, RmsNorm);
-LLMCTL_EVERY_NUMBER(LLMCTL_ROWS, RmsNormAgain);
+LLMCTL_EVERY_NUMBER(LLMCTL_ROWS, RecomputeRmsNorm);
 LLMCTL_EVERY_NUMBER(LLMCTL_ROWS, RmsNormBackward);
 LLMCTL_ROWS(CrossEntropy);
 LLMCTL_ELEMENTS(AddParts);

@@ -1,6 +1,6 @@
 // What stands between the two products of an MLP, by element, and its backward in place: SwiGLU and
 // GeGLU over rows of gate and up [rows, 2 width], GELU (by either formula) over rows [rows, width].
-// The formulas are those of swiglu.cc and gelu.cc; made in fp32, rounded once.
+// The formulas are those of ops/cpu/activations.cc; made in fp32, rounded once.
 #pragma once
 
 #include "trainer/ops/cuda/kernels/lanes.h"

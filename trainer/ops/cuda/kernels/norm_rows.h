@@ -37,7 +37,7 @@ struct RmsNorm {
 };
 
 template <class Number>
-struct RmsNormAgain {
+struct RecomputeRmsNorm {
   const Number* x;
   const float* statistics;
   const Number* weight;

@@ -1,6 +1,6 @@
-// The rotation of rope.h, by pair (i, i + half) of a head, of which the first 2 half numbers turn:
-// in place on the fused rows, and turned back while a gradient is gathered from [B, heads, S, D]
-// tensors of any strides into one row. Angles are fp32.
+// The rotation of operators.h, by pair (i, i + half) of a head, of which the first 2 half numbers
+// turn: in place on the fused rows, and turned back while a gradient is gathered from [B, heads, S,
+// D] tensors of any strides into one row. Angles are fp32.
 #pragma once
 
 #include "trainer/ops/cuda/kernels/lanes.h"

@@ -1,6 +1,6 @@
 // One pass of AdamW or Lion over flat buffers, by element: clip, decay, moments, update, and the
-// gradient set to zero. Elements before `decay_end` decay. The formulas are those of adamw.cc and
-// lion.cc; moments are float or bfloat16.
+// gradient set to zero. Elements before `decay_end` decay. The formulas are those of
+// optim/updates/cpu_updates.cc; moments are float or bfloat16.
 #pragma once
 
 #include "trainer/ops/cuda/kernels/lanes.h"
