@@ -1,9 +1,9 @@
-# gRPC's fifty shared libraries cost 8 ms of every start, which a CLI cannot afford: a target with the
-# property LLMCTL_STATIC_GRPC links `llmctl_grpc_static`, the archives of the same packages, instead.
+# gRPC's fifty shared libraries cost 8 ms of every start, which a CLI cannot afford: a target with
+# the property LLMCTL_STATIC_GRPC links `llmctl_grpc_static`, the archives of the same packages.
 #
-# pkg-config knows them. RE2 is asked for too: gRPC's file names its library, but not what newer ones
-# need themselves. Each is asked for by itself and once, because pkg-config walks abseil's hundred
-# files again for every path that leads to them: together they take a minute on Debian 13.
+# pkg-config knows them. RE2 is asked for too: gRPC's file names its library, but not what newer
+# ones need themselves. Each is asked for by itself and once, because pkg-config walks abseil's
+# hundred files again for every path that leads to them: together they take a minute on Debian 13.
 if(NOT LLMCTL_GRPC_LIBRARIES)
   set(libraries)
   foreach(module grpc++ re2 protobuf)

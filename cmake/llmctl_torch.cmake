@@ -1,8 +1,8 @@
 # LibTorch as the target `llmctl_torch`, for the CPU alone or for CUDA too.
 #
 # LLMCTL_DEVICE says which; empty: CUDA where torch is a CUDA build and there is an nvcc. PyPI's
-# torch for Linux is a CUDA build, so for the CPU nothing of CUDA is asked for: torch's CMake package
-# would want a whole toolkit. Its CPU libraries and headers are the same in both builds.
+# torch for Linux is a CUDA build, so for the CPU nothing of CUDA is asked for: torch's CMake
+# package would want a whole toolkit. Its CPU libraries and headers are the same in both builds.
 set(LLMCTL_DEVICE "" CACHE STRING "cpu, cuda, or empty: what torch and this machine allow")
 
 find_path(LLMCTL_TORCH_CMAKE Torch/TorchConfig.cmake HINTS ${Torch_DIR}/..

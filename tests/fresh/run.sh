@@ -10,8 +10,14 @@
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/../.."
 release=${1:-}
-[[ $release == bookworm || $release == trixie ]] || { echo "name a Debian: bookworm or trixie" >&2; exit 2; }
-((EUID == 0)) || { echo "a clean Debian is made with chroot and mounts, which take root" >&2; exit 1; }
+if [[ $release != bookworm && $release != trixie ]]; then
+  echo "name a Debian: bookworm or trixie" >&2
+  exit 2
+fi
+if ((EUID != 0)); then
+  echo "a clean Debian is made with chroot and mounts, which take root" >&2
+  exit 1
+fi
 
 # Namespaces of our own: mounts and daemons end with this script, however it ends.
 if [[ -z ${LLMCTL_FRESH_INSIDE:-} ]]; then
@@ -31,9 +37,15 @@ stage() { # stage NAME: a line of the summary begins here
   echo "== $*"
 }
 
-inside() { # inside COMMAND: as root of the clean system, in the clone, nothing of ours in the environment
-  chroot "$root" env -i HOME=/root USER=root TERM=dumb LANG=C.UTF-8 PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin \
-    DEBIAN_FRONTEND=noninteractive bash -c "cd /root/llmctl 2>/dev/null; $1"
+# inside COMMAND: as root of the clean system, in the clone, with nothing of our environment.
+inside() {
+  chroot "$root" env -i HOME=/root USER=root TERM=dumb LANG=C.UTF-8 \
+    PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin DEBIAN_FRONTEND=noninteractive \
+    bash -c "cd /root/llmctl 2>/dev/null; $1"
+}
+
+install_git() {
+  inside "apt-get update -qq && apt-get install -qq -y --no-install-recommends git >/dev/null"
 }
 
 forget() {
@@ -47,12 +59,14 @@ forget() {
 # This machine's way to the registries: mirror, name server, CA bundle, settings of apt and pip.
 make_root() {
   local mirror
-  mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' | head -1)
+  mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' |
+    head -1)
   [[ -e $root/etc/llmctl-fresh ]] ||
-    debootstrap --variant=minbase --cache-dir="$base/downloads/$release/debs" "$release" "$root" "$mirror"
+    debootstrap --variant=minbase --cache-dir="$base/downloads/$release/debs" \
+      "$release" "$root" "$mirror"
   cp -L /etc/resolv.conf /etc/hosts "$root/etc/"
   cp -L /etc/ssl/certs/ca-certificates.crt "$root/etc/llmctl-fresh-ca.crt"
-  apt-config dump | grep -E '^Acquire::(Check|http|https)' >"$root/etc/apt/apt.conf.d/99fresh" || true
+  apt-config dump | grep -E '^Acquire::(Check|http)' >"$root/etc/apt/apt.conf.d/99fresh" || true
   {
     echo "[global]"
     echo "cert = /etc/llmctl-fresh-ca.crt"
@@ -79,7 +93,7 @@ unmount_root() {
 }
 
 clone() {
-  inside "command -v git >/dev/null || { apt-get update -qq && apt-get install -qq -y --no-install-recommends git >/dev/null; }"
+  inside "command -v git >/dev/null" || install_git
   if [[ -d $root/root/llmctl ]]; then
     git bundle create -q "$root/root/head.bundle" HEAD
     inside "git fetch -q /root/head.bundle HEAD && git reset -q --hard FETCH_HEAD"
@@ -106,7 +120,8 @@ watched() {
 summary() {
   echo "$SECONDS end" >>"$times"
   echo "== $release, seconds on $(nproc) cores:"
-  awk 'NR > 1 { printf "%6d  %s\n", $1 - began, name } { began = $1; sub(/^[0-9]+ /, ""); name = $0 }' "$times"
+  awk 'NR > 1 { printf "%6d  %s\n", $1 - began, name }
+    { began = $1; sub(/^[0-9]+ /, ""); name = $0 }' "$times"
 }
 
 forget
