@@ -17,6 +17,13 @@ device_here() {
   fi
 }
 
+# pip_install VENV PACKAGES: a download of gigabytes shows its progress, where somebody sees it.
+pip_install() {
+  local quiet=(-q)
+  [[ ! -t 1 ]] || quiet=()
+  "$1/bin/pip" install "${quiet[@]}" "${@:2}"
+}
+
 # Of a torch 2.11-2.13 that this Python can import: its CMake prefix, its version, that of its CUDA
 # ("none": a CPU build) and its site-packages, a line each.
 describe_torch() {
@@ -72,7 +79,7 @@ find_any_torch() {
   if use_torch "${LLMCTL_PYTHON:-python3}" || use_torch "$PWD/.venv/bin/python"; then return; fi
   say "installing torch $torch_wanted into .venv"
   python3 -m venv .venv
-  .venv/bin/pip install -q "torch==$torch_wanted"
+  pip_install .venv "torch==$torch_wanted"
   use_torch "$PWD/.venv/bin/python" || fail "the torch in .venv cannot be imported"
 }
 
@@ -86,7 +93,7 @@ find_cuda_torch() {
   say "installing ${cuda_torch[*]} for CUDA into $1, about 5 GB;" \
     "LLMCTL_DEVICE=cpu does without"
   python3 -m venv "$1"
-  "$1/bin/pip" install -q "${cuda_torch[@]}"
+  pip_install "$1" "${cuda_torch[@]}"
   use_torch "$PWD/$1/bin/python" && [[ $torch_cuda != none ]] && find_nvcc "$1" ||
     fail "there is no CUDA build of torch with an nvcc in $1"
 }
@@ -105,6 +112,6 @@ find_nvcc() {
   for part in cuda-nvcc cuda-crt cuda-cccl nvvm; do wheels+=("nvidia-$part==$torch_cuda.*"); done
   [[ $(cat "$1/nvcc" 2>/dev/null) != "$torch_cuda" ]] || return 0
   say "installing nvcc $torch_cuda into $1"
-  "$1/bin/pip" install -q "${wheels[@]}" || fail "nvcc $torch_cuda did not come into $1"
+  pip_install "$1" "${wheels[@]}" || fail "nvcc $torch_cuda did not come into $1"
   echo "$torch_cuda" >"$1/nvcc"
 }
