@@ -24,18 +24,7 @@ if(LLMCTL_CONTROL_PLANE)
   pkg_check_modules(SQLITE3 REQUIRED IMPORTED_TARGET sqlite3)
   pkg_check_modules(JEMALLOC REQUIRED IMPORTED_TARGET jemalloc)
   find_program(LLMCTL_GRPC_PLUGIN grpc_cpp_plugin REQUIRED)
-  # gRPC's fifty shared libraries cost 8 ms of every start, which a CLI cannot afford: a target with
-  # the property LLMCTL_STATIC_GRPC links the archives of the same packages instead.
-  pkg_check_modules(GRPC REQUIRED grpc++ protobuf)
-  list(REMOVE_DUPLICATES GRPC_STATIC_LIBRARIES)
-  list(REMOVE_ITEM GRPC_STATIC_LIBRARIES pthread dl rt m atomic) # the compiler's own; it adds them
-  add_library(llmctl_grpc_static INTERFACE)
-  foreach(name ${GRPC_STATIC_LIBRARIES})
-    find_library(LLMCTL_ARCHIVE_${name} lib${name}.a REQUIRED)
-    mark_as_advanced(LLMCTL_ARCHIVE_${name})
-    target_link_libraries(llmctl_grpc_static INTERFACE ${LLMCTL_ARCHIVE_${name}})
-  endforeach()
-  target_link_libraries(llmctl_grpc_static INTERFACE Threads::Threads)
+  include(llmctl_static_grpc)
 endif()
 
 if(LLMCTL_TRAINER)

@@ -13,7 +13,8 @@ generator=()
 command -v ninja >/dev/null && generator=(-G Ninja)
 
 cmake -S . -B build-gpu "${generator[@]}" -DCMAKE_BUILD_TYPE=RelWithDebInfo \
-  -DLLMCTL_CONTROL_PLANE=OFF -DLLMCTL_CARRIED="$carried" -DCMAKE_PREFIX_PATH="$torch" >build-gpu.log
+  -DLLMCTL_CONTROL_PLANE=OFF -DLLMCTL_CARRIED="$carried" -DLLMCTL_DEVICE=cuda \
+  -DCMAKE_PREFIX_PATH="$torch" >build-gpu.log
 cmake --build build-gpu -j "$(nproc)" \
   --target llmctl-trainer llmctl_engine_tests llmctl_gpu_tests >>build-gpu.log
 mv build-gpu.log build-gpu/build.log

@@ -36,7 +36,7 @@ Mixture::Mixture(std::vector<int64_t> sequences, const std::vector<double>& weig
       seed_(static_cast<uint64_t>(seed)),
       per_epoch_(std::accumulate(sequences_.begin(), sequences_.end(), int64_t{0})) {
   CHECK(weighted_ ? weights.size() == sequences_.size() : sequences_.size() == 1);
-  shares_ = weighted_ ? apportion(per_epoch_, weights) : sequences_;
+  shares_ = weighted_ ? apportion(per_epoch_, weights) : std::vector{per_epoch_};
 }
 
 Mixture::Draw Mixture::draw(int64_t epoch, int64_t index) const {
