@@ -56,8 +56,8 @@ std::optional<std::vector<InheritedCheckpoint>> inheritance(Turn& turn, const Su
   }
   if (origin != nullptr) {
     inherited = origin->inherited;
-    for (const CheckpointCommitted& checkpoint : origin->checkpoints) {
-      inherited.push_back({origin->id, checkpoint});
+    for (const JobCheckpoint& checkpoint : origin->checkpoints) {
+      inherited.push_back({origin->id, checkpoint.commit});
     }
   }
   if (inherited.size() > limits::kInheritedCheckpoints) {

@@ -167,10 +167,8 @@ void on_report(Turn& turn, const ReportInput& input) {
     return;
   }
   const auto known = [job](const std::string& path) {
-    for (const CheckpointCommitted& checkpoint : job->checkpoints) {
-      if (checkpoint.path == path) return true;
-    }
-    return false;
+    return std::any_of(job->checkpoints.begin(), job->checkpoints.end(),
+                       [&](const JobCheckpoint& kept) { return kept.commit.path == path; });
   };
   if (const auto* progress = std::get_if<Progressed>(&input.report)) {
     if (input.rank == 0) turn.tell(input.job, input.epoch, *progress);

@@ -81,15 +81,11 @@ struct JobFold {
     rank.pid = body.pid;
   }
   void operator()(const CheckpointCommitted& body) const {
-    job.checkpoints.push_back(body);
-    job.checkpoint_epochs.push_back(event.epoch);
+    job.checkpoints.push_back({body, event.epoch});
   }
   void operator()(const CheckpointRemoved& body) const {
-    for (size_t i = job.checkpoints.size(); i-- > 0;) {
-      if (job.checkpoints[i].path != body.path) continue;
-      job.checkpoints.erase(job.checkpoints.begin() + static_cast<std::ptrdiff_t>(i));
-      job.checkpoint_epochs.erase(job.checkpoint_epochs.begin() + static_cast<std::ptrdiff_t>(i));
-    }
+    std::erase_if(job.checkpoints,
+                  [&](const JobCheckpoint& kept) { return kept.commit.path == body.path; });
   }
   void operator()(const SampleGenerated& body) const { job.sample = body; }
   void operator()(const Progressed& body) const { job.progress = body; }

@@ -1,5 +1,5 @@
 // apply(): facts change State, the same way every time.
-#include "scene.h"
+#include "tests/scheduler/heart/scene.h"
 
 namespace llmctl {
 namespace {

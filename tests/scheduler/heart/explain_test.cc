@@ -1,6 +1,6 @@
 #include "scheduler/heart/explain.h"
 
-#include "scene.h"
+#include "tests/scheduler/heart/scene.h"
 
 namespace llmctl {
 namespace {

@@ -1,6 +1,6 @@
 // The life of a job: from submission to its end, with failures on the way.
 #include "core/base/limits.h"
-#include "scene.h"
+#include "tests/scheduler/heart/scene.h"
 
 namespace llmctl {
 

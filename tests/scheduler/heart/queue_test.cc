@@ -1,6 +1,6 @@
 // The order of the queue, and who may overtake whom.
 #include "core/base/limits.h"
-#include "scene.h"
+#include "tests/scheduler/heart/scene.h"
 
 namespace llmctl {
 namespace {

@@ -1,5 +1,5 @@
 // What people ask for: submit, cancel, pause, resume, priority, drain.
-#include "scene.h"
+#include "tests/scheduler/heart/scene.h"
 
 namespace llmctl {
 namespace {

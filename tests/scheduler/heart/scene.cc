@@ -1,4 +1,4 @@
-#include "scene.h"
+#include "tests/scheduler/heart/scene.h"
 
 #include <algorithm>
 
