@@ -12,6 +12,7 @@
 #include "cli/verbs/verbs.h"
 #include "core/base/version.h"
 #include "tests/cli/answer.h"
+#include "tests/processes/test_folder.h"
 
 namespace llmctl {
 
@@ -20,12 +21,9 @@ using nlohmann::json;
 class CommandLineTest : public ::testing::Test {
  protected:
   CommandLineTest() {
-    std::string path = ::testing::TempDir() + "llmctl-cli-XXXXXX";
-    CHECK(mkdtemp(path.data()) != nullptr);
-    env_.home = path;
+    env_.home = folder_.path();
     env_.bin_dir = LLMCTL_BIN_DIR;
   }
-  ~CommandLineTest() override { std::filesystem::remove_all(env_.home); }
 
   Answer run(const std::vector<std::string>& arguments) const {
     std::ostringstream out, err;
@@ -35,6 +33,7 @@ class CommandLineTest : public ::testing::Test {
     return {code, out.str(), err.str()};
   }
 
+  const testing::TestFolder folder_{"cli"};
   Environment env_;
 };
 
