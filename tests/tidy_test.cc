@@ -57,16 +57,20 @@ struct Home {
   Paths where;
   std::string_view instead;
 };
-const Paths kGrpcEdges = {"proto/",           "scheduler/store/", "scheduler/loop/",
-                          "scheduler/fleet/", "scheduler/api/",   "worker/link/",
-                          "cli/ask/client",   "tests/",           "bench/"};
+// Who calls or serves gRPC; and who knows its messages only, as the store does.
+const Paths kGrpcEdges = {"proto/",         "scheduler/fleet/", "scheduler/api/", "worker/link/",
+                          "cli/ask/client", "tests/",           "bench/"};
+const Paths kWireEdges = {"proto/",       "scheduler/store/", "scheduler/fleet/", "scheduler/api/",
+                          "worker/link/", "cli/ask/client",   "tests/",           "bench/"};
 const Paths kTorchRooms = {
     "trainer/device/",    "trainer/ops/", "trainer/model/",    "trainer/optim/",
     "trainer/inference/", "trainer/run/", "trainer/commands/", "trainer/main.cc",
     "tests/trainer/",     "bench/"};
 const std::vector<Home> kHomes = {
     {"(torch|ATen|c10)/.*", kTorchRooms, "plain values, or a room with torch"},
-    {"(grpc|grpcpp|google/protobuf|llmctl/v1)/.*", kGrpcEdges, "core types, through proto/convert"},
+    {R"((grpc|grpcpp)/.*|llmctl/v1/.*\.grpc\.pb\.h)", kGrpcEdges,
+     "core types, through proto/convert"},
+    {R"((google/protobuf|llmctl/v1)/.*)", kWireEdges, "core types, through proto/convert"},
     {"(restinio|asio).*", {"metrics/exposition.cc"}, "metrics/exposition.h"},
     {"sqlite3.h", {"scheduler/store/", "tests/", "bench/"}, "scheduler/store/store.h"},
     {"yaml-cpp/.*", {"cli/jobfile/"}, "core's Node"},
@@ -487,6 +491,8 @@ INSTANTIATE_TEST_SUITE_P(
         Snippet{"scheduler/heart/decide.cc", "#include <grpcpp/grpcpp.h>\n",
                 "through proto/convert"},
         Snippet{"scheduler/heart/queue.cc", "#include \"llmctl/v1/types.pb.h\"\n", "proto/convert"},
+        Snippet{"scheduler/store/a.cc", "#include <grpcpp/grpcpp.h>\n", "through proto/convert"},
+        Snippet{"scheduler/store/a.cc", "#include \"llmctl/v1/types.pb.h\"\n", ""},
         Snippet{"cli/ask/client.cc", "#include <grpcpp/grpcpp.h>\n", ""},
         Snippet{"scheduler/a.cc", "auto now = std::chrono::system_clock::now();\n", "Clock seam"},
         Snippet{"core/a.cc", "// unlike system_clock, boot time never jumps\n", ""},

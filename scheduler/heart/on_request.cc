@@ -87,7 +87,7 @@ void on_submit(Turn& turn, const SubmitInput& input) {
   auto inherited = inheritance(turn, input);
   if (!inherited) return;
   const JobId id{turn.state.last_job.value + 1};
-  turn.tell(id,
+  turn.emit(id,
             JobSubmitted{input.spec, input.idempotency_key, input.retry_of, *std::move(inherited)});
   turn.decision.answer.job = id;
 }
@@ -129,7 +129,7 @@ void on_priority(Turn& turn, const PriorityInput& input) {
                 "priority: expected 0 to 100, got " + std::to_string(input.priority));
     return;
   }
-  if (job->priority != input.priority) turn.tell(input.job, PriorityChanged{input.priority});
+  if (job->priority != input.priority) turn.emit(input.job, PriorityChanged{input.priority});
 }
 
 void on_drain(Turn& turn, const DrainInput& input) {
@@ -141,7 +141,7 @@ void on_drain(Turn& turn, const DrainInput& input) {
   const WorkerId id = name->second;
   turn.decision.answer.worker = id;
   if (turn.state.workers.at(id).draining == input.drain) return;
-  turn.tell(id, WorkerDrained{input.drain});
+  turn.emit(id, WorkerDrained{input.drain});
   const auto load = turn.state.index.loads.find(id);
   if (!input.drain || load == turn.state.index.loads.end()) return;
   for (const auto& [job_id, rank] : load->second.ranks) {

@@ -9,7 +9,7 @@
 
 #include "llmctl/v1/fleet.pb.h"
 #include "llmctl/v1/scheduler.grpc.pb.h"
-#include "scheduler/loop/edges.h"
+#include "scheduler/loop/server_parts.h"
 
 namespace llmctl {
 
@@ -18,7 +18,7 @@ class LogReader;
 
 class LogRouter {
  public:
-  LogRouter(Edges& edges, FleetHub& fleet) : edges_(edges), fleet_(fleet) {}
+  LogRouter(ServerParts& parts, FleetHub& fleet) : parts_(parts), fleet_(fleet) {}
 
   // Any thread: makes the stream's reactor.
   grpc::ServerWriteReactor<v1::LogChunk>* open(const v1::LogsRequest& request);
@@ -29,7 +29,7 @@ class LogRouter {
 
  private:
   friend class LogReader;
-  Edges& edges_;
+  ServerParts& parts_;
   FleetHub& fleet_;
   int64_t last_request_ = 0;
   std::map<int64_t, std::shared_ptr<LogReader>> readers_;

@@ -1,22 +1,22 @@
-// Call: one unary call until it is answered. A small value, captured by whatever runs on the way;
-// exactly one of ok() and fail() is called, from any thread.
+// UnaryCall: one unary call of gRPC until it is answered. A small value, captured by the functions
+// that run on the way to its answer; exactly one of ok() and fail() is called, from any thread.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
 
 #include "proto/status.h"
-#include "scheduler/loop/edges.h"
+#include "scheduler/loop/server_parts.h"
 
 namespace llmctl {
 
-class Call {
+class UnaryCall {
  public:
   // `method` is the name in metrics: a literal.
-  Call(Edges& edges, grpc::CallbackServerContext* context, const char* method)
-      : edges_(&edges),
+  UnaryCall(ServerParts& parts, grpc::CallbackServerContext* context, const char* method)
+      : parts_(&parts),
         reactor_(context->DefaultReactor()),
         method_(method),
-        begin_boot_ms_(edges.clock.boot_ms()) {}
+        begin_boot_ms_(parts.clock.boot_ms()) {}
 
   grpc::ServerUnaryReactor* reactor() const { return reactor_; }
   void ok() const { finish(grpc::Status::OK, Code::ok); }
@@ -24,12 +24,12 @@ class Call {
 
  private:
   void finish(const grpc::Status& status, Code code) const {
-    const Millis took = edges_->clock.boot_ms() - begin_boot_ms_;
-    edges_->metrics.rpc_done(method_, code, static_cast<double>(took) / 1e3);
+    const Millis took = parts_->clock.boot_ms() - begin_boot_ms_;
+    parts_->metrics.rpc_done(method_, code, static_cast<double>(took) / 1e3);
     reactor_->Finish(status);
   }
 
-  Edges* edges_;
+  ServerParts* parts_;
   grpc::ServerUnaryReactor* reactor_;
   const char* method_;
   Millis begin_boot_ms_;

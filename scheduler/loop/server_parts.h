@@ -1,5 +1,6 @@
-// Edges: what every gRPC handler needs, by reference; built once in Server. Who may touch what:
-// the loop through post()/query(), the archive on the archive thread, hubs on the streams thread.
+// ServerParts: what the scheduler's server is made of, by reference, for every gRPC handler; Server
+// owns the parts. Which thread may touch what: the loop any, through post() and query(); the
+// archive only the archive thread; hubs only the streams thread.
 #pragma once
 
 #include "core/base/clock.h"
@@ -9,7 +10,7 @@
 
 namespace llmctl {
 
-struct Edges {
+struct ServerParts {
   Loop& loop;
   Archive& archive;
   WorkThread& archive_thread;

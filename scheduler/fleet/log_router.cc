@@ -1,4 +1,4 @@
-#include "scheduler/fleet/logs.h"
+#include "scheduler/fleet/log_router.h"
 
 #include <deque>
 
@@ -22,7 +22,7 @@ Error worker_away(WorkerId worker) {
 class LogReader final : public StreamWriter<v1::LogChunk> {
  public:
   LogReader(LogRouter& router, v1::LogsRequest request)
-      : StreamWriter(router.edges_.streams), router_(router), request_(std::move(request)) {}
+      : StreamWriter(router.parts_.streams), router_(router), request_(std::move(request)) {}
 
   WorkerId worker() const { return worker_; }
 
@@ -56,10 +56,10 @@ class LogReader final : public StreamWriter<v1::LogChunk> {
           {Code::invalid_argument, "job_id must be > 0; epoch, rank and tail_bytes >= 0", ""}));
     }
     auto self = shared_from_this();
-    const bool posted = router_.edges_.archive_thread.try_post([this, self] {
-      auto place = router_.edges_.archive.place_of_rank(JobId{request_.job_id()},
+    const bool posted = router_.parts_.archive_thread.try_post([this, self] {
+      auto place = router_.parts_.archive.place_of_rank(JobId{request_.job_id()},
                                                         Epoch{request_.epoch()}, request_.rank());
-      router_.edges_.streams.post([this, self, place = std::move(place)] { ask(place); });
+      router_.parts_.streams.post([this, self, place = std::move(place)] { ask(place); });
     });
     if (!posted) finish(to_status(too_busy()));
   }
