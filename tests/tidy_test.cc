@@ -43,7 +43,7 @@ const std::map<std::string_view, Paths> kMayInclude = {
 const std::map<std::string_view, Paths> kRooms = {
     {"core", {"base", "fields", "model", "training", "job", "plan", "run"}},
     {"scheduler", {"heart", "store", "metrics", "loop", "fleet", "api"}},
-    {"worker", {"files", "agent", "spawn", "runs", "devices", "link", "metrics"}},
+    {"worker", {"files", "contract", "agent", "spawn", "runs", "devices", "link", "metrics"}},
     {"cli", {"jobfile", "screen", "ask", "cluster", "verbs"}},
     {"trainer",
      {"files", "template", "tokenizer", "data", "layout", "formats/safetensors", "formats/hf",

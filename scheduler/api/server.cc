@@ -7,10 +7,10 @@
 #include <thread>
 
 #include "core/base/limits.h"
+#include "core/base/log.h"
 #include "scheduler/api/service.h"
 #include "scheduler/fleet/fleet_server.h"
 #include "scheduler/loop/loop.h"
-#include "scheduler/store/log.h"
 #include "scheduler/store/sqlite_archive.h"
 #include "scheduler/store/sqlite_store.h"
 

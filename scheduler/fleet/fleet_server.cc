@@ -4,11 +4,11 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/limits.h"
+#include "core/base/log.h"
 #include "proto/checks.h"
 #include "proto/convert.h"
 #include "proto/status.h"
 #include "scheduler/fleet/log_router.h"
-#include "scheduler/store/log.h"
 
 namespace llmctl {
 namespace {

@@ -4,9 +4,9 @@
 #include <iterator>
 
 #include "core/base/limits.h"
+#include "core/base/log.h"
 #include "scheduler/loop/metric_points.h"
 #include "scheduler/store/job_row.h"
-#include "scheduler/store/log.h"
 
 namespace llmctl {
 namespace {

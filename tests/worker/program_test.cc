@@ -15,7 +15,7 @@
 #include "tests/processes/patience.h"
 #include "tests/processes/test_folder.h"
 #include "tests/worker/link/fleet_server.h"
-#include "worker/spawn/run_directory.h"
+#include "worker/contract/run_directory.h"
 
 extern char** environ;
 

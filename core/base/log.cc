@@ -1,4 +1,4 @@
-#include "scheduler/store/log.h"
+#include "core/base/log.h"
 
 #include <cstdio>
 
@@ -7,14 +7,21 @@
 namespace llmctl {
 namespace {
 
-void write_line(const char* level, std::string_view what, std::initializer_list<LogField> fields) {
+void write_line(std::string_view text) {
   std::string line = format_rfc3339(SystemClock().unix_ms());
-  line.append(" ").append(level).append(" ").append(log_value(what));
-  for (const LogField& field : fields) {
-    line.append(" ").append(field.key).append("=").append(log_value(field.value));
-  }
-  line += '\n';
+  line.append(" ").append(text).append("\n");
   std::fwrite(line.data(), 1, line.size(), stderr);  // stderr is unbuffered
+}
+
+void write_fields(const char* level,
+                  std::string_view what,
+                  std::initializer_list<LogField> fields) {
+  std::string text(level);
+  text.append(" ").append(log_value(what));
+  for (const LogField& field : fields) {
+    text.append(" ").append(field.key).append("=").append(log_value(field.value));
+  }
+  write_line(text);
 }
 
 }  // namespace
@@ -33,11 +40,15 @@ std::string log_value(std::string_view value) {
 }
 
 void log_info(std::string_view what, std::initializer_list<LogField> fields) {
-  write_line("info", what, fields);
+  write_fields("info", what, fields);
 }
 
 void log_error(std::string_view what, std::initializer_list<LogField> fields) {
-  write_line("error", what, fields);
+  write_fields("error", what, fields);
+}
+
+void log_sentence(std::string_view program, std::string_view sentence) {
+  write_line(std::string(program).append(": ").append(sentence));
 }
 
 }  // namespace llmctl

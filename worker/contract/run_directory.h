@@ -10,7 +10,8 @@
 #include <string>
 
 #include "core/base/result.h"
-#include "worker/agent/messages.h"
+#include "core/run/event.h"
+#include "worker/contract/run_key.h"
 #include "worker/files/open_file.h"
 
 namespace llmctl::worker {

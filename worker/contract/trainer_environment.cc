@@ -1,4 +1,4 @@
-#include "worker/spawn/environment.h"
+#include "worker/contract/trainer_environment.h"
 
 #include <algorithm>
 #include <array>

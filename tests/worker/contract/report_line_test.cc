@@ -1,4 +1,4 @@
-#include "worker/agent/report_line.h"
+#include "worker/contract/report_line.h"
 
 #include <gtest/gtest.h>
 
@@ -17,7 +17,7 @@ TEST(ReportLine, ReadsBackWhatTheTrainerWrites) {
   progress.phase_seconds = {1, 2, 3, 4, 5, 6};
   progress.group_grad_norms = {1, 2, 3, 4, 0};
   progress.loss_spikes = 2;
-  const Said step = parse_report_line(to_report(progress).dump());
+  const ReportLine step = parse_report_line(to_report(progress).dump());
   ASSERT_TRUE(std::holds_alternative<Progressed>(step));
   EXPECT_EQ(std::get<Progressed>(step).step, 12);
   EXPECT_EQ(std::get<Progressed>(step).phase_seconds, progress.phase_seconds);
@@ -36,18 +36,18 @@ TEST(ReportLine, ReadsBackWhatTheTrainerWrites) {
 }
 
 TEST(ReportLine, ReadsUpPhaseEvalPeakAndEnd) {
-  EXPECT_EQ(std::get<SaidUp>(parse_report_line(R"({"type":"up","pid":17})")).pid, 17);
-  EXPECT_EQ(std::get<SaidPhase>(parse_report_line(R"({"type":"phase","phase":"eval"})")).phase,
+  EXPECT_EQ(std::get<UpLine>(parse_report_line(R"({"type":"up","pid":17})")).pid, 17);
+  EXPECT_EQ(std::get<PhaseLine>(parse_report_line(R"({"type":"phase","phase":"eval"})")).phase,
             "eval");
-  const auto data = std::get<SaidData>(parse_report_line(
+  const auto data = std::get<DataLine>(parse_report_line(
       R"({"type":"data","train_tokens":900,"validation_tokens":9,"unigram_entropy":5.5})"));
   EXPECT_EQ(data.train_tokens, 900);
   EXPECT_EQ(data.unigram_entropy, 5.5);
-  EXPECT_EQ(std::get<SaidEval>(parse_report_line(R"({"type":"eval","step":3,"loss":1.5})")).loss,
+  EXPECT_EQ(std::get<EvalLine>(parse_report_line(R"({"type":"eval","step":3,"loss":1.5})")).loss,
             1.5);
   EXPECT_EQ(
-      std::get<SaidPeak>(parse_report_line(R"({"type":"memory","peak_bytes":77})")).peak_bytes, 77);
-  const auto end = std::get<SaidEnd>(
+      std::get<PeakLine>(parse_report_line(R"({"type":"memory","peak_bytes":77})")).peak_bytes, 77);
+  const auto end = std::get<EndLine>(
       parse_report_line(R"({"type":"end","outcome":"oom","detail":"6 GiB asked"})"));
   EXPECT_EQ(end.outcome, Outcome::oom);
   EXPECT_EQ(end.detail, "6 GiB asked");
@@ -83,7 +83,7 @@ TEST(ReportLine, IgnoresWhatIsNotAReport) {
       R"({"type":"up","pid":1,"x":")" + std::string(limits::kReportLineBytes, 'x') + "\"}",
   };
   for (const std::string& line : lines) {
-    EXPECT_TRUE(std::holds_alternative<Ignored>(parse_report_line(line))) << line.substr(0, 80);
+    EXPECT_TRUE(std::holds_alternative<IgnoredLine>(parse_report_line(line))) << line.substr(0, 80);
   }
 }
 

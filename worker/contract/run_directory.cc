@@ -1,4 +1,4 @@
-#include "worker/spawn/run_directory.h"
+#include "worker/contract/run_directory.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -9,6 +9,7 @@
 
 #include "core/base/json_reader.h"
 #include "core/base/limits.h"
+#include "core/base/process_stat.h"
 
 namespace llmctl::worker {
 
@@ -44,36 +45,15 @@ std::optional<RunKey> parse_directory_name(std::string_view name) {
   return key;
 }
 
-struct ProcessStat {
-  char state = 0;
-  int64_t start = 0;
-};
-
-// The program's name stands in parentheses and may hold anything; fields are counted after it.
-static std::optional<ProcessStat> read_stat(pid_t pid) {
-  const auto text = read_small_file("/proc/" + std::to_string(pid) + "/stat", 4096);
-  const size_t name_end = text ? text->rfind(')') : std::string::npos;
-  if (name_end == std::string::npos || name_end + 2 >= text->size()) return std::nullopt;
-  std::string_view rest = std::string_view(*text).substr(name_end + 2);
-  ProcessStat stat{rest.front(), 0};
-  for (int field = 3; field < 22; ++field) {
-    const size_t space = rest.find(' ');
-    if (space == std::string_view::npos) return std::nullopt;
-    rest.remove_prefix(space + 1);
-  }
-  stat.start = take_number(rest).value_or(0);
-  return stat;
-}
-
 ProcessId identify(pid_t pid) {
-  const auto stat = pid > 0 ? read_stat(pid) : std::nullopt;
-  return {pid, stat ? stat->start : 0};
+  const auto stat = pid > 0 ? read_process_stat(pid) : std::nullopt;
+  return {pid, stat ? stat->start_ticks : 0};
 }
 
 bool is_alive(const ProcessId& process) {
   if (process.pid <= 0 || process.start == 0) return false;
-  const auto stat = read_stat(process.pid);
-  return stat && stat->start == process.start && stat->state != 'Z' && stat->state != 'X';
+  const auto stat = read_process_stat(process.pid);
+  return stat && stat->start_ticks == process.start && !stat->zombie();
 }
 
 std::string boot_id() {
