@@ -197,7 +197,6 @@ class FleetSession final : public grpc::ServerBidiReactor<v1::WorkerMessage, v1:
     v1::Welcome& welcome = *message.mutable_welcome();
     welcome.set_worker_id(worker_.value);
     welcome.set_lease_ms(hub_.parts_.config.lease_ms);
-    welcome.set_grace_ms(hub_.parts_.config.grace_ms);
     // A third of a short lease (tests, small clusters) still leaves two tries.
     welcome.set_heartbeat_ms(std::min(limits::kHeartbeat, hub_.parts_.config.lease_ms / 3));
     send(std::move(message));

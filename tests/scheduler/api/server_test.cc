@@ -102,6 +102,29 @@ TEST_F(Change, OfAnEndedJobIsRefusedInOtherWordsThanOfAnUnknownOne) {
             grpc::StatusCode::FAILED_PRECONDITION);
 }
 
+TEST_F(Change, ARetryOfALiveJobIsRefused) {
+  ASSERT_TRUE(scheduler.start()) << scheduler.log();
+  v1::JobRequest request;
+  request.set_job_id(scheduler.submit(small_spec("live")));
+  v1::SubmitResponse response;
+  grpc::ClientContext context;
+  EXPECT_EQ(scheduler.stub->Retry(&context, request, &response).error_code(),
+            grpc::StatusCode::FAILED_PRECONDITION);
+}
+
+TEST_F(Change, APriorityOutOfRangeIsRefused) {
+  ASSERT_TRUE(scheduler.start()) << scheduler.log();
+  v1::SetPriorityRequest request;
+  request.set_job_id(scheduler.submit(small_spec("urgent")));
+  v1::Job job;
+  for (const int64_t priority : {-1, 101}) {
+    request.set_priority(priority);
+    grpc::ClientContext context;
+    EXPECT_EQ(scheduler.stub->SetPriority(&context, request, &job).error_code(),
+              grpc::StatusCode::INVALID_ARGUMENT);
+  }
+}
+
 TEST_F(Change, CancelingWhatIsCanceledIsDoneAlready) {
   ASSERT_TRUE(scheduler.start()) << scheduler.log();
   const int64_t id = scheduler.submit(small_spec("twice"));
