@@ -35,6 +35,7 @@ const std::map<std::string_view, Paths> kMayInclude = {
     {"trainer", {"core", "trainer"}},
     {"cli", {"core", "proto", "cli"}},
     {"cli/screen", {"core", "cli"}},
+    {"cli/shell", {"core", "cli"}},
 };
 
 // A program's folder is a house of rooms. A file may include its own room and those listed before
@@ -44,7 +45,7 @@ const std::map<std::string_view, Paths> kRooms = {
     {"core", {"base", "fields", "model", "training", "job", "plan", "run"}},
     {"scheduler", {"heart", "store", "metrics", "loop", "fleet", "api"}},
     {"worker", {"files", "contract", "agent", "spawn", "runs", "devices", "link", "metrics"}},
-    {"cli", {"jobfile", "screen", "ask", "cluster", "verbs"}},
+    {"cli", {"jobfile", "shell", "screen", "ask", "cluster", "verbs", "app"}},
     {"trainer",
      {"files", "template", "tokenizer", "data", "layout", "formats/safetensors", "formats/hf",
       "formats/gguf", "checkpoint", "stored", "device", "ops", "model", "optim", "inference", "run",
@@ -100,7 +101,7 @@ const std::vector<Banned> kBanned = {
     {R"(\.detach\(\))", {}, "a joined thread"},
     {R"(\b(s?rand|random_device)\b\(?)", {"worker/main.cc", "cli/", "tests/"}, "a seed of the job"},
     {R"(\bgetenv\()",
-     {"cli/screen/environment.cc", "proto/endpoint.cc", "trainer/", "tests/", "bench/"},
+     {"cli/shell/environment.cc", "proto/endpoint.cc", "trainer/", "tests/", "bench/"},
      "a flag or a field"},
     {R"(\bstd::cout\b)",
      {"cli/", "trainer/main.cc", "scheduler/main.cc", "worker/main.cc", "tests/", "bench/"},

@@ -10,7 +10,7 @@
 #include <fstream>
 #include <optional>
 
-#include "cli/ask/interrupt.h"
+#include "cli/shell/interrupt.h"
 #include "core/base/clock.h"
 #include "core/base/process_stat.h"
 

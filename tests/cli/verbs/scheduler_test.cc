@@ -10,8 +10,8 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "cli/app/command_line.h"
 #include "cli/cluster/home.h"
-#include "cli/verbs/app.h"
 #include "tests/cli/answer.h"
 #include "tests/processes/patience.h"
 #include "tests/processes/test_folder.h"

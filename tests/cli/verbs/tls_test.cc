@@ -9,9 +9,9 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "cli/app/command_line.h"
 #include "cli/cluster/child_output.h"
 #include "cli/cluster/process.h"
-#include "cli/verbs/app.h"
 #include "tests/cli/answer.h"
 #include "tests/processes/patience.h"
 #include "tests/processes/test_folder.h"
