@@ -2,7 +2,7 @@
 
 #include <iostream>
 
-#include "cli/verbs/app.h"
+#include "cli/app/command_line.h"
 
 int main(int argc, char** argv) {
   using namespace llmctl;

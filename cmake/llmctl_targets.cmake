@@ -75,17 +75,26 @@ function(llmctl_cold target)
   target_compile_options(${target} PRIVATE -O1)
 endfunction()
 
-# llmctl_test(name SOURCES a_test.cc LINK lib [LABELS slow]): one GoogleTest binary and ctest entry.
+# llmctl_test(name SOURCES a_test.cc LINK lib [LABELS slow] [PROCESSES]): one GoogleTest binary and
+# ctest entry. PROCESSES: it starts real ones and waits for them, on machines of any speed; they end
+# with it (tests/processes/guarded_main.cc). The timeouts end a hang, nothing else.
 function(llmctl_test name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;LINK;LABELS" ${ARGN})
+  cmake_parse_arguments(ARG "PROCESSES" "" "SOURCES;LINK;LABELS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
-  target_link_libraries(${name} PRIVATE ${ARG_LINK} GTest::gtest GTest::gtest_main)
+  if(ARG_PROCESSES)
+    set(main llmctl_guarded_main)
+    set(timeout 7200)
+  else()
+    set(main GTest::gtest_main)
+    set(timeout 900)
+  endif()
+  target_link_libraries(${name} PRIVATE ${ARG_LINK} GTest::gtest ${main})
   target_compile_definitions(${name} PRIVATE LLMCTL_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
     LLMCTL_BIN_DIR="${CMAKE_BINARY_DIR}/bin")
   target_compile_options(${name} PRIVATE -O0) # what they test is optimised; their own code is not
   llmctl_flags(${name})
   add_test(NAME ${name} COMMAND ${name})
-  set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 900)
+  set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${timeout})
 endfunction()
 
 # llmctl_fuzz(name SOURCES x_fuzz.cc LINK lib): a libFuzzer target; built only with LLMCTL_FUZZ.

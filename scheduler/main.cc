@@ -4,9 +4,9 @@
 
 #include <csignal>
 
+#include "core/base/log.h"
 #include "metrics/exposition.h"
 #include "scheduler/options.h"
-#include "scheduler/store/log.h"
 
 namespace llmctl {
 namespace {

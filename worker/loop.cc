@@ -7,10 +7,10 @@
 
 namespace llmctl::worker {
 
-static constexpr Millis kLookAtRuns = 200;  // a supervisor that was killed leaves no event
-static constexpr Millis kLookAtLogs = 50;   // of somebody who follows
-static constexpr Millis kReadDevices = 5'000;
-static constexpr Millis kExport = 1'000;
+static constexpr Millis kRunsPollPeriod = 200;  // a supervisor that was killed sends no event
+static constexpr Millis kLogsPollPeriod = 50;   // of somebody who follows
+static constexpr Millis kDevicesPeriod = 5'000;
+static constexpr Millis kExportPeriod = 1'000;
 static constexpr Bytes kLogBytesInFlight = 1 << 20;  // so that heartbeats never wait behind logs
 
 Loop::Loop(LoopParts parts)
@@ -25,7 +25,7 @@ void Loop::run(int stop_fd) {
   while (parts_.host.has_more());
   do {
     parts_.link.tick();
-    listen();
+    receive_messages();
     observe();
     read_devices();
     parts_.agent.tick();
@@ -34,7 +34,7 @@ void Loop::run(int stop_fd) {
   } while (wait(stop_fd));
 }
 
-void Loop::listen() {
+void Loop::receive_messages() {
   for (const FromScheduler& message : parts_.link.receive()) {
     if (const auto* log = std::get_if<LogRead>(&message)) logs_.receive(*log);
     if (std::holds_alternative<Disconnected>(message)) logs_.clear();
@@ -45,18 +45,18 @@ void Loop::listen() {
 void Loop::observe() {
   for (const Observed& one : parts_.host.observe()) {
     if (const auto* exit = std::get_if<ExitFile>(&one.what)) {
-      parts_.agent.see_exit(one.run, exit->outcome, exit->detail);
+      parts_.agent.on_exit(one.run, exit->outcome, exit->detail);
       continue;
     }
-    const Said& said = std::get<Said>(one.what);
-    parts_.agent.hear(one.run, said);
-    parts_.metrics.line_read(!std::holds_alternative<Ignored>(said));
+    const ReportLine& line = std::get<ReportLine>(one.what);
+    parts_.agent.on_report_line(one.run, line);
+    parts_.metrics.line_read(!std::holds_alternative<IgnoredLine>(line));
   }
 }
 
 void Loop::read_devices() {
   const Millis now = parts_.clock.boot_ms();
-  if (devices_read_boot_ms_ != 0 && now - devices_read_boot_ms_ < kReadDevices) return;
+  if (devices_read_boot_ms_ != 0 && now - devices_read_boot_ms_ < kDevicesPeriod) return;
   devices_read_boot_ms_ = now;
   const auto stats = parts_.devices.read(parts_.host.trainer_pids());
   parts_.metrics.observe_devices(stats, memory_available());
@@ -82,7 +82,7 @@ void Loop::send() {
 
 void Loop::export_metrics() {
   const Millis now = parts_.clock.boot_ms();
-  if (now - exported_boot_ms_ < kExport) return;
+  if (now - exported_boot_ms_ < kExportPeriod) return;
   exported_boot_ms_ = now;
   parts_.metrics.observe_runs(parts_.agent.runs(), now);
   parts_.metrics.observe_link(parts_.agent.connected(), parts_.agent.reports_dropped());
@@ -92,8 +92,8 @@ void Loop::export_metrics() {
 bool Loop::wait(int stop_fd) {
   const Millis now = parts_.clock.boot_ms();
   Millis until = std::min(parts_.agent.next_tick_boot_ms(), parts_.link.next_tick_boot_ms());
-  if (!parts_.host.idle()) until = std::min(until, now + kLookAtRuns);
-  if (!logs_.idle()) until = std::min(until, now + kLookAtLogs);
+  if (!parts_.host.idle()) until = std::min(until, now + kRunsPollPeriod);
+  if (!logs_.idle()) until = std::min(until, now + kLogsPollPeriod);
   if (parts_.host.has_more()) until = now;
   std::array<pollfd, 3> fds = {{{stop_fd, POLLIN, 0},
                                 {parts_.link.wake_fd(), POLLIN, 0},

@@ -34,7 +34,7 @@ class Loop {
   void run(int stop_fd);
 
  private:
-  void listen();
+  void receive_messages();
   void observe();
   void read_devices();
   void send();

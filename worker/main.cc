@@ -11,8 +11,8 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/json_reader.h"
+#include "core/base/log.h"
 #include "metrics/exposition.h"
-#include "worker/files/log.h"
 #include "worker/loop.h"
 #include "worker/options.h"
 #include "worker/spawn/supervise.h"
@@ -23,7 +23,7 @@ namespace llmctl::worker {
 namespace {
 
 int fail(const Error& error) {
-  say(error.message + (error.hint.empty() ? "" : " (" + error.hint + ")"));
+  log_sentence("worker", error.message + (error.hint.empty() ? "" : " (" + error.hint + ")"));
   return 1;
 }
 
@@ -81,7 +81,7 @@ int serve(const Options& options, int stop_fd) {
   SchedulerLink link(options.scheduler, clock);
   const Status announced = announce(options, exposition ? exposition->address() : "");
   if (!announced.ok()) return fail(announced.error());
-  say("serving as " + options.name + " from " + options.work_dir);
+  log_sentence("worker", "serving as " + options.name + " from " + options.work_dir);
   Loop({clock,
         **host,
         agent,
@@ -90,7 +90,7 @@ int serve(const Options& options, int stop_fd) {
         metrics,
         {{"runs", options.work_dir}, {"jobs", options.jobs_dir}}})
       .run(stop_fd);
-  say("stopping; running ranks go on and will be adopted");
+  log_sentence("worker", "stopping; running ranks go on and will be adopted");
   unlink((options.work_dir + "/worker.json").c_str());
   return 0;
 }

@@ -1,7 +1,7 @@
 #include "cli/cluster/follow.h"
 
-#include "cli/ask/interrupt.h"
 #include "cli/cluster/home.h"
+#include "cli/shell/interrupt.h"
 
 namespace llmctl {
 

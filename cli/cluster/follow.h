@@ -3,7 +3,7 @@
 #pragma once
 
 #include "cli/ask/client.h"
-#include "cli/ask/context.h"
+#include "cli/shell/context.h"
 
 namespace llmctl {
 

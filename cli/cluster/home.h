@@ -10,7 +10,7 @@
 
 #include "cli/ask/client.h"
 #include "cli/cluster/process.h"
-#include "cli/screen/environment.h"
+#include "cli/shell/environment.h"
 
 namespace llmctl {
 

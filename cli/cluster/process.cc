@@ -9,10 +9,10 @@
 #include <cstring>
 #include <fstream>
 #include <optional>
-#include <sstream>
 
-#include "cli/ask/interrupt.h"
+#include "cli/shell/interrupt.h"
 #include "core/base/clock.h"
+#include "core/base/process_stat.h"
 
 extern char** environ;
 
@@ -20,56 +20,25 @@ namespace llmctl {
 
 constexpr int kPollMs = 10;
 
-namespace {
-
-// What /proc/PID/stat tells; its fields are numbered from 1 in proc(5).
-struct Stat {
-  char state = 'X';
-  uint64_t flags = 0;
-  int64_t threads = 0, start_ticks = 0;
-  uint64_t pending = 0;  // signals sent and not yet taken
-
-  bool zombie() const { return state == 'Z' || state == 'X'; }
-  // Told to die, or on its way: it may still hold its files and ports for a while.
-  bool dying() const {
-    constexpr uint64_t kExiting = 0x4;  // PF_EXITING of the kernel
-    return zombie() || (flags & kExiting) != 0 || (pending & (1U << (SIGKILL - 1))) != 0;
-  }
-};
-
-std::optional<Stat> read_stat(int64_t pid) {
-  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
-  std::string line;
-  if (!std::getline(file, line)) return std::nullopt;
-  const size_t name_end = line.rfind(')');  // the name may hold spaces and parentheses
-  if (name_end == std::string::npos) return std::nullopt;
-  std::istringstream fields(line.substr(name_end + 1));
-  Stat stat;
-  std::string field;
-  for (int number = 3; fields >> field; ++number) {
-    if (number == 3) stat.state = field[0];
-    if (number == 9) stat.flags = std::strtoull(field.c_str(), nullptr, 10);
-    if (number == 20) stat.threads = std::strtoll(field.c_str(), nullptr, 10);
-    if (number == 22) stat.start_ticks = std::strtoll(field.c_str(), nullptr, 10);
-    if (number == 31) stat.pending = std::strtoull(field.c_str(), nullptr, 10);
-  }
-  return stat;
+// Told to die, or on its way: it may still hold its files and ports for a while.
+static bool is_dying(const ProcessStat& stat) {
+  constexpr uint64_t kExiting = 0x4;  // PF_EXITING of the kernel
+  return stat.zombie() || (stat.flags & kExiting) != 0 ||
+         (stat.pending & (1U << (SIGKILL - 1))) != 0;
 }
 
-}  // namespace
-
 int64_t process_start_ticks(int64_t pid) {
-  const std::optional<Stat> stat = read_stat(pid);
+  const std::optional<ProcessStat> stat = read_process_stat(pid);
   return stat && !stat->zombie() ? stat->start_ticks : 0;
 }
 
 bool is_alive(const ProcessRecord& process) {
-  const std::optional<Stat> stat = read_stat(process.pid);
-  return stat && stat->start_ticks == process.start_ticks && !stat->dying();
+  const std::optional<ProcessStat> stat = read_process_stat(process.pid);
+  return stat && stat->start_ticks == process.start_ticks && !is_dying(*stat);
 }
 
 bool is_gone(const ProcessRecord& process) {
-  const std::optional<Stat> stat = read_stat(process.pid);
+  const std::optional<ProcessStat> stat = read_process_stat(process.pid);
   if (!stat || stat->start_ticks != process.start_ticks) return true;
   return stat->zombie() && stat->threads <= 1;  // the first thread may end before the others
 }

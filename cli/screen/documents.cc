@@ -3,7 +3,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "cli/screen/exit_code.h"
+#include "cli/shell/exit_code.h"
 
 namespace llmctl {
 

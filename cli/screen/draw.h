@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "cli/screen/terminal.h"
+#include "cli/shell/terminal.h"
 #include "core/base/units.h"
 
 namespace llmctl {

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "cli/screen/terminal.h"
 #include "cli/screen/view.h"
+#include "cli/shell/terminal.h"
 #include "core/job/job_spec.h"
 
 namespace llmctl {

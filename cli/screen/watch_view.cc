@@ -30,7 +30,7 @@ bool WatchView::progress_is_due(Millis now_boot_ms) const {
   return stride > 0 && progress.step / stride != shown_step_ / stride;
 }
 
-std::vector<std::string> WatchView::take(const Event& event, Millis now_boot_ms) {
+std::vector<std::string> WatchView::lines_for(const Event& event, Millis now_boot_ms) {
   if (const auto* progress = std::get_if<Progressed>(&event.body)) {
     apply_progress(job_, *progress);
     if (terminal_.tty || !progress_is_due(now_boot_ms)) return {};

@@ -15,7 +15,7 @@ class WatchView {
 
   // Lines to print for this event: state changes, plan, checkpoints; off a terminal also progress,
   // now and then.
-  std::vector<std::string> take(const Event& event, Millis now_boot_ms);
+  std::vector<std::string> lines_for(const Event& event, Millis now_boot_ms);
   std::string status_line() const;  // fits one line of the terminal
   void replace(const JobView& job) { job_ = job; }
   const JobView& job() const { return job_; }

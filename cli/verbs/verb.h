@@ -1,12 +1,13 @@
 // A verb of the command line: its help and a setup function that declares options and returns what
-// to run. One file per family of verbs; the table is in verbs.cc. Verbs return an exit code, or an
-// Error that main prints as text or JSON and turns into one.
+// to run. One file per family of verbs: about jobs, about the cluster, about models (those hand
+// over to the trainer); the table is in verbs.cc. Verbs return an exit code, or an Error that
+// run_cli() prints as text or JSON and turns into one.
 #pragma once
 
 #include <functional>
 
-#include "cli/ask/context.h"
-#include "cli/screen/exit_code.h"
+#include "cli/shell/context.h"
+#include "cli/shell/exit_code.h"
 
 namespace CLI {
 class App;
@@ -14,14 +15,14 @@ class App;
 
 namespace llmctl {
 
-using Run = std::function<Result<int>(Context&)>;
+using VerbAction = std::function<Result<int>(Context&)>;
 
 struct Verb {
   const char* name;
   const char* group;     // heading in `llmctl help`
   const char* summary;   // one line
   const char* examples;  // shown first in its help, one per line
-  Run (*setup)(CLI::App& app);
+  VerbAction (*setup)(CLI::App& app);
 };
 
 }  // namespace llmctl

@@ -9,37 +9,37 @@ namespace llmctl {
 
 std::span<const Verb* const> verbs();
 
-// cluster.cc
+// cluster/up_down.cc
 extern const Verb kUpVerb, kDownVerb, kStatusVerb;
-// submit.cc
+// jobs/submit.cc
 extern const Verb kPlanVerb, kSubmitVerb;
-// inspect.cc
+// jobs/queries.cc
 extern const Verb kLsVerb, kShowVerb, kExplainVerb, kMetricsVerb, kCheckpointsVerb;
-// watch.cc
+// jobs/watch.cc
 extern const Verb kWatchVerb, kWaitVerb;
-// logs.cc
+// jobs/logs.cc
 extern const Verb kLogsVerb;
-// control.cc
+// jobs/changes.cc
 extern const Verb kCancelVerb, kPauseVerb, kResumeVerb, kRetryVerb, kPriorityVerb;
-// workers.cc
+// cluster/workers.cc
 extern const Verb kWorkersVerb, kDrainVerb;
-// generate.cc
+// models/generate.cc
 extern const Verb kGenerateVerb;
-// eval.cc
+// models/eval.cc
 extern const Verb kEvalVerb;
-// export.cc
+// models/export.cc
 extern const Verb kExportVerb, kConvertVerb;
-// tokenizer.cc
+// models/tokenizer.cc
 extern const Verb kTokenizerVerb;
-// files.cc
+// jobs/validate.cc
 extern const Verb kValidateVerb, kSchemaVerb;
-// data.cc
+// models/data.cc
 extern const Verb kDataVerb;
-// doctor.cc
+// cluster/doctor.cc
 extern const Verb kDoctorVerb;
-// completion.cc
+// completion.cc of cli/app
 extern const Verb kCompletionVerb, kCompleteVerb;
-// version.cc
+// version.cc of cli/app
 extern const Verb kVersionVerb;
 
 }  // namespace llmctl

@@ -47,7 +47,6 @@ enum class Reason {
   user_canceled,
   user_paused,
   user_resumed,
-  user_retried,
 };
 
 struct Transition {

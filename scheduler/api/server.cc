@@ -7,10 +7,10 @@
 #include <thread>
 
 #include "core/base/limits.h"
+#include "core/base/log.h"
 #include "scheduler/api/service.h"
 #include "scheduler/fleet/fleet_server.h"
 #include "scheduler/loop/loop.h"
-#include "scheduler/store/log.h"
 #include "scheduler/store/sqlite_archive.h"
 #include "scheduler/store/sqlite_store.h"
 
@@ -37,12 +37,12 @@ class GrpcServer final : public Server, private LoopListener {
         config_(options.scheduler),
         metrics_(registry, clock, options.version),
         loop_(config_, *store_, DiskReserve(directory.reserve_path()), clock, metrics_),
-        edges_{loop_, *archive_, archive_thread_, streams_, clock, metrics_, config_},
-        watchers_(edges_),
-        logs_(edges_, fleet_),
-        fleet_(edges_, logs_),
+        parts_{loop_, *archive_, archive_thread_, streams_, clock, metrics_, config_},
+        watchers_(parts_),
+        logs_(parts_, fleet_),
+        fleet_(parts_, logs_),
         scheduler_service_(
-            edges_,
+            parts_,
             watchers_,
             logs_,
             SchedulerService::About{options.version, clock.unix_ms(), options.metrics_port}),
@@ -136,7 +136,7 @@ class GrpcServer final : public Server, private LoopListener {
   WorkThread archive_thread_{kWorkQueue};
   WorkThread streams_{kWorkQueue};
   Loop loop_;
-  Edges edges_;
+  ServerParts parts_;
   WatchHub watchers_;
   LogRouter logs_;
   FleetHub fleet_;

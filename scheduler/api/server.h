@@ -1,5 +1,5 @@
-// Server: the scheduler's edges put together: store, loop, hubs and gRPC services, with their
-// threads. Started once by main; stop() ends streams, finishes what was asked, then the threads.
+// Server: store, loop, hubs and gRPC services put together, with their threads. Started once by
+// main; stop() ends streams, finishes what was asked, then the threads.
 #pragma once
 
 #include <memory>

@@ -29,17 +29,17 @@ Result<SubmitInput> retry_of(Archive& archive, JobId id) {
 
 }  // namespace
 
-void SchedulerService::query(const Call& call, Loop::Query run) {
-  if (!edges_.loop.query(std::move(run))) call.fail(too_busy());
+void SchedulerService::query(const UnaryCall& call, Loop::Query run) {
+  if (!parts_.loop.query(std::move(run))) call.fail(too_busy());
 }
 
-void SchedulerService::read_archive(const Call& call, std::function<void(Archive&)> read) {
+void SchedulerService::read_archive(const UnaryCall& call, std::function<void(Archive&)> read) {
   const bool posted =
-      edges_.archive_thread.try_post([this, read = std::move(read)] { read(edges_.archive); });
+      parts_.archive_thread.try_post([this, read = std::move(read)] { read(parts_.archive); });
   if (!posted) call.fail(too_busy());
 }
 
-void SchedulerService::with_job_id(const Call& call, int64_t job_id, WithJob then) {
+void SchedulerService::with_job_id(const UnaryCall& call, int64_t job_id, WithJob then) {
   if (job_id < 0) return call.fail(wire::bad_field("job_id", "expected >= 0"));
   query(call, [call, job_id, then = std::move(then)](const State& state) {
     const JobId id = job_id == 0 ? state.last_job : JobId{job_id};
@@ -48,7 +48,7 @@ void SchedulerService::with_job_id(const Call& call, int64_t job_id, WithJob the
   });
 }
 
-void SchedulerService::answer_job(const Call& call,
+void SchedulerService::answer_job(const UnaryCall& call,
                                   JobId id,
                                   const State& state,
                                   v1::Job* response) {
@@ -65,17 +65,20 @@ void SchedulerService::answer_job(const Call& call,
   });
 }
 
-void SchedulerService::change_job(const Call& call, InputBody input, v1::Job* response) {
+void SchedulerService::change_job(const UnaryCall& call, InputBody input, v1::Job* response) {
   const bool canceling = std::holds_alternative<CancelInput>(input);
   auto reply = [this, call, response, canceling](const Answer& answer, const State& state) {
     if (!answer.error) return answer_job(call, answer.job, state, response);
     if (answer.error->code != Code::not_found) return call.fail(*answer.error);
     answer_ended(call, answer.job, canceling, response);
   };
-  if (!edges_.loop.post(std::move(input), std::move(reply))) call.fail(too_busy());
+  if (!parts_.loop.post(std::move(input), std::move(reply))) call.fail(too_busy());
 }
 
-void SchedulerService::answer_ended(const Call& call, JobId id, bool canceling, v1::Job* response) {
+void SchedulerService::answer_ended(const UnaryCall& call,
+                                    JobId id,
+                                    bool canceling,
+                                    v1::Job* response) {
   read_archive(call, [call, id, canceling, response](Archive& archive) {
     auto job = archive.job(id);
     if (!job.ok()) return call.fail(job.error());
@@ -86,7 +89,9 @@ void SchedulerService::answer_ended(const Call& call, JobId id, bool canceling, 
   });
 }
 
-void SchedulerService::submit(const Call& call, SubmitInput input, v1::SubmitResponse* response) {
+void SchedulerService::submit(const UnaryCall& call,
+                              SubmitInput input,
+                              v1::SubmitResponse* response) {
   auto reply = [this, call, response](const Answer& answer, const State& state) {
     if (answer.error) return call.fail(*answer.error);
     response->set_job_id(answer.job.value);
@@ -103,13 +108,13 @@ void SchedulerService::submit(const Call& call, SubmitInput input, v1::SubmitRes
       call.ok();
     });
   };
-  if (!edges_.loop.post(std::move(input), std::move(reply))) call.fail(too_busy());
+  if (!parts_.loop.post(std::move(input), std::move(reply))) call.fail(too_busy());
 }
 
 grpc::ServerUnaryReactor* SchedulerService::Submit(Context* context,
                                                    const v1::SubmitRequest* request,
                                                    v1::SubmitResponse* response) {
-  const Call call(edges_, context, "Submit");
+  const UnaryCall call(parts_, context, "Submit");
   auto key = wire::text("idempotency_key", request->idempotency_key(), limits::kNameBytes);
   auto spec = parse_spec_json(request->spec_json());
   if (!key.ok()) {
@@ -128,7 +133,7 @@ grpc::ServerUnaryReactor* SchedulerService::Submit(Context* context,
 grpc::ServerUnaryReactor* SchedulerService::Retry(Context* context,
                                                   const v1::JobRequest* request,
                                                   v1::SubmitResponse* response) {
-  const Call call(edges_, context, "Retry");
+  const UnaryCall call(parts_, context, "Retry");
   with_job_id(call, request->job_id(), [this, call, response](JobId id, const State& state) {
     const auto live = state.jobs.find(id);
     if (live != state.jobs.end()) {
@@ -149,7 +154,7 @@ grpc::ServerUnaryReactor* SchedulerService::Retry(Context* context,
 grpc::ServerUnaryReactor* SchedulerService::Cancel(Context* context,
                                                    const v1::JobRequest* request,
                                                    v1::Job* response) {
-  const Call call(edges_, context, "Cancel");
+  const UnaryCall call(parts_, context, "Cancel");
   with_job_id(call, request->job_id(), [this, call, response](JobId id, const State&) {
     change_job(call, CancelInput{id}, response);
   });
@@ -159,7 +164,7 @@ grpc::ServerUnaryReactor* SchedulerService::Cancel(Context* context,
 grpc::ServerUnaryReactor* SchedulerService::Pause(Context* context,
                                                   const v1::JobRequest* request,
                                                   v1::Job* response) {
-  const Call call(edges_, context, "Pause");
+  const UnaryCall call(parts_, context, "Pause");
   with_job_id(call, request->job_id(), [this, call, response](JobId id, const State&) {
     change_job(call, PauseInput{id}, response);
   });
@@ -169,7 +174,7 @@ grpc::ServerUnaryReactor* SchedulerService::Pause(Context* context,
 grpc::ServerUnaryReactor* SchedulerService::Resume(Context* context,
                                                    const v1::JobRequest* request,
                                                    v1::Job* response) {
-  const Call call(edges_, context, "Resume");
+  const UnaryCall call(parts_, context, "Resume");
   with_job_id(call, request->job_id(), [this, call, response](JobId id, const State&) {
     change_job(call, ResumeInput{id}, response);
   });
@@ -179,7 +184,7 @@ grpc::ServerUnaryReactor* SchedulerService::Resume(Context* context,
 grpc::ServerUnaryReactor* SchedulerService::SetPriority(Context* context,
                                                         const v1::SetPriorityRequest* request,
                                                         v1::Job* response) {
-  const Call call(edges_, context, "SetPriority");
+  const UnaryCall call(parts_, context, "SetPriority");
   const int64_t priority = request->priority();
   if (priority < 0 || priority > 100) {
     call.fail(wire::bad_field("priority", "expected 0..100, got " + std::to_string(priority)));
@@ -194,21 +199,21 @@ grpc::ServerUnaryReactor* SchedulerService::SetPriority(Context* context,
 grpc::ServerUnaryReactor* SchedulerService::Drain(Context* context,
                                                   const v1::DrainRequest* request,
                                                   v1::WorkersResponse* response) {
-  const Call call(edges_, context, "Drain");
+  const UnaryCall call(parts_, context, "Drain");
   auto reply = [this, call, response](const Answer& answer, const State& state) {
     if (answer.error) return call.fail(*answer.error);
     list_workers(call, state, response);
   };
-  if (!edges_.loop.post(DrainInput{request->worker(), !request->undo()}, std::move(reply))) {
+  if (!parts_.loop.post(DrainInput{request->worker(), !request->undo()}, std::move(reply))) {
     call.fail(too_busy());
   }
   return call.reactor();
 }
 
-void SchedulerService::list_workers(const Call& call,
+void SchedulerService::list_workers(const UnaryCall& call,
                                     const State& state,
                                     v1::WorkersResponse* response) {
-  const Millis now = edges_.clock.boot_ms();
+  const Millis now = parts_.clock.boot_ms();
   for (const auto& [id, worker] : state.workers) {
     *response->add_workers() = worker_view(state, worker, now);
   }

@@ -5,10 +5,10 @@
 #pragma once
 
 #include "llmctl/v1/scheduler.grpc.pb.h"
-#include "scheduler/api/call.h"
+#include "scheduler/api/unary_call.h"
 #include "scheduler/api/watch.h"
-#include "scheduler/fleet/logs.h"
-#include "scheduler/loop/edges.h"
+#include "scheduler/fleet/log_router.h"
+#include "scheduler/loop/server_parts.h"
 
 namespace llmctl {
 
@@ -19,8 +19,8 @@ class SchedulerService final : public v1::Scheduler::CallbackService {
     Millis started_unix_ms = 0;
     int32_t metrics_port = 0;
   };
-  SchedulerService(Edges& edges, WatchHub& watchers, LogRouter& logs, About about)
-      : edges_(edges), watchers_(watchers), logs_(logs), about_(std::move(about)) {}
+  SchedulerService(ServerParts& parts, WatchHub& watchers, LogRouter& logs, About about)
+      : parts_(parts), watchers_(watchers), logs_(logs), about_(std::move(about)) {}
 
   using Context = grpc::CallbackServerContext;
   using Unary = grpc::ServerUnaryReactor;
@@ -51,20 +51,20 @@ class SchedulerService final : public v1::Scheduler::CallbackService {
  private:
   // `then(id, state)` on the loop thread, with "the newest" resolved; fails the call otherwise.
   using WithJob = std::function<void(JobId, const State&)>;
-  void with_job_id(const Call& call, int64_t job_id, WithJob then);
+  void with_job_id(const UnaryCall& call, int64_t job_id, WithJob then);
   // Decides `input` and answers with the job as it is then.
-  void change_job(const Call& call, InputBody input, v1::Job* response);
-  void answer_job(const Call& call, JobId id, const State& state, v1::Job* response);
+  void change_job(const UnaryCall& call, InputBody input, v1::Job* response);
+  void answer_job(const UnaryCall& call, JobId id, const State& state, v1::Job* response);
   // For a job that is not live: it has ended, or never was.
-  void answer_ended(const Call& call, JobId id, bool canceling, v1::Job* response);
-  void submit(const Call& call, SubmitInput input, v1::SubmitResponse* response);
+  void answer_ended(const UnaryCall& call, JobId id, bool canceling, v1::Job* response);
+  void submit(const UnaryCall& call, SubmitInput input, v1::SubmitResponse* response);
   // Runs on the archive thread; fails the call when that thread has too much to do.
-  void read_archive(const Call& call, std::function<void(Archive&)> read);
-  void query(const Call& call, Loop::Query run);
-  void explain_finished(const Call& call, JobId id, v1::ExplainResponse* response);
-  void list_workers(const Call& call, const State& state, v1::WorkersResponse* response);
+  void read_archive(const UnaryCall& call, std::function<void(Archive&)> read);
+  void query(const UnaryCall& call, Loop::Query run);
+  void explain_finished(const UnaryCall& call, JobId id, v1::ExplainResponse* response);
+  void list_workers(const UnaryCall& call, const State& state, v1::WorkersResponse* response);
 
-  Edges& edges_;
+  ServerParts& parts_;
   WatchHub& watchers_;
   LogRouter& logs_;
   const About about_;

@@ -83,7 +83,7 @@ Bytes search_cap(const State& state, const JobSpec& spec) {
 grpc::ServerUnaryReactor* SchedulerService::Get(Context* context,
                                                 const v1::JobRequest* request,
                                                 v1::Job* response) {
-  const Call call(edges_, context, "Get");
+  const UnaryCall call(parts_, context, "Get");
   with_job_id(call, request->job_id(), [this, call, response](JobId id, const State& state) {
     answer_job(call, id, state, response);
   });
@@ -93,7 +93,7 @@ grpc::ServerUnaryReactor* SchedulerService::Get(Context* context,
 grpc::ServerUnaryReactor* SchedulerService::List(Context* context,
                                                  const v1::ListRequest* request,
                                                  v1::ListResponse* response) {
-  const Call call(edges_, context, "List");
+  const UnaryCall call(parts_, context, "List");
   auto query = read_list(*request);
   if (!query.ok()) {
     call.fail(query.error());
@@ -114,7 +114,7 @@ grpc::ServerUnaryReactor* SchedulerService::List(Context* context,
 grpc::ServerUnaryReactor* SchedulerService::Metrics(Context* context,
                                                     const v1::MetricsRequest* request,
                                                     v1::MetricsResponse* response) {
-  const Call call(edges_, context, "Metrics");
+  const UnaryCall call(parts_, context, "Metrics");
   if (request->names_size() > kSeriesNames || request->max_points() < 0) {
     call.fail(wire::bad_field("names, max_points", "at most 8 names; points >= 0"));
     return call.reactor();
@@ -140,24 +140,26 @@ grpc::ServerUnaryReactor* SchedulerService::Metrics(Context* context,
 grpc::ServerUnaryReactor* SchedulerService::Explain(Context* context,
                                                     const v1::JobRequest* request,
                                                     v1::ExplainResponse* response) {
-  const Call call(edges_, context, "Explain");
+  const UnaryCall call(parts_, context, "Explain");
   with_job_id(call, request->job_id(), [this, call, response](JobId id, const State& state) {
     const auto live = state.jobs.find(id);
     if (live == state.jobs.end()) return explain_finished(call, id, response);
-    *response = to_wire(explain(state, live->second, edges_.config));
+    *response = to_wire(explain(state, live->second, parts_.config));
     call.ok();
   });
   return call.reactor();
 }
 
-void SchedulerService::explain_finished(const Call& call, JobId id, v1::ExplainResponse* response) {
+void SchedulerService::explain_finished(const UnaryCall& call,
+                                        JobId id,
+                                        v1::ExplainResponse* response) {
   read_archive(call, [this, call, id, response](Archive& archive) {
     const auto found = archive.job(id);
     if (!found.ok()) return call.fail(found.error());
     auto job = finished_job(*found);
     if (!job.ok()) return call.fail(job.error());
     query(call, [this, call, response, job = std::move(job).value()](const State& state) {
-      *response = to_wire(explain(state, job, edges_.config));
+      *response = to_wire(explain(state, job, parts_.config));
       call.ok();
     });
   });
@@ -166,14 +168,14 @@ void SchedulerService::explain_finished(const Call& call, JobId id, v1::ExplainR
 grpc::ServerUnaryReactor* SchedulerService::Plan(Context* context,
                                                  const v1::PlanRequest* request,
                                                  v1::PlanResponse* response) {
-  const Call call(edges_, context, "Plan");
+  const UnaryCall call(parts_, context, "Plan");
   auto spec = parse_spec_json(request->spec_json());
   if (!spec.ok()) {
     call.fail(spec.error());
     return call.reactor();
   }
   query(call, [this, call, response, spec = std::move(spec).value()](const State& state) {
-    const Job job = imagined(state, spec, edges_.config);
+    const Job job = imagined(state, spec, parts_.config);
     const std::vector<llmctl::Plan> plans = candidate_plans(spec, search_cap(state, spec));
     for (const llmctl::Plan& plan : plans) *response->add_candidates() = to_wire(plan);
     response->set_from_profile(job.fitted);
@@ -185,11 +187,11 @@ grpc::ServerUnaryReactor* SchedulerService::Plan(Context* context,
     const ModelConfig& model = spec.model.config;
     response->set_parameters(parameter_count(model));
     response->set_flops_per_token(flops_per_token(model, spec.sequence_len));
-    const Placement placement = place(state, job, edges_.config);
+    const Placement placement = place(state, job, parts_.config);
     if (const auto* grants = std::get_if<std::vector<Grant>>(&placement)) {
       for (const Grant& grant : *grants) *response->add_placement() = to_wire(grant);
     }
-    *response->mutable_explanation() = to_wire(explain(state, job, edges_.config));
+    *response->mutable_explanation() = to_wire(explain(state, job, parts_.config));
     call.ok();
   });
   return call.reactor();
@@ -198,7 +200,7 @@ grpc::ServerUnaryReactor* SchedulerService::Plan(Context* context,
 grpc::ServerUnaryReactor* SchedulerService::Workers(Context* context,
                                                     const v1::WorkersRequest*,
                                                     v1::WorkersResponse* response) {
-  const Call call(edges_, context, "Workers");
+  const UnaryCall call(parts_, context, "Workers");
   query(call, [this, call, response](const State& state) { list_workers(call, state, response); });
   return call.reactor();
 }
@@ -206,7 +208,7 @@ grpc::ServerUnaryReactor* SchedulerService::Workers(Context* context,
 grpc::ServerUnaryReactor* SchedulerService::ServerInfo(Context* context,
                                                        const v1::ServerInfoRequest*,
                                                        v1::ServerInfoResponse* response) {
-  const Call call(edges_, context, "ServerInfo");
+  const UnaryCall call(parts_, context, "ServerInfo");
   query(call, [this, call, response](const State& state) {
     response->set_version(about_.version);
     response->set_started_unix_ms(about_.started_unix_ms);

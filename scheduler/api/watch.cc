@@ -9,9 +9,8 @@
 namespace llmctl {
 namespace {
 
-constexpr int kPage = 256;  // events read from the store at a time
-constexpr size_t kWaitingEvents =
-    1'024;  // live events held for one watcher before it reads the store
+constexpr int kPage = 256;                // events read from the store at a time
+constexpr size_t kWaitingEvents = 1'024;  // held for one watcher before it reads the store
 
 bool ends_job(const v1::Event& event) {
   if (!event.has_job_moved()) return false;
@@ -43,7 +42,7 @@ Result<Page> read_page(Archive& archive, const v1::WatchRequest& request, Seq fr
 class Watcher final : public StreamWriter<v1::Event> {
  public:
   Watcher(WatchHub& hub, v1::WatchRequest request)
-      : StreamWriter(hub.edges_.streams), hub_(hub), request_(std::move(request)) {}
+      : StreamWriter(hub.parts_.streams), hub_(hub), request_(std::move(request)) {}
 
   bool wants(const Event& event) const {
     if (request_.job_id() != 0 && request_.job_id() != event.job.value) return false;
@@ -51,21 +50,21 @@ class Watcher final : public StreamWriter<v1::Event> {
   }
 
   void offer(const v1::Event& event) {
-    std::deque<v1::Event>& queue = behind_ ? beside_ : waiting_;
+    std::deque<v1::Event>& queue = catching_up_ ? live_ : waiting_;
     if (queue.size() >= kWaitingEvents) return fall_back();
-    if (behind_) {
-      beside_.push_back(event);
+    if (catching_up_) {
+      live_.push_back(event);
     } else {
       enqueue(event);
     }
     on_ready();
   }
 
-  // Forgets what waits beside; the store has every durable event of it.
+  // Drops the live events that were held; the store has every durable one of them.
   void fall_back() {
-    behind_ = true;
-    again_ = true;
-    beside_.clear();
+    catching_up_ = true;
+    missed_live_ = true;
+    live_.clear();
     on_ready();
   }
 
@@ -91,16 +90,16 @@ class Watcher final : public StreamWriter<v1::Event> {
       return write(std::move(next));
     }
     if (ending_) return finish(grpc::Status::OK);
-    if (behind_ && !reading_) read();
+    if (catching_up_ && !reading_) read();
   }
 
   void read() {
     reading_ = true;
-    again_ = false;
+    missed_live_ = false;
     auto self = shared_from_this();
-    const bool posted = hub_.edges_.archive_thread.try_post([this, self, from = next_seq_] {
-      auto page = read_page(hub_.edges_.archive, request_, from);
-      hub_.edges_.streams.post(
+    const bool posted = hub_.parts_.archive_thread.try_post([this, self, from = next_seq_] {
+      auto page = read_page(hub_.parts_.archive, request_, from);
+      hub_.parts_.streams.post(
           [this, self, page = std::move(page)]() mutable { take(std::move(page)); });
     });
     if (!posted) finish(to_status(too_busy()));
@@ -112,10 +111,10 @@ class Watcher final : public StreamWriter<v1::Event> {
     if (!page.ok()) return finish(to_status(page.error()));
     const bool all = static_cast<int>(page->events.size()) < kPage;
     for (v1::Event& event : page->events) enqueue(std::move(event));
-    if (all && !again_) {
-      behind_ = false;
-      for (v1::Event& event : beside_) enqueue(std::move(event));
-      beside_.clear();
+    if (all && !missed_live_) {
+      catching_up_ = false;
+      for (v1::Event& event : live_) enqueue(std::move(event));
+      live_.clear();
       ending_ = request_.until_done() && page->job_final;
     }
     on_ready();
@@ -134,11 +133,11 @@ class Watcher final : public StreamWriter<v1::Event> {
   WatchHub& hub_;
   const v1::WatchRequest request_;
   Seq next_seq_;                   // the first one not in waiting_ yet
-  std::deque<v1::Event> waiting_;  // to be written
-  std::deque<v1::Event> beside_;   // live events that came while the store is read
-  bool behind_ = true;             // the store has more
+  std::deque<v1::Event> waiting_;  // to be written to the stream
+  std::deque<v1::Event> live_;     // happened while the store is read
+  bool catching_up_ = true;        // the store has events that were not read yet
   bool reading_ = false;
-  bool again_ = false;  // events were dropped since the read began
+  bool missed_live_ = false;  // live events were dropped since the read began: read again
   bool ending_ = false;
 };
 

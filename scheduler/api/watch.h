@@ -8,7 +8,7 @@
 #include <set>
 
 #include "llmctl/v1/scheduler.grpc.pb.h"
-#include "scheduler/loop/edges.h"
+#include "scheduler/loop/server_parts.h"
 
 namespace llmctl {
 
@@ -16,7 +16,7 @@ class Watcher;
 
 class WatchHub {
  public:
-  explicit WatchHub(Edges& edges) : edges_(edges) {}
+  explicit WatchHub(ServerParts& parts) : parts_(parts) {}
 
   // Any thread: makes the stream's reactor; it joins the hub on the streams thread.
   grpc::ServerWriteReactor<v1::Event>* open(const v1::WatchRequest& request);
@@ -32,7 +32,7 @@ class WatchHub {
   void join(const std::shared_ptr<Watcher>& watcher);
   void leave(const std::shared_ptr<Watcher>& watcher) { watchers_.erase(watcher); }
 
-  Edges& edges_;
+  ServerParts& parts_;
   Seq last_seq_;
   std::set<std::shared_ptr<Watcher>> watchers_;
 };

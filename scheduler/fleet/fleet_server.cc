@@ -4,11 +4,11 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/limits.h"
+#include "core/base/log.h"
 #include "proto/checks.h"
 #include "proto/convert.h"
 #include "proto/status.h"
-#include "scheduler/fleet/logs.h"
-#include "scheduler/store/log.h"
+#include "scheduler/fleet/log_router.h"
 
 namespace llmctl {
 namespace {
@@ -85,7 +85,7 @@ class FleetSession final : public grpc::ServerBidiReactor<v1::WorkerMessage, v1:
 
   void begin() {
     self_ = shared_from_this();
-    hub_.edges_.streams.post([this] {
+    hub_.parts_.streams.post([this] {
       if (hub_.sessions_.size() >= limits::kWorkers) {
         return finish({Code::resource_exhausted, "too many workers are connected", ""});
       }
@@ -127,28 +127,28 @@ class FleetSession final : public grpc::ServerBidiReactor<v1::WorkerMessage, v1:
     if (known == hub_.by_worker_.end() || known->second != this) return;
     hub_.by_worker_.erase(known);
     hub_.logs_.worker_gone(worker_);
-    if (current) (void)hub_.edges_.loop.post(DisconnectInput{worker_, instance_}, nullptr);
+    if (current) (void)hub_.parts_.loop.post(DisconnectInput{worker_, instance_}, nullptr);
   }
 
   void OnReadDone(bool ok) override {
-    hub_.edges_.streams.post([this, ok] {
+    hub_.parts_.streams.post([this, ok] {
       if (!ok) return finish(grpc::Status::OK);
       if (!finished_) receive();
     });
   }
   void OnWriteDone(bool ok) override {
-    hub_.edges_.streams.post([this, ok] {
+    hub_.parts_.streams.post([this, ok] {
       writing_ = false;
       if (!ok) return finish(grpc::Status(grpc::StatusCode::CANCELLED, "the worker has gone"));
       write_next();
     });
   }
   void OnCancel() override {
-    hub_.edges_.streams.post(
+    hub_.parts_.streams.post(
         [this] { finish(grpc::Status(grpc::StatusCode::CANCELLED, "the worker has gone")); });
   }
   void OnDone() override {
-    if (!hub_.edges_.streams.post([this] { end(); })) end();
+    if (!hub_.parts_.streams.post([this] { end(); })) end();
   }
   void end() {
     finish(grpc::Status::CANCELLED);
@@ -196,10 +196,9 @@ class FleetSession final : public grpc::ServerBidiReactor<v1::WorkerMessage, v1:
     v1::SchedulerMessage message;
     v1::Welcome& welcome = *message.mutable_welcome();
     welcome.set_worker_id(worker_.value);
-    welcome.set_lease_ms(hub_.edges_.config.lease_ms);
-    welcome.set_grace_ms(hub_.edges_.config.grace_ms);
+    welcome.set_lease_ms(hub_.parts_.config.lease_ms);
     // A third of a short lease (tests, small clusters) still leaves two tries.
-    welcome.set_heartbeat_ms(std::min(limits::kHeartbeat, hub_.edges_.config.lease_ms / 3));
+    welcome.set_heartbeat_ms(std::min(limits::kHeartbeat, hub_.parts_.config.lease_ms / 3));
     send(std::move(message));
     read_next();
   }
@@ -232,9 +231,9 @@ class FleetSession final : public grpc::ServerBidiReactor<v1::WorkerMessage, v1:
   void post(InputBody&& input, Then then) {
     ++in_flight_;
     auto self = self_;
-    const bool posted = hub_.edges_.loop.post(
+    const bool posted = hub_.parts_.loop.post(
         std::move(input), [this, self, then](const Answer& answer, const State&) {
-          const bool back = hub_.edges_.streams.try_post([this, self, then, answer] {
+          const bool back = hub_.parts_.streams.try_post([this, self, then, answer] {
             --in_flight_;
             if (finished_) return forget(answer.worker);
             if (answer.error) return finish(*answer.error);
@@ -249,7 +248,7 @@ class FleetSession final : public grpc::ServerBidiReactor<v1::WorkerMessage, v1:
   // The stream ended between hello and welcome: nobody else will say that the worker is away.
   void forget(WorkerId welcomed) {
     if (!welcomed || worker_ || hub_.by_name_.contains(name_)) return;
-    (void)hub_.edges_.loop.post(DisconnectInput{welcomed, instance_}, nullptr);
+    (void)hub_.parts_.loop.post(DisconnectInput{welcomed, instance_}, nullptr);
   }
 
   void read_next() {

@@ -8,7 +8,7 @@
 #include <set>
 
 #include "llmctl/v1/fleet.grpc.pb.h"
-#include "scheduler/loop/edges.h"
+#include "scheduler/loop/server_parts.h"
 
 namespace llmctl {
 
@@ -17,7 +17,7 @@ class LogRouter;
 
 class FleetHub {
  public:
-  FleetHub(Edges& edges, LogRouter& logs) : edges_(edges), logs_(logs) {}
+  FleetHub(ServerParts& parts, LogRouter& logs) : parts_(parts), logs_(logs) {}
 
   // Any thread: makes the stream's reactor.
   grpc::ServerBidiReactor<v1::WorkerMessage, v1::SchedulerMessage>* open(
@@ -29,7 +29,7 @@ class FleetHub {
 
  private:
   friend class FleetSession;
-  Edges& edges_;
+  ServerParts& parts_;
   LogRouter& logs_;
   std::set<std::shared_ptr<FleetSession>> sessions_;  // all open streams
   std::map<std::string, FleetSession*> by_name_;      // the one that speaks for a worker

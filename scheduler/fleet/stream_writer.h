@@ -7,7 +7,7 @@
 #include <memory>
 
 #include "proto/status.h"
-#include "scheduler/loop/edges.h"
+#include "scheduler/loop/server_parts.h"
 
 namespace llmctl {
 

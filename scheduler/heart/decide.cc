@@ -22,7 +22,7 @@ void Turn::record(Event event) {
   decision.events.push_back(std::move(event));
 }
 
-void Turn::tell(JobId id, Epoch epoch, EventBody body) {
+void Turn::emit(JobId id, Epoch epoch, EventBody body) {
   Event event;
   event.job = id;
   event.epoch = epoch;
@@ -36,7 +36,7 @@ void Turn::tell(JobId id, Epoch epoch, EventBody body) {
   apply(changed->second, decision.events.back());
 }
 
-void Turn::tell(WorkerId id, EventBody body) {
+void Turn::emit(WorkerId id, EventBody body) {
   Event event;
   event.worker = id;
   event.body = std::move(body);
@@ -45,7 +45,7 @@ void Turn::tell(WorkerId id, EventBody body) {
 
 void Turn::move(JobId id, JobState to, Reason reason, std::string detail, Millis backoff_ms) {
   if (detail.size() > limits::kDetailBytes) detail.resize(limits::kDetailBytes);
-  tell(id, JobMoved{job(id)->state, to, reason, std::move(detail), backoff_ms});
+  emit(id, JobMoved{job(id)->state, to, reason, std::move(detail), backoff_ms});
 }
 
 void Turn::stop(JobId id, bool checkpoint, Reason reason) {
@@ -54,7 +54,7 @@ void Turn::stop(JobId id, bool checkpoint, Reason reason) {
   const Attempt& attempt = *one->attempt;
   if (attempt.stopping && (checkpoint || !attempt.stop_checkpoint)) return;
   sync_workers_of(*one);
-  tell(id, attempt.epoch, AttemptStopping{checkpoint, reason});
+  emit(id, attempt.epoch, AttemptStopping{checkpoint, reason});
 }
 
 void Turn::sync_workers_of(const Job& job) {

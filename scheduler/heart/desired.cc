@@ -26,7 +26,7 @@ std::string rendezvous_host(const State& state, const Attempt& attempt) {
 std::vector<std::string> resume_list(const Job& job) {
   std::vector<std::string> list;
   for (auto own = job.checkpoints.rbegin(); own != job.checkpoints.rend(); ++own) {
-    list.push_back("checkpoints/" + own->path);
+    list.push_back("checkpoints/" + own->commit.path);
   }
   for (auto old = job.inherited.rbegin(); old != job.inherited.rend(); ++old) {
     list.push_back("../" + old->job.str() + "/checkpoints/" + old->checkpoint.path);

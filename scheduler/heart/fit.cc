@@ -98,7 +98,7 @@ void learn_bound(Turn& turn, const Job& job, const Grant& grant) {
   result.oom = true;
   result.peak_bytes = grant.bytes;
   const std::string key = profile_key(*job.spec, granted_type(turn.state, grant));
-  turn.tell(job.id, job.epoch, ProbeMeasured{key, {result}, grant.bytes});
+  turn.emit(job.id, job.epoch, ProbeMeasured{key, {result}, grant.bytes});
 }
 
 std::string tightest(const std::vector<ProbeResult>& results,

@@ -32,7 +32,7 @@ static bool in_queue(const Job& job) {
   return job.state == JobState::queued && !job.attempt;
 }
 
-void Index::note(const Job& job) {
+void Index::add(const Job& job) {
   if (in_queue(job)) {
     std::set<QueueKey>& group = queue[need_of(job)];
     const QueueKey key = queue_key(job);
@@ -47,7 +47,7 @@ void Index::note(const Job& job) {
   if (job.attempt->kind == AttemptKind::probe) ++probing[job.fit_key];
 }
 
-void Index::forget(const Job& job) {
+void Index::remove(const Job& job) {
   if (in_queue(job)) {
     const auto group = queue.find(need_of(job));
     heads.erase(*group->second.begin());
@@ -85,15 +85,15 @@ void Index::release(JobId job, const Grant& grant) {
   if (load.ranks.empty()) loads.erase(grant.worker);
 }
 
-void Index::note(const Worker& worker) {
-  look(worker);
+void Index::add(const Worker& worker) {
+  update_open(worker);
   if (worker.lost) return;
   for (const Device& device : worker.inventory.devices) {
     types[device_type(device)].emplace(worker.id, DeviceName{device.kind, device.index});
   }
 }
 
-void Index::forget(const Worker& worker) {
+void Index::remove(const Worker& worker) {
   open.erase(worker.id);
   if (worker.lost) return;
   for (const Device& device : worker.inventory.devices) {
@@ -104,7 +104,7 @@ void Index::forget(const Worker& worker) {
   }
 }
 
-void Index::look(const Worker& worker) {
+void Index::update_open(const Worker& worker) {
   open.erase(worker.id);
   if (worker.lost || worker.draining || !worker.connected) return;
   const auto load = loads.find(worker.id);

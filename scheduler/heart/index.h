@@ -68,15 +68,15 @@ struct Index {
   std::map<std::string, std::set<std::pair<WorkerId, DeviceName>>> types;
   bool operator==(const Index&) const = default;
 
-  // Called around every change of a job or a worker: forget as it was, note as it is.
-  void note(const Job& job);
-  void forget(const Job& job);
-  void note(const Worker& worker);
-  void forget(const Worker& worker);
-  // Called when a rank is granted, and when it is gone; then look() at its worker.
+  // Called around every change of a job or a worker: remove it as it was, add it as it is.
+  void add(const Job& job);
+  void remove(const Job& job);
+  void add(const Worker& worker);
+  void remove(const Worker& worker);
+  // Called when a rank is granted, and when it is gone; update_open() of its worker follows.
   void promise(JobId job, const Grant& grant);
   void release(JobId job, const Grant& grant);
-  void look(const Worker& worker);  // has it room?
+  void update_open(const Worker& worker);  // puts it into `open`, or takes it out
 };
 
 }  // namespace llmctl

@@ -16,8 +16,8 @@ namespace llmctl {
 struct SubmitInput {
   SharedSpec spec;
   std::string idempotency_key;
-  JobId retry_of;
-  std::vector<InheritedCheckpoint> inherited;  // when retry_of has left State; oldest first
+  JobId retry_of;                              // a job that has left State
+  std::vector<InheritedCheckpoint> inherited;  // what it left, oldest first
   // Filled by the loop from the store when the key belongs to a job that already left State.
   std::optional<JobId> finished_twin;
   bool finished_twin_same_spec = false;
@@ -33,7 +33,7 @@ struct ResumeInput {
 };
 struct PriorityInput {
   JobId job;
-  int64_t priority = 0;
+  int64_t priority = 0;  // 0 to 100
 };
 struct DrainInput {
   std::string worker;

@@ -88,7 +88,7 @@ void refit(Turn& turn, const Ended& ended) {
   if (!plan) {
     return fail(turn, ended.job, Reason::oom, "no smaller plan is left after " + why);
   }
-  turn.tell(ended.job, JobPlanned{*plan});
+  turn.emit(ended.job, JobPlanned{*plan});
   if (job.state == JobState::recovering) return;
   turn.stop(ended.job, false, Reason::oom);
   turn.move(ended.job, JobState::recovering, Reason::oom, why);
@@ -98,14 +98,14 @@ void measured(Turn& turn, const Ended& ended) {
   const Grant& grant = ended.attempt.grants.front();
   const Job& job = *turn.job(ended.job);
   const std::string key = profile_key(*job.spec, granted_type(turn.state, grant));
-  turn.tell(ended.job, ended.attempt.epoch, ProbeMeasured{key, ended.end.probes, grant.bytes});
+  turn.emit(ended.job, ended.attempt.epoch, ProbeMeasured{key, ended.end.probes, grant.bytes});
   if (job.state != JobState::probing) return;  // stopped meanwhile; the numbers are kept
   const std::optional<Plan> plan = best_plan(*job.spec, ended.end.probes, grant.bytes, turn.config);
   if (!plan) {
     return fail(turn, ended.job, Reason::does_not_fit,
                 tightest(ended.end.probes, grant.bytes, turn.config));
   }
-  turn.tell(ended.job, JobPlanned{*plan});
+  turn.emit(ended.job, JobPlanned{*plan});
   turn.move(ended.job, JobState::queued, Reason::fitted);
 }
 
@@ -175,7 +175,7 @@ void on_rank_end(Turn& turn, JobId id, const RankEnd& end) {
     ended.end.detail.resize(limits::kDetailBytes);
   }
   turn.decision.sync.insert(ended.attempt.grants[static_cast<size_t>(end.rank)].worker);
-  turn.tell(id, ended.attempt.epoch, RankGone{end.rank, end.outcome, ended.end.detail});
+  turn.emit(id, ended.attempt.epoch, RankGone{end.rank, end.outcome, ended.end.detail});
   const Job* after = turn.job(id);
   if (after == nullptr || is_terminal(after->state)) return;
   if (ended.attempt.kind == AttemptKind::probe) {

@@ -44,22 +44,8 @@ bool answered_by_key(Turn& turn, const SubmitInput& input) {
   return true;
 }
 
-// What a retry may continue from; nullopt: refused.
-std::optional<std::vector<InheritedCheckpoint>> inheritance(Turn& turn, const SubmitInput& input) {
-  std::vector<InheritedCheckpoint> inherited = input.inherited;
-  const Job* origin = turn.job(input.retry_of);
-  if (origin != nullptr && !is_terminal(origin->state)) {
-    turn.refuse(Code::failed_precondition,
-                "job " + origin->id.str() + " is " + to_string(origin->state) + ", not finished",
-                "llmctl cancel " + origin->id.str() + " first, or wait for it");
-    return std::nullopt;
-  }
-  if (origin != nullptr) {
-    inherited = origin->inherited;
-    for (const CheckpointCommitted& checkpoint : origin->checkpoints) {
-      inherited.push_back({origin->id, checkpoint});
-    }
-  }
+// What a retry may continue from: the newest of what its origin left.
+std::vector<InheritedCheckpoint> newest_inherited(std::vector<InheritedCheckpoint> inherited) {
   if (inherited.size() > limits::kInheritedCheckpoints) {
     inherited.erase(inherited.begin(), inherited.end() - limits::kInheritedCheckpoints);
   }
@@ -84,11 +70,9 @@ void on_submit(Turn& turn, const SubmitInput& input) {
                 "wait for jobs to end, or cancel some");
     return;
   }
-  auto inherited = inheritance(turn, input);
-  if (!inherited) return;
   const JobId id{turn.state.last_job.value + 1};
-  turn.tell(id,
-            JobSubmitted{input.spec, input.idempotency_key, input.retry_of, *std::move(inherited)});
+  turn.emit(id, JobSubmitted{input.spec, input.idempotency_key, input.retry_of,
+                             newest_inherited(input.inherited)});
   turn.decision.answer.job = id;
 }
 
@@ -124,12 +108,7 @@ void on_priority(Turn& turn, const PriorityInput& input) {
   const Job* job = job_asked_for(turn, input.job);
   if (job == nullptr) return;
   if (is_terminal(job->state)) return refuse_final(turn, *job);
-  if (input.priority < 0 || input.priority > 100) {
-    turn.refuse(Code::invalid_argument,
-                "priority: expected 0 to 100, got " + std::to_string(input.priority));
-    return;
-  }
-  if (job->priority != input.priority) turn.tell(input.job, PriorityChanged{input.priority});
+  if (job->priority != input.priority) turn.emit(input.job, PriorityChanged{input.priority});
 }
 
 void on_drain(Turn& turn, const DrainInput& input) {
@@ -141,7 +120,7 @@ void on_drain(Turn& turn, const DrainInput& input) {
   const WorkerId id = name->second;
   turn.decision.answer.worker = id;
   if (turn.state.workers.at(id).draining == input.drain) return;
-  turn.tell(id, WorkerDrained{input.drain});
+  turn.emit(id, WorkerDrained{input.drain});
   const auto load = turn.state.index.loads.find(id);
   if (!input.drain || load == turn.state.index.loads.end()) return;
   for (const auto& [job_id, rank] : load->second.ranks) {

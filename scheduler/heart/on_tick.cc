@@ -15,7 +15,7 @@ void lose_silent_workers(Turn& turn) {
     if (worker.lost || turn.boot_ms - seen <= patience) continue;
     const std::string detail = "not heard of for " + format_duration(turn.boot_ms - seen);
     turn.lost.insert(id);
-    turn.tell(id, WorkerLost{detail});
+    turn.emit(id, WorkerLost{detail});
     const auto load = turn.state.index.loads.find(id);
     if (load == turn.state.index.loads.end()) continue;
     for (const auto& [job, rank] : load->second.ranks) {

@@ -27,7 +27,7 @@ bool all_started(const Attempt& attempt) {
 void on_up(Turn& turn, const RunStatus& run) {
   const Attempt& attempt = *turn.job(run.job)->attempt;
   if (attempt.ranks[static_cast<size_t>(run.rank)].up) return;
-  turn.tell(run.job, run.epoch, RankUp{run.rank, run.pid});
+  turn.emit(run.job, run.epoch, RankUp{run.rank, run.pid});
   const Job& job = *turn.job(run.job);
   if (job.state == JobState::starting && all_started(*job.attempt)) {
     turn.move(run.job, JobState::running, Reason::all_ranks_up);
@@ -98,8 +98,8 @@ WorkerId register_worker(Turn& turn, const HelloInput& input) {
     const Worker& worker = turn.state.workers.at(id);
     news = worker.lost || worker.instance != input.instance || worker.inventory != input.inventory;
   }
-  if (news) turn.tell(id, WorkerRegistered{input.name, input.instance, input.inventory});
-  turn.tell(id, WorkerSeen{true, {}, leftovers(turn, id, input.runs)});
+  if (news) turn.emit(id, WorkerRegistered{input.name, input.instance, input.inventory});
+  turn.emit(id, WorkerSeen{true, {}, leftovers(turn, id, input.runs)});
   return id;
 }
 
@@ -144,7 +144,7 @@ void on_heartbeat(Turn& turn, const HeartbeatInput& input) {
     return;
   }
   const bool same_devices = input.devices == worker.inventory.devices;
-  turn.tell(worker.id, WorkerSeen{true, same_devices ? std::vector<Device>() : input.devices,
+  turn.emit(worker.id, WorkerSeen{true, same_devices ? std::vector<Device>() : input.devices,
                                   leftovers(turn, worker.id, input.runs)});
   if (!unreported(turn, worker.id, input.runs).empty()) turn.decision.sync.insert(worker.id);
   on_statuses(turn, worker.id, input.runs, true);
@@ -154,7 +154,7 @@ void on_heartbeat(Turn& turn, const HeartbeatInput& input) {
 void on_disconnect(Turn& turn, const DisconnectInput& input) {
   const auto found = turn.state.workers.find(input.worker);
   if (found == turn.state.workers.end() || found->second.instance != input.instance) return;
-  if (found->second.connected) turn.tell(input.worker, WorkerSeen{false, {}, {}});
+  if (found->second.connected) turn.emit(input.worker, WorkerSeen{false, {}, {}});
 }
 
 void on_report(Turn& turn, const ReportInput& input) {
@@ -167,19 +167,17 @@ void on_report(Turn& turn, const ReportInput& input) {
     return;
   }
   const auto known = [job](const std::string& path) {
-    for (const CheckpointCommitted& checkpoint : job->checkpoints) {
-      if (checkpoint.path == path) return true;
-    }
-    return false;
+    return std::any_of(job->checkpoints.begin(), job->checkpoints.end(),
+                       [&](const JobCheckpoint& kept) { return kept.commit.path == path; });
   };
   if (const auto* progress = std::get_if<Progressed>(&input.report)) {
-    if (input.rank == 0) turn.tell(input.job, input.epoch, *progress);
+    if (input.rank == 0) turn.emit(input.job, input.epoch, *progress);
   } else if (const auto* made = std::get_if<CheckpointCommitted>(&input.report)) {
-    if (!known(made->path)) turn.tell(input.job, input.epoch, *made);
+    if (!known(made->path)) turn.emit(input.job, input.epoch, *made);
   } else if (const auto* removed = std::get_if<CheckpointRemoved>(&input.report)) {
-    if (known(removed->path)) turn.tell(input.job, input.epoch, *removed);
+    if (known(removed->path)) turn.emit(input.job, input.epoch, *removed);
   } else if (const auto* sample = std::get_if<SampleGenerated>(&input.report)) {
-    if (job->sample != *sample) turn.tell(input.job, input.epoch, *sample);
+    if (job->sample != *sample) turn.emit(input.job, input.epoch, *sample);
   }
 }
 

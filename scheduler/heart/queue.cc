@@ -20,7 +20,7 @@ class Pass {
   explicit Pass(Turn& turn)
       : turn_(turn), supply_(turn.state, turn.lost, false), index_(turn.state.index) {
     for (const auto& [id, job] : turn.changed()) {
-      if (job.state == JobState::queued && !job.attempt) more_.insert(queue_key(job));
+      if (job.state == JobState::queued && !job.attempt) followers_.insert(queue_key(job));
     }
   }
 
@@ -39,9 +39,9 @@ class Pass {
   // The smallest key above `key` among the first of each need and what followed a placed job.
   bool next(QueueKey& key) {
     const auto head = index_.heads.upper_bound(key);
-    const auto follower = more_.upper_bound(key);
-    if (head == index_.heads.end() && follower == more_.end()) return false;
-    if (head == index_.heads.end() || (follower != more_.end() && *follower < *head)) {
+    const auto follower = followers_.upper_bound(key);
+    if (head == index_.heads.end() && follower == followers_.end()) return false;
+    if (head == index_.heads.end() || (follower != followers_.end() && *follower < *head)) {
       key = *follower;
     } else {
       key = *head;
@@ -53,7 +53,7 @@ class Pass {
     const auto group = index_.queue.find(need);
     if (group == index_.queue.end()) return;
     const auto follower = group->second.upper_bound(key);
-    if (follower != group->second.end()) more_.insert(*follower);
+    if (follower != group->second.end()) followers_.insert(*follower);
   }
 
   bool held(const Job& job) const {
@@ -82,7 +82,7 @@ class Pass {
       refused(job);
       return false;
     }
-    if (news != nullptr) turn_.tell(job.id, JobPlanned{*news});
+    if (news != nullptr) turn_.emit(job.id, JobPlanned{*news});
     grant(job, *std::move(grants));
     return true;
   }
@@ -99,7 +99,7 @@ class Pass {
   void grant(const Job& job, std::vector<Grant> grants) {
     const bool probe = !job.fitted;
     for (const Grant& one : grants) turn_.decision.sync.insert(one.worker);
-    turn_.tell(job.id, Epoch{job.epoch.value + 1},
+    turn_.emit(job.id, Epoch{job.epoch.value + 1},
                AttemptGranted{probe ? AttemptKind::probe : AttemptKind::train, std::move(grants)});
     if (probe) {
       probing_.insert(job.fit_key);
@@ -113,7 +113,7 @@ class Pass {
   Turn& turn_;
   Supply supply_;
   const Index& index_;
-  std::set<QueueKey> more_;
+  std::set<QueueKey> followers_;
   std::set<std::string> probing_;  // probes that this pass has granted
   JobId held_for_;
   int grants_ = 0;

@@ -81,15 +81,11 @@ struct JobFold {
     rank.pid = body.pid;
   }
   void operator()(const CheckpointCommitted& body) const {
-    job.checkpoints.push_back(body);
-    job.checkpoint_epochs.push_back(event.epoch);
+    job.checkpoints.push_back({body, event.epoch});
   }
   void operator()(const CheckpointRemoved& body) const {
-    for (size_t i = job.checkpoints.size(); i-- > 0;) {
-      if (job.checkpoints[i].path != body.path) continue;
-      job.checkpoints.erase(job.checkpoints.begin() + static_cast<std::ptrdiff_t>(i));
-      job.checkpoint_epochs.erase(job.checkpoint_epochs.begin() + static_cast<std::ptrdiff_t>(i));
-    }
+    std::erase_if(job.checkpoints,
+                  [&](const JobCheckpoint& kept) { return kept.commit.path == body.path; });
   }
   void operator()(const SampleGenerated& body) const { job.sample = body; }
   void operator()(const Progressed& body) const { job.progress = body; }
@@ -120,9 +116,9 @@ void learn(Profile& profile, const ProbeMeasured& measured) {
   }
 }
 
-void look_at(State& state, WorkerId id) {
+void update_open(State& state, WorkerId id) {
   const auto worker = state.workers.find(id);
-  if (worker != state.workers.end()) state.index.look(worker->second);
+  if (worker != state.workers.end()) state.index.update_open(worker->second);
 }
 
 // Rank events are many and move nothing in the queue.
@@ -138,12 +134,12 @@ void move_promises(State& state, const Job& before, const Event& event) {
   if (const auto* granted = std::get_if<AttemptGranted>(&event.body)) {
     for (const Grant& grant : granted->grants) {
       state.index.promise(event.job, grant);
-      look_at(state, grant.worker);
+      update_open(state, grant.worker);
     }
   } else if (const auto* gone = std::get_if<RankGone>(&event.body)) {
     const Grant& grant = before.attempt->grants.at(static_cast<size_t>(gone->rank));
     state.index.release(event.job, grant);
-    look_at(state, grant.worker);
+    update_open(state, grant.worker);
   }
 }
 
@@ -152,7 +148,7 @@ void apply_to_job(State& state, const Event& event) {
     CHECK(!state.jobs.contains(event.job));
     Job& job = state.jobs[event.job];
     apply(job, event);
-    state.index.note(job);
+    state.index.add(job);
     state.last_job = std::max(state.last_job, event.job);
     if (!submitted->idempotency_key.empty()) state.keys[submitted->idempotency_key] = event.job;
     return;
@@ -161,14 +157,14 @@ void apply_to_job(State& state, const Event& event) {
   CHECK(found != state.jobs.end());
   Job& job = found->second;
   if (!moves_index(event)) return apply(job, event);
-  state.index.forget(job);
+  state.index.remove(job);
   move_promises(state, job, event);
   apply(job, event);
   if (const auto* measured = std::get_if<ProbeMeasured>(&event.body)) {
     learn(state.profiles[measured->profile_key], *measured);
   }
   if (!is_terminal(job.state) || job.attempt) {
-    state.index.note(job);
+    state.index.add(job);
     return;
   }
   state.keys.erase(job.idempotency_key);
@@ -179,11 +175,11 @@ void see(State& state, Worker& worker, const Event& event, const WorkerSeen& see
   if (seen.connected) worker.seen_boot_ms = event.boot_ms;
   const bool same = worker.connected == seen.connected && worker.leftovers == seen.leftovers;
   if (same && seen.devices.empty()) return;
-  state.index.forget(worker);
+  state.index.remove(worker);
   worker.connected = seen.connected;
   worker.leftovers = seen.leftovers;
   if (!seen.devices.empty()) worker.inventory.devices = seen.devices;
-  state.index.note(worker);
+  state.index.add(worker);
 }
 
 void apply_to_worker(State& state, const Event& event) {
@@ -191,7 +187,7 @@ void apply_to_worker(State& state, const Event& event) {
   if (const auto* seen = std::get_if<WorkerSeen>(&event.body)) {
     return see(state, worker, event, *seen);
   }
-  state.index.forget(worker);
+  state.index.remove(worker);
   if (const auto* registered = std::get_if<WorkerRegistered>(&event.body)) {
     worker.id = event.worker;
     worker.name = registered->name;
@@ -208,7 +204,7 @@ void apply_to_worker(State& state, const Event& event) {
     worker.connected = false;
     worker.leftovers.clear();
   }
-  state.index.note(worker);
+  state.index.add(worker);
 }
 
 }  // namespace

@@ -35,6 +35,12 @@ struct Attempt {
   bool operator==(const Attempt&) const = default;
 };
 
+struct JobCheckpoint {
+  CheckpointCommitted commit;
+  Epoch epoch;  // of the attempt that wrote it
+  bool operator==(const JobCheckpoint&) const = default;
+};
+
 struct Job {
   JobId id;
   SharedSpec spec;
@@ -54,9 +60,8 @@ struct Job {
   Millis not_before_boot_ms = 0;  // recovering
   Millis queued_boot_ms = 0;      // volatile: 0 on replay
   std::optional<Attempt> attempt;
-  std::vector<InheritedCheckpoint> inherited;    // of the job this one retries, oldest first
-  std::vector<CheckpointCommitted> checkpoints;  // oldest first
-  std::vector<Epoch> checkpoint_epochs;          // parallel to checkpoints
+  std::vector<InheritedCheckpoint> inherited;  // of the job this one retries, oldest first
+  std::vector<JobCheckpoint> checkpoints;      // oldest first
   Progressed progress;
   std::optional<SampleGenerated> sample;  // the newest
   Millis submitted_unix_ms = 0, started_unix_ms = 0, moved_unix_ms = 0;

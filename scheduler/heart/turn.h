@@ -1,5 +1,5 @@
 // Turn: one decision in the making. Reads State as it was before the input, and the jobs it has
-// changed as they are now: every fact told is folded into a copy of its job, so the rest of the
+// changed as they are now: every event emitted is folded into a copy of its job, so the rest of the
 // decision sees it. Lives for one decide(); internal to the heart.
 #pragma once
 
@@ -22,9 +22,9 @@ class Turn {
   const Job* job(JobId id) const;
   const std::map<JobId, Job>& changed() const { return changed_; }
 
-  void tell(JobId id, EventBody body) { tell(id, Epoch{}, std::move(body)); }
-  void tell(JobId id, Epoch epoch, EventBody body);  // about an attempt
-  void tell(WorkerId id, EventBody body);
+  void emit(JobId id, EventBody body) { emit(id, Epoch{}, std::move(body)); }
+  void emit(JobId id, Epoch epoch, EventBody body);  // about an attempt
+  void emit(WorkerId id, EventBody body);
 
   void move(JobId id, JobState to, Reason reason, std::string detail = "", Millis backoff_ms = 0);
   // Asks what is left of the attempt to go. Asking again has no effect, but a kill is stronger.

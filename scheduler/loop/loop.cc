@@ -4,9 +4,9 @@
 #include <iterator>
 
 #include "core/base/limits.h"
+#include "core/base/log.h"
 #include "scheduler/loop/metric_points.h"
 #include "scheduler/store/job_row.h"
-#include "scheduler/store/log.h"
 
 namespace llmctl {
 namespace {
@@ -54,13 +54,13 @@ void Loop::run(LoopListener& listener) {
   metrics_.load(state_);
   while (!queue_.drained()) {
     const Millis wait = std::max<Millis>(tick_boot_ms_ - clock_.boot_ms(), 0);
-    turn(queue_.pop(limits::kBatchInputs, wait));
+    run_batch(queue_.pop(limits::kBatchInputs, wait));
   }
   flush_boot_ms_ = 0;
-  turn({});
+  run_batch({});
 }
 
-void Loop::turn(std::vector<Posted> posted) {
+void Loop::run_batch(std::vector<Posted> posted) {
   now_boot_ms_ = clock_.boot_ms();
   now_unix_ms_ = clock_.unix_ms();
   Batch batch;
@@ -73,9 +73,9 @@ void Loop::turn(std::vector<Posted> posted) {
     if (!persisted.ok()) batch.failure = std::move(persisted).error();
   }
   if (batch.failure) {
-    fail(batch, *batch.failure);
+    roll_back(batch, *batch.failure);
   } else {
-    settle(batch);
+    after_commit(batch);
   }
   for (const Posted& one : posted) {
     if (one.query) one.query(state_);
@@ -89,7 +89,7 @@ void Loop::decide_one(Batch& batch, InputBody body, Reply reply) {
   Answered answered{std::move(reply), {}};
   auto* submit = std::get_if<SubmitInput>(&body);
   if (batch.failure) {
-    // Nothing of this batch will be kept; fail() answers.
+    // Nothing of this batch will be kept; roll_back() answers.
   } else if (submit != nullptr && disk_full_) {
     answered.answer.error = Error{Code::resource_exhausted, "the scheduler's disk is full",
                                   "make room in its data directory and submit again"};
@@ -202,22 +202,22 @@ Status Loop::flush_progress(Batch& batch) {
   return ok_status();
 }
 
-void Loop::settle(Batch& batch) {
+void Loop::after_commit(Batch& batch) {
   for (const Event& event : batch.events) metrics_.observe(event, state_);
   if (!batch.events.empty()) {
     auto events = std::make_shared<const std::vector<Event>>(std::move(batch.events));
-    missed_ = !listener_->committed(std::move(events)) || missed_;
+    events_missed_ = !listener_->committed(std::move(events)) || events_missed_;
   }
   for (const Answered& one : batch.answered) {
     if (one.reply) one.reply(one.answer, state_);
   }
   sync_workers();
-  pay_debts();
+  retry_notices();
 }
 
-void Loop::pay_debts() {
-  if (missed_) missed_ = !listener_->events_missed();
-  if (reloaded_) reloaded_ = !listener_->state_reloaded();
+void Loop::retry_notices() {
+  if (events_missed_) events_missed_ = !listener_->events_missed();
+  if (state_reloaded_) state_reloaded_ = !listener_->state_reloaded();
 }
 
 // A progress report or a heartbeat of a connected worker gives nobody a place.
@@ -228,7 +228,7 @@ bool Loop::wakes(const Event& event) const {
   return worker == state_.workers.end() || !worker->second.connected;
 }
 
-void Loop::fail(Batch& batch, const Error& error) {
+void Loop::roll_back(Batch& batch, const Error& error) {
   log_error("transaction failed", {{"error", error.message}});
   if (error.code == Code::data_loss) {
     log_error("the store cannot be trusted; stopping");
@@ -250,8 +250,8 @@ void Loop::fail(Batch& batch, const Error& error) {
   points_.clear();
   progressed_.clear();
   to_sync_.clear();
-  reloaded_ = true;
-  pay_debts();
+  state_reloaded_ = true;
+  retry_notices();
   Answer refused;
   refused.error = error;
   for (const Answered& one : batch.answered) {

@@ -73,17 +73,17 @@ class Loop {
     std::optional<Error> failure;  // of the store
   };
 
-  void turn(std::vector<Posted> posted);
+  void run_batch(std::vector<Posted> posted);
   void decide_one(Batch& batch, InputBody body, Reply reply);
   Status look_up_finished_twin(SubmitInput& submit);
   Status stage(Batch& batch, const Event& event);
   void tick_if_due(Batch& batch);
   Status persist(Batch& batch);
   Status flush_progress(Batch& batch);
-  void settle(Batch& batch);
-  void pay_debts();
+  void after_commit(Batch& batch);
+  void retry_notices();
   bool wakes(const Event& event) const;
-  void fail(Batch& batch, const Error& error);
+  void roll_back(Batch& batch, const Error& error);
   void sync_workers();
   void recover_space();
 
@@ -104,8 +104,9 @@ class Loop {
   Millis early_tick_boot_ms_ = 0;  // the next one at the earliest
   Millis flush_boot_ms_ = 0;
   bool disk_full_ = false;
-  bool missed_ = false;    // events that watchers were not told
-  bool reloaded_ = false;  // state_reloaded() is owed
+  // Notices that the listener could not take; offered again after each batch.
+  bool events_missed_ = false;
+  bool state_reloaded_ = false;
 };
 
 }  // namespace llmctl

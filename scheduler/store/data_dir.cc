@@ -71,7 +71,7 @@ bool DiskReserve::hold() {
   if (file < 0) return false;
   struct statvfs disk = {};
   const bool held = ::posix_fallocate(file, 0, kBytes) == 0 && ::fstatvfs(file, &disk) == 0 &&
-                    static_cast<Bytes>(disk.f_bavail * disk.f_frsize) >= kBeside;
+                    static_cast<Bytes>(disk.f_bavail * disk.f_frsize) >= kRoomBeside;
   ::close(file);
   if (!held) release();
   return held;

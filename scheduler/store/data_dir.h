@@ -34,8 +34,8 @@ class DataDir {
 // ends and cancellations, so that jobs can leave and a person can make room.
 class DiskReserve {
  public:
-  static constexpr Bytes kBytes = 8 << 20;   // thousands of small transactions
-  static constexpr Bytes kBeside = 1 << 20;  // else the next one would release it again
+  static constexpr Bytes kBytes = 8 << 20;       // thousands of small transactions
+  static constexpr Bytes kRoomBeside = 1 << 20;  // else the next one would release it again
 
   explicit DiskReserve(std::string path) : path_(std::move(path)) {}
   bool hold();  // false: no room for it and a few transactions beside it

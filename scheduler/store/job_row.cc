@@ -48,10 +48,10 @@ v1::Job job_summary(const State& state, const Job& job) {
   *out.mutable_plan() = to_wire(job.plan);
   *out.mutable_progress() = to_wire(job.progress);
   if (job.sample) *out.mutable_sample() = to_wire(*job.sample);
-  for (size_t i = 0; i < job.checkpoints.size(); ++i) {
-    v1::Checkpoint& checkpoint = *out.add_checkpoints();
-    checkpoint = to_wire(job.checkpoints[i]);
-    if (i < job.checkpoint_epochs.size()) checkpoint.set_epoch(job.checkpoint_epochs[i].value);
+  for (const JobCheckpoint& checkpoint : job.checkpoints) {
+    v1::Checkpoint& written = *out.add_checkpoints();
+    written = to_wire(checkpoint.commit);
+    written.set_epoch(checkpoint.epoch.value);
   }
   if (job.attempt) {
     for (size_t i = 0; i < job.attempt->grants.size(); ++i) {
@@ -91,8 +91,7 @@ Result<Job> finished_job(const v1::Job& record) {
   job.progress = TRY(wire::inside("progress", from_wire(record.progress())));
   if (record.has_sample()) job.sample = TRY(wire::inside("sample", from_wire(record.sample())));
   for (const v1::Checkpoint& checkpoint : record.checkpoints()) {
-    job.checkpoints.push_back(TRY(from_wire(checkpoint)));
-    job.checkpoint_epochs.push_back(Epoch{checkpoint.epoch()});
+    job.checkpoints.push_back({TRY(from_wire(checkpoint)), Epoch{checkpoint.epoch()}});
   }
   job.retry_of = JobId{record.retry_of()};
   job.submitted_unix_ms = record.submitted_unix_ms();

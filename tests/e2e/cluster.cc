@@ -4,15 +4,15 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <fstream>
 #include <sstream>
-#include <thread>
 
 #include "core/base/result.h"
+#include "tests/processes/patience.h"
 
 extern char** environ;
 
@@ -21,10 +21,6 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 namespace {
-
-void nap() {
-  std::this_thread::sleep_for(std::chrono::milliseconds(50));
-}
 
 std::string temp_file_text(int fd) {
   std::string text;
@@ -38,11 +34,13 @@ std::string temp_file_text(int fd) {
 }
 
 int unnamed_file() {
-  char path[] = "/tmp/llmctl-e2e-out-XXXXXX";
-  const int fd = mkostemp(path, O_CLOEXEC);
+  const int fd = memfd_create("output", MFD_CLOEXEC);
   CHECK(fd >= 0);
-  unlink(path);
   return fd;
+}
+
+bool is_final(const nlohmann::json& state) {
+  return state == "SUCCEEDED" || state == "FAILED" || state == "CANCELED";
 }
 
 pid_t spawn(const std::vector<std::string>& argv,
@@ -83,9 +81,6 @@ Output run_program(const std::vector<std::string>& argv, const std::vector<std::
 }
 
 Cluster::Cluster(std::vector<std::string> up_args) : up_args_(std::move(up_args)) {
-  char path[] = "/tmp/llmctl-e2e-XXXXXX";
-  CHECK(mkdtemp(path) != nullptr);
-  home_ = path;
   up();
 }
 
@@ -97,14 +92,16 @@ Cluster::~Cluster() {
   llmctl({"down", "--now"});
   if (::testing::Test::HasFailure()) {
     std::fprintf(stderr, "cluster kept for inspection: %s\n", home_.c_str());
-  } else {
-    fs::remove_all(home_);
+    folder_.keep();
   }
 }
 
 Output Cluster::llmctl(std::vector<std::string> args) const {
   args.insert(args.begin(), LLMCTL_BIN_DIR "/llmctl");
-  return run_program(args, {"LLMCTL_HOME=" + home_.string()});
+  // Of a trainer that this llmctl becomes: its threads would wait for each other by spinning, which
+  // takes ten times as long on a machine with other work.
+  const std::string one_thread = "OMP_NUM_THREADS=1";
+  return run_program(args, {"LLMCTL_HOME=" + home_.string(), one_thread});
 }
 
 json Cluster::json(std::vector<std::string> args) const {
@@ -162,31 +159,27 @@ int64_t Cluster::submit(const std::string& job_file, std::vector<std::string> mo
 }
 
 json Cluster::wait_until(int64_t job,
-                         const std::function<bool(const nlohmann::json&)>& done,
-                         int seconds) const {
+                         const std::function<bool(const nlohmann::json&)>& done) const {
   CHECK(job > 0);
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(seconds);
   nlohmann::json last;
-  while (std::chrono::steady_clock::now() < deadline) {
+  bool got_there = false;
+  testing::eventually([&] {
     const Output output = llmctl({"show", std::to_string(job), "-o", "json"});
-    if (output.code == 0) {
-      last = nlohmann::json::parse(output.out);
-      if (done(last)) return last;
-    }
-    nap();
-  }
-  ADD_FAILURE() << "job " << job << " did not get there in " << seconds << " s: " << last.dump(1);
+    if (output.code != 0) return false;  // the scheduler may be down just now
+    last = nlohmann::json::parse(output.out);
+    got_there = done(last);
+    return got_there || is_final(last["state"]);
+  });
+  EXPECT_TRUE(got_there) << "job " << job << " did not get there: " << last.dump(1);
   return last;
 }
 
-json Cluster::wait_state(int64_t job, const std::string& state, int seconds) const {
-  return wait_until(
-      job, [&](const auto& show) { return show["state"] == state; }, seconds);
+json Cluster::wait_state(int64_t job, const std::string& state) const {
+  return wait_until(job, [&](const auto& show) { return show["state"] == state; });
 }
 
-json Cluster::wait_step(int64_t job, int64_t step, int seconds) const {
-  return wait_until(
-      job, [&](const auto& show) { return show["progress"]["step"] >= step; }, seconds);
+json Cluster::wait_step(int64_t job, int64_t step) const {
+  return wait_until(job, [&](const auto& show) { return show["progress"]["step"] >= step; });
 }
 
 static pid_t pid_in(const fs::path& file) {
@@ -232,9 +225,8 @@ bool alive(pid_t pid) {
   return end != std::string::npos && end + 2 < stat.size() && stat[end + 2] != 'Z';
 }
 
-void wait_gone(pid_t pid, int seconds) {
-  for (int i = 0; i < seconds * 20 && alive(pid); ++i) nap();
-  EXPECT_FALSE(alive(pid)) << "pid " << pid << " is still there";
+void wait_gone(pid_t pid) {
+  EXPECT_TRUE(testing::eventually([&] { return !alive(pid); })) << "pid " << pid << " is there";
 }
 
 void kill_hard(pid_t pid) {

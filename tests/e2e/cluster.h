@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "tests/processes/test_folder.h"
+
 namespace llmctl::e2e {
 
 struct Output {
@@ -39,12 +41,12 @@ class Cluster {
   std::string write_job(const std::string& name, const std::string& yaml) const;
   int64_t submit(const std::string& job_file, std::vector<std::string> more = {}) const;
   nlohmann::json show(int64_t job) const { return json({"show", std::to_string(job)}); }
-  // Polls until `done(show)` holds; fails the test and returns the last show after `seconds`.
+  // Asks until `done(show)` holds. Fails the test and returns the last show when the job has ended,
+  // or kPatience is over, before that.
   nlohmann::json wait_until(int64_t job,
-                            const std::function<bool(const nlohmann::json&)>& done,
-                            int seconds) const;
-  nlohmann::json wait_state(int64_t job, const std::string& state, int seconds = 120) const;
-  nlohmann::json wait_step(int64_t job, int64_t step, int seconds = 120) const;
+                            const std::function<bool(const nlohmann::json&)>& done) const;
+  nlohmann::json wait_state(int64_t job, const std::string& state) const;
+  nlohmann::json wait_step(int64_t job, int64_t step) const;
 
   pid_t scheduler_pid() const;
   pid_t worker_pid(const std::string& name) const;
@@ -53,13 +55,14 @@ class Cluster {
   const std::filesystem::path& home() const { return home_; }
 
  private:
-  std::filesystem::path home_;
+  testing::TestFolder folder_{"e2e"};
+  const std::filesystem::path home_ = folder_.path();
   std::vector<std::string> up_args_;
   std::vector<pid_t> workers_;  // of start_worker
 };
 
 bool alive(pid_t pid);
-void wait_gone(pid_t pid, int seconds = 30);
+void wait_gone(pid_t pid);
 void kill_hard(pid_t pid);  // SIGKILL; it may still be exiting when this returns
 std::string file_text(const std::filesystem::path& path);
 // The bytes of all weights and optimizer state of a checkpoint, as one hash.

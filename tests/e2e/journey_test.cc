@@ -144,7 +144,7 @@ TEST_F(Journey, APausedJobGoesOnWhereItWas) {
   cluster_->wait_step(id, 20);
   EXPECT_EQ(cluster_->llmctl({"pause", std::to_string(id)}).code, 0);
   const auto paused = cluster_->wait_until(
-      id, [](const auto& s) { return s["state"] == "PAUSED" && !s["checkpoints"].empty(); }, 60);
+      id, [](const auto& s) { return s["state"] == "PAUSED" && !s["checkpoints"].empty(); });
   const int64_t step = paused["checkpoints"].back()["step"];
   EXPECT_GE(step, 20);
   EXPECT_EQ(cluster_->llmctl({"resume", std::to_string(id)}).code, 0);
@@ -160,18 +160,21 @@ TEST_F(Journey, CancelWinsAndFreesTheDevice) {
   ASSERT_FALSE(pids.empty());
   EXPECT_EQ(cluster_->llmctl({"cancel", std::to_string(id)}).code, 0);
   EXPECT_EQ(cluster_->show(id)["state"], "CANCELED");
-  for (const pid_t pid : pids) wait_gone(pid, 10);
+  for (const pid_t pid : pids) wait_gone(pid);
   EXPECT_EQ(cluster_->llmctl({"wait", std::to_string(id)}).code, 103);
 }
 
 TEST_F(Journey, AGangOfTwoRanksStartsWholeAndTrains) {
   const int64_t id =
       cluster_->submit(job("gang", "max_steps: 30\nmicro_batch_size: 2\nresources: {ranks: 2}\n"));
-  const auto running = cluster_->wait_step(id, 1);
-  EXPECT_EQ(running["ranks"].size(), 2u);
   const auto done = cluster_->wait_state(id, "SUCCEEDED");
   EXPECT_EQ(done["progress"]["step"], 30);
   EXPECT_LT(done["progress"]["loss"], 4.5);
+  for (const auto& event : cluster_->events(id)) {
+    if (event.value("kind", "") == "train") {
+      EXPECT_EQ(event["ranks"].size(), 2u);
+    }
+  }
 }
 
 // Two machines as far as the ranks can tell: each worker says another address.
@@ -208,9 +211,8 @@ resources: {ranks: 2}
 // A probe that lies: the trainer is wrapped, and probes report a tenth of their peak. The run then
 // gets less memory than it needs, and runs out for real.
 TEST(OutOfMemory, InARunBecomesASmallerPlan) {
-  char dir[] = "/tmp/llmctl-e2e-liar-XXXXXX";
-  ASSERT_NE(mkdtemp(dir), nullptr);
-  const std::string liar = std::string(dir) + "/trainer.sh";
+  const testing::TestFolder folder("liar");
+  const std::string liar = folder.path() / "trainer.sh";
   std::ofstream(liar) << "#!/bin/bash\n"
                          "if [[ $1 == probe ]]; then\n"
                          "  " LLMCTL_BIN_DIR
@@ -218,10 +220,9 @@ TEST(OutOfMemory, InARunBecomesASmallerPlan) {
                          "    sed -uE 's/\"peak_bytes\":([0-9]+)[0-9]/\"peak_bytes\":\\1/'\n"
                          "else exec " LLMCTL_BIN_DIR "/llmctl-trainer \"$@\"; fi\n";
   fs::permissions(liar, fs::perms::owner_all);
-  {
-    Cluster cluster({"--cpu-memory", "4GiB", "--trainer", liar});
-    std::ofstream(cluster.home() / "text.txt") << training_text(4000);
-    const int64_t id = cluster.submit(cluster.write_job("oom", R"(name: oom
+  Cluster cluster({"--cpu-memory", "4GiB", "--threads", "1", "--trainer", liar});
+  std::ofstream(cluster.home() / "text.txt") << training_text(4000);
+  const int64_t id = cluster.submit(cluster.write_job("oom", R"(name: oom
 model: {architecture: llama, hidden_size: 128, num_hidden_layers: 4, num_attention_heads: 4}
 datasets: [text.txt]
 tokenizer: bytes
@@ -229,12 +230,10 @@ sequence_len: 256
 global_batch_size: 32
 max_steps: 3
 )"));
-    const auto done = cluster.wait_state(id, "SUCCEEDED");
-    EXPECT_GE(done["plan"]["oom_refits"], 1);
-    EXPECT_EQ(done["restarts"], 0);
-    EXPECT_EQ(done["progress"]["step"], 3);
-  }
-  fs::remove_all(dir);
+  const auto done = cluster.wait_state(id, "SUCCEEDED");
+  EXPECT_GE(done["plan"]["oom_refits"], 1);
+  EXPECT_EQ(done["restarts"], 0);
+  EXPECT_EQ(done["progress"]["step"], 3);
 }
 
 TEST_F(Journey, AJobTooBigForEveryDeviceFailsWithNumbers) {
@@ -256,12 +255,9 @@ TEST_F(Journey, DrainMovesTheJobToTheOtherWorker) {
   const auto before = cluster_->wait_step(id, 10);
   const std::string worker = before["ranks"][0]["worker"];
   EXPECT_EQ(cluster_->llmctl({"drain", worker}).code, 0);
-  const auto after = cluster_->wait_until(
-      id,
-      [&](const auto& s) {
-        return s["state"] == "RUNNING" && !s["ranks"].empty() && s["ranks"][0]["worker"] != worker;
-      },
-      60);
+  const auto after = cluster_->wait_until(id, [&](const auto& s) {
+    return s["state"] == "RUNNING" && !s["ranks"].empty() && s["ranks"][0]["worker"] != worker;
+  });
   EXPECT_EQ(after["attempts"], 2);
   EXPECT_EQ(cluster_->llmctl({"drain", worker, "--undo"}).code, 0);
   EXPECT_EQ(cluster_->wait_state(id, "SUCCEEDED")["progress"]["step"], 2500);

@@ -10,13 +10,15 @@
 #include <string>
 #include <string_view>
 
+#include "tests/processes/patience.h"
+
 namespace llmctl::testing {
 
 class Connection {
  public:
   explicit Connection(uint16_t port, const char* host = "127.0.0.1") {
     fd_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    const timeval patience{30, 0};
+    const timeval patience{kPatienceMs / 1'000, 0};
     ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
     ::setsockopt(fd_, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
     sockaddr_in address{};

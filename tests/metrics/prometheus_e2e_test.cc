@@ -17,6 +17,7 @@
 #include "tests/metrics/dashboards.h"
 #include "tests/metrics/http_client.h"
 #include "tests/metrics/scrape.h"
+#include "tests/processes/patience.h"
 
 namespace llmctl {
 namespace {
@@ -25,8 +26,6 @@ namespace fs = std::filesystem;
 using e2e::Cluster;
 using nlohmann::json;
 using testing::PanelQuery;
-
-constexpr auto kPatience = std::chrono::seconds(180);
 
 const std::map<std::string, std::string> kEmptyWithoutGpu = {
     {"fleet.json: GPU energy, 24 h, A", "needs a GPU"},
@@ -138,15 +137,6 @@ class Prometheus {
   pid_t pid_ = -1;
 };
 
-bool wait_for(const std::function<bool()>& done) {
-  const auto deadline = std::chrono::steady_clock::now() + kPatience;
-  while (!done()) {
-    if (std::chrono::steady_clock::now() > deadline) return false;
-    std::this_thread::sleep_for(std::chrono::milliseconds(300));
-  }
-  return true;
-}
-
 std::string metrics_address(const fs::path& file) {
   const json document = json::parse(e2e::file_text(file), nullptr, /*allow_exceptions=*/false);
   return document.is_object() ? document.value("metrics_address", "") : "";
@@ -170,14 +160,14 @@ save_steps: 50
 }
 
 TEST(DashboardsLive, EveryPanelShowsDataOfARunningJob) {
-  const Cluster cluster({"--cpu-memory", "4GiB", "--workers", "1"});
+  const Cluster cluster({"--cpu-memory", "4GiB", "--workers", "1", "--threads", "1"});
   const std::string scheduler = metrics_address(cluster.home() / "scheduler/scheduler.json");
   const std::string worker = metrics_address(cluster.home() / "workers/w1/worker.json");
   ASSERT_NE(scheduler, "");
   ASSERT_NE(worker, "");
   const Prometheus prometheus(cluster.home() / "prometheus",
                               {{"llmctl-scheduler", scheduler}, {"llmctl-worker", worker}});
-  ASSERT_TRUE(wait_for([&] { return prometheus.scrapes_all(); }))
+  ASSERT_TRUE(testing::eventually([&] { return prometheus.scrapes_all(); }))
       << e2e::file_text(cluster.home() / "prometheus/prometheus.log");
 
   const int64_t job = cluster.submit(endless_job(cluster));
@@ -194,12 +184,13 @@ TEST(DashboardsLive, EveryPanelShowsDataOfARunningJob) {
   const bool has_gpu = prometheus.has_number("llmctl_gpu_info");
   std::map<std::string, std::string> empty = kEmptyWithoutFailure;
   empty.insert(kEmptyWithoutGpu.begin(), kEmptyWithoutGpu.end());
-  wait_for([&] {  // a panel need not have data all the time, so each is asked until it had some
-    cluster.show(job);  // somebody looks: calls to measure
-    std::erase_if(missing, [&](const auto& row) { return prometheus.has_number(row.second); });
-    return std::all_of(missing.begin(), missing.end(),
-                       [&](const auto& row) { return empty.contains(row.first); });
-  });
+  testing::eventually(
+      [&] {  // a panel need not have data all the time, so each is asked until it had some
+        cluster.show(job);  // somebody looks: calls to measure
+        std::erase_if(missing, [&](const auto& row) { return prometheus.has_number(row.second); });
+        return std::all_of(missing.begin(), missing.end(),
+                           [&](const auto& row) { return empty.contains(row.first); });
+      });
   for (const auto& [where, expr] : missing) {
     EXPECT_TRUE(empty.contains(where)) << where << " shows nothing: " << expr;
   }
@@ -214,7 +205,7 @@ TEST(DashboardsLive, EveryPanelShowsDataOfARunningJob) {
 }
 
 TEST(DashboardsLive, PagesOfARunningClusterObeyThePrometheusRules) {
-  const Cluster cluster({"--cpu-memory", "4GiB", "--workers", "1"});
+  const Cluster cluster({"--cpu-memory", "4GiB", "--workers", "1", "--threads", "1"});
   const int64_t job = cluster.submit(endless_job(cluster));
   cluster.wait_step(job, 60);
   for (const char* file : {"scheduler/scheduler.json", "workers/w1/worker.json"}) {

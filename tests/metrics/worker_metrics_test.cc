@@ -49,7 +49,7 @@ class WorkerMetricsTest : public ::testing::Test {
     worker::Run run;
     run.status.phase = phase;
     run.progress.step = step;
-    run.heard_boot_ms = 1'000;
+    run.last_line_boot_ms = 1'000;
     return run;
   }
   bool has(const std::string& text) {

@@ -11,10 +11,11 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 
-#include "core/base/clock.h"
 #include "core/run/run_config.h"
+#include "tests/processes/patience.h"
+#include "tests/processes/test_folder.h"
 #include "tests/worker/link/fleet_server.h"
-#include "worker/spawn/run_directory.h"
+#include "worker/contract/run_directory.h"
 
 extern char** environ;
 
@@ -27,18 +28,11 @@ constexpr RunKey kRun{JobId{7}, Epoch{1}, 0};
 
 class ProgramTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    char path[] = "/tmp/llmctl-program-XXXXXX";
-    ASSERT_NE(mkdtemp(path), nullptr);
-    work = path;
-  }
   void TearDown() override {
     if (worker > 0) end_worker(SIGKILL);
     const auto pids = RunDirectory(run_path()).read_pids();
     if (pids && is_alive(pids->trainer)) ::kill(-pids->trainer.pid, SIGKILL);
     until([&] { return !pids || !is_alive(pids->supervisor); });
-    std::error_code error;
-    fs::remove_all(work, error);
   }
 
   void script(const std::string& body) const {
@@ -82,11 +76,7 @@ class ProgramTest : public ::testing::Test {
     worker = 0;
   }
   void until(const std::function<bool()>& done) const {
-    const Millis deadline = clock.boot_ms() + 30'000;
-    while (!done()) {
-      ASSERT_LT(clock.boot_ms(), deadline) << "did not happen in time";
-      poll(nullptr, 0, 10);
-    }
+    ASSERT_TRUE(testing::eventually(done)) << "it did not happen";
   }
 
   void desire(const std::vector<RunKey>& keys) {
@@ -137,9 +127,9 @@ class ProgramTest : public ::testing::Test {
   fs::path run_path() const { return work / "w1/runs" / directory_name(kRun); }
   Millis lease() const { return RunDirectory(run_path()).read_lease(); }
 
-  SystemClock clock;
   FleetServer server;
-  fs::path work;
+  const testing::TestFolder folder{"program"};
+  const fs::path work = folder.path();
   pid_t worker = 0;
   std::string hang_timeout = "120s";
 };

@@ -6,16 +6,13 @@
 #include <fstream>
 #include <sstream>
 
+#include "tests/processes/patience.h"
+
 namespace llmctl::worker {
 
 namespace fs = std::filesystem;
 
-static constexpr Millis kPatience = 120'000;  // a flood of reports takes 30 s under TSan
-
 Workplace::Workplace(bool spare_trainer) : spare_trainer_(spare_trainer) {
-  char path[] = "/tmp/llmctl-worker-XXXXXX";
-  CHECK(mkdtemp(path) != nullptr);
-  path_ = path;
   open_host();
 }
 
@@ -26,11 +23,11 @@ Workplace::~Workplace() {
     if (file && is_alive(file->trainer)) ::kill(-file->trainer.pid, SIGKILL);
     if (file && is_alive(file->supervisor)) ::kill(file->supervisor.pid, SIGKILL);
   }
-  for (int i = 0; i < 100; ++i) {  // a supervisor may still be writing
+  testing::eventually([&] {  // a supervisor may still be writing
     std::error_code error;
-    if (fs::remove_all(path_, error); !error) return;
-    poll(nullptr, 0, 20);
-  }
+    fs::remove_all(path_ / "runs", error);
+    return !error;
+  });
 }
 
 void Workplace::script(const std::string& body) const {
@@ -67,14 +64,14 @@ void Workplace::start(const RunKey& key) {
 }
 
 void Workplace::observe_until(const std::function<bool()>& done) {
-  const Millis deadline = clock_.boot_ms() + kPatience;
-  while (clock_.boot_ms() < deadline) {
+  const auto observe_once = [&] {
     for (Observed& one : host_->observe()) seen.push_back(std::move(one));
-    if (done()) return;
+    if (done()) return true;
     pollfd wake{host_->wake_fd(), POLLIN, 0};
     if (!host_->has_more()) poll(&wake, 1, 20);
-  }
-  ADD_FAILURE() << "did not happen in " << kPatience << " ms";
+    return false;
+  };
+  EXPECT_TRUE(testing::eventually(observe_once, {})) << "it did not happen";
 }
 
 std::optional<ExitFile> Workplace::exit_of(const RunKey& key) const {

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/processes/test_folder.h"
 #include "worker/runs/local_host.h"
 
 namespace llmctl::worker {
@@ -31,7 +32,7 @@ class Workplace {
   LocalHost& host() { return *host_; }
   void start(const RunKey& key = kRun);  // with a lease of a minute
 
-  // Observes until `done(everything so far)`; fails the test after half a minute.
+  // Observes until `done(everything so far)`; fails the test after kPatience.
   void observe_until(const std::function<bool()>& done);
   ExitFile wait_exit(const RunKey& key = kRun);
   std::optional<ExitFile> exit_of(const RunKey& key) const;
@@ -45,7 +46,8 @@ class Workplace {
  private:
   const bool spare_trainer_;
   SystemClock clock_;
-  std::filesystem::path path_;
+  const testing::TestFolder folder_{"worker"};
+  const std::filesystem::path path_ = folder_.path();
   std::unique_ptr<LocalHost> host_;
 };
 

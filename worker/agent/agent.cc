@@ -24,7 +24,7 @@ static Run new_run(const RunKey& key, Millis lease_until, Millis now) {
   run.status.rank = key.rank;
   run.progress.loss = run.progress.eval_loss = std::nan("");
   run.lease_until_boot_ms = lease_until;
-  run.heard_boot_ms = now;
+  run.last_line_boot_ms = now;
   return run;
 }
 
@@ -51,7 +51,7 @@ Millis Agent::margin() const {
 
 void Agent::on_dialing() {
   link_ = Link::greeting;
-  told_ = false;
+  desired_is_current_ = false;
   unanswered_.clear();
   hello_boot_ms_ = host_.boot_ms();
   outbox_.clear();
@@ -92,10 +92,11 @@ void Agent::renew(Millis until_boot_ms, bool thaw) {
   if (thaw) lease_until_boot_ms_ = std::max(lease_until_boot_ms_, until_boot_ms);
   for (auto& [key, run] : runs_) {
     const bool lapsed = now > run.lease_until_boot_ms;
-    const bool wanted = told_ && desired_->contains(key) && run.kill_asked_boot_ms == 0;
+    const bool wanted =
+        desired_is_current_ && desired_->contains(key) && run.kill_asked_boot_ms == 0;
     if (run.ended() || until_boot_ms <= run.lease_until_boot_ms) continue;
     if (lapsed && !(thaw && wanted)) continue;
-    if (lapsed) run.heard_boot_ms = now;
+    if (lapsed) run.last_line_boot_ms = now;
     run.lease_until_boot_ms = until_boot_ms;
     host_.renew_lease(key, until_boot_ms);
   }
@@ -110,7 +111,7 @@ void Agent::on_desired(const Desired& desired) {
     newest = std::max(newest, key.epoch);
   }
   while (newest_epoch_.size() > kFences) newest_epoch_.erase(newest_epoch_.begin());
-  const bool first = !std::exchange(told_, true);
+  const bool first = !std::exchange(desired_is_current_, true);
   reconcile();
   if (first) renew(lease_until_boot_ms_, true);
 }
@@ -135,7 +136,7 @@ void Agent::reconcile() {
     ++it;
   }
   // What an earlier connection wanted may be somebody else's by now.
-  if (!told_) return;
+  if (!desired_is_current_) return;
   for (const auto& [key, order] : *desired_) {
     if (!runs_.contains(key) && !fenced(key) && !older_epoch_lives(key)) start(order);
   }
@@ -182,21 +183,21 @@ void Agent::kill(const RunKey& key, Run& run, Outcome why, const std::string& de
 // A rank that could speak and does not. A rank without a lease waits by contract.
 void Agent::watch_for_hang(const RunKey& key, Run& run) {
   const Millis now = host_.boot_ms();
-  if (now > run.lease_until_boot_ms) run.heard_boot_ms = now;
-  if (run.kill_asked_boot_ms != 0 || now - run.heard_boot_ms <= config_.hang_timeout_ms) return;
+  if (now > run.lease_until_boot_ms) run.last_line_boot_ms = now;
+  if (run.kill_asked_boot_ms != 0 || now - run.last_line_boot_ms <= config_.hang_timeout_ms) return;
   const std::string threads = host_.dump_threads(key);
   kill(key, run, Outcome::hang,
-       "no report for " + format_duration(now - run.heard_boot_ms) + "; " + threads);
+       "no report for " + format_duration(now - run.last_line_boot_ms) + "; " + threads);
 }
 
 void Agent::end(Run& run, Outcome outcome, const std::string& detail) {
   run.status.phase = RunStatus::Phase::ended;
   run.status.outcome = outcome;
   run.status.detail = detail.substr(0, kDetail);
-  news_ = true;
+  heartbeat_due_ = true;
 }
 
-void Agent::see_exit(const RunKey& key, Outcome outcome, const std::string& detail) {
+void Agent::on_exit(const RunKey& key, Outcome outcome, const std::string& detail) {
   const auto run = runs_.find(key);
   if (run == runs_.end() || run->second.ended()) return;
   end(run->second, outcome, detail);
@@ -213,7 +214,8 @@ void Agent::tick() {
         run.leave_asked_boot_ms != 0 && now - run.leave_asked_boot_ms > limits::kStopGrace;
     if (overdue) kill(key, run, Outcome::killed, "did not leave in time");
   }
-  if (link_ == Link::up && (news_ || now - heartbeat_boot_ms_ >= heartbeat_ms_)) send_heartbeat();
+  if (link_ == Link::up && (heartbeat_due_ || now - heartbeat_boot_ms_ >= heartbeat_ms_))
+    send_heartbeat();
 }
 
 void Agent::send_heartbeat() {
@@ -224,13 +226,13 @@ void Agent::send_heartbeat() {
   if (unanswered_.size() > kUnanswered) unanswered_.pop_front();
   outbox_.emplace_back(std::move(heartbeat));
   heartbeat_boot_ms_ = now;
-  news_ = devices_changed_ = false;
+  heartbeat_due_ = devices_changed_ = false;
 }
 
 Millis Agent::next_tick_boot_ms() const {
   const Millis now = host_.boot_ms();
   if (link_ != Link::up) return now + kTick;
-  return news_ ? now : std::min(now + kTick, heartbeat_boot_ms_ + heartbeat_ms_);
+  return heartbeat_due_ ? now : std::min(now + kTick, heartbeat_boot_ms_ + heartbeat_ms_);
 }
 
 void Agent::set_devices(std::vector<Device> devices) {

@@ -17,7 +17,7 @@
 
 #include "core/base/limits.h"
 #include "worker/agent/host.h"
-#include "worker/agent/report_line.h"
+#include "worker/contract/report_line.h"
 
 namespace llmctl::worker {
 
@@ -36,7 +36,7 @@ struct Run {
   Progressed progress;            // newest values of every field; for metrics
   std::vector<RankReport> facts;  // told again after a reconnect: checkpoints, the sample
   Millis lease_until_boot_ms = 0;
-  Millis heard_boot_ms = 0;        // last report line, or the lease's last return
+  Millis last_line_boot_ms = 0;    // last report line, or the lease's last return
   Millis leave_asked_boot_ms = 0;  // 0: not asked
   Millis kill_asked_boot_ms = 0;   // 0: not asked
   bool ended() const { return status.phase == RunStatus::Phase::ended; }
@@ -50,8 +50,8 @@ class Agent {
   void adopt(const RunKey& key, Millis lease_until_boot_ms);
 
   void receive(const FromScheduler& message);
-  void hear(const RunKey& key, const Said& said);
-  void see_exit(const RunKey& key, Outcome outcome, const std::string& detail);
+  void on_report_line(const RunKey& key, const ReportLine& line);
+  void on_exit(const RunKey& key, Outcome outcome, const std::string& detail);
   void set_devices(std::vector<Device> devices);
   void tick();
 
@@ -95,10 +95,10 @@ class Agent {
   Millis heartbeat_boot_ms_ = 0;  // when the last one was made
   int64_t heartbeat_number_ = 0;
   std::deque<std::pair<int64_t, Millis>> unanswered_;  // heartbeats by number, with their times
-  bool news_ = false;                                  // a heartbeat should go out now
+  bool heartbeat_due_ = false;                         // a heartbeat should go out now
   bool devices_changed_ = false;
   std::optional<std::map<RunKey, RunOrder>> desired_;  // none: not told since the start
-  bool told_ = false;                                  // desired_ is of this connection
+  bool desired_is_current_ = false;                    // desired_ is of this connection
   std::map<RunKey, Run> runs_;
   Millis lease_until_boot_ms_ = 0;       // what a run that starts now gets
   std::map<JobId, Epoch> newest_epoch_;  // fence against orders from the past

@@ -8,43 +8,43 @@ namespace llmctl::worker {
 
 static constexpr size_t kFacts = 1'024;  // checkpoints of one run that are told again
 
-void Agent::hear(const RunKey& key, const Said& said) {
+void Agent::on_report_line(const RunKey& key, const ReportLine& line) {
   const auto found = runs_.find(key);
   if (found == runs_.end() || found->second.ended()) return;
   Run& run = found->second;
-  run.heard_boot_ms = host_.boot_ms();
-  if (const auto* up = std::get_if<SaidUp>(&said)) {
+  run.last_line_boot_ms = host_.boot_ms();
+  if (const auto* up = std::get_if<UpLine>(&line)) {
     run.status.phase = RunStatus::Phase::up;
     run.status.pid = up->pid;
-    news_ = true;
-  } else if (const auto* phase = std::get_if<SaidPhase>(&said)) {
+    heartbeat_due_ = true;
+  } else if (const auto* phase = std::get_if<PhaseLine>(&line)) {
     run.progress.phase = phase->phase;
     tell(key, run.progress);
-  } else if (const auto* data = std::get_if<SaidData>(&said)) {
+  } else if (const auto* data = std::get_if<DataLine>(&line)) {
     run.progress.train_tokens = data->train_tokens;
     run.progress.unigram_entropy = data->unigram_entropy;
-  } else if (const auto* progress = std::get_if<Progressed>(&said)) {
+  } else if (const auto* progress = std::get_if<Progressed>(&line)) {
     const Progressed before = std::exchange(run.progress, *progress);
     run.progress.peak_bytes = std::max(before.peak_bytes, progress->peak_bytes);
     run.progress.train_tokens = before.train_tokens;  // of the data line
     run.progress.unigram_entropy = before.unigram_entropy;
     tell(key, run.progress);
-  } else if (const auto* eval = std::get_if<SaidEval>(&said)) {
+  } else if (const auto* eval = std::get_if<EvalLine>(&line)) {
     run.progress.eval_loss = eval->loss;
     run.progress.step = std::max(run.progress.step, eval->step);
     tell(key, run.progress);
-  } else if (const auto* peak = std::get_if<SaidPeak>(&said)) {
+  } else if (const auto* peak = std::get_if<PeakLine>(&line)) {
     run.progress.peak_bytes = std::max(run.progress.peak_bytes, peak->peak_bytes);
-  } else if (const auto* made = std::get_if<CheckpointCommitted>(&said)) {
+  } else if (const auto* made = std::get_if<CheckpointCommitted>(&line)) {
     keep_fact(run, *made);
     tell(key, *made);
-  } else if (const auto* removed = std::get_if<CheckpointRemoved>(&said)) {
+  } else if (const auto* removed = std::get_if<CheckpointRemoved>(&line)) {
     keep_fact(run, *removed);
     tell(key, *removed);
-  } else if (const auto* sample = std::get_if<SampleGenerated>(&said)) {
+  } else if (const auto* sample = std::get_if<SampleGenerated>(&line)) {
     keep_fact(run, *sample);
     tell(key, *sample);
-  } else if (const auto* probe = std::get_if<ProbeResult>(&said)) {
+  } else if (const auto* probe = std::get_if<ProbeResult>(&line)) {
     if (run.status.probes.size() < limits::kProbeCandidates) run.status.probes.push_back(*probe);
   }
 }

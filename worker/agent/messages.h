@@ -3,27 +3,18 @@
 // run, so a lost or repeated message does no harm. Times are on the boot clock.
 #pragma once
 
-#include <compare>
 #include <cstdint>
 #include <string>
 #include <variant>
 #include <vector>
 
-#include "core/base/ids.h"
 #include "core/run/event.h"
 #include "core/run/inventory.h"
 #include "core/run/run_config.h"
 #include "core/run/run_status.h"
+#include "worker/contract/run_key.h"
 
 namespace llmctl::worker {
-
-// One rank of one attempt. The epoch fences: two runs of a rank differ in it.
-struct RunKey {
-  JobId job;
-  Epoch epoch;
-  int32_t rank = 0;
-  auto operator<=>(const RunKey&) const = default;  // NOLINT: the check misreads <=>
-};
 
 // ---- worker -> scheduler
 struct Hello {

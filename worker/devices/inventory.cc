@@ -5,7 +5,7 @@
 #include <charconv>
 
 #include "core/base/cpus.h"
-#include "worker/files/log.h"
+#include "core/base/log.h"
 #include "worker/files/open_file.h"
 
 namespace llmctl::worker {
@@ -70,7 +70,7 @@ std::unique_ptr<DeviceReader> open_devices(const InventoryOptions& options) {
   if (options.use_nvml) {
     auto nvml = open_nvml(options);
     if (nvml.ok()) return std::move(nvml).value();
-    say("no CUDA devices: " + nvml.error().message + "; serving the CPU");
+    log_sentence("worker", "no CUDA devices: " + nvml.error().message + "; serving the CPU");
   }
   return std::make_unique<CpuDevice>(options);
 }

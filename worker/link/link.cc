@@ -11,8 +11,8 @@
 #include <optional>
 
 #include "core/base/limits.h"
+#include "core/base/log.h"
 #include "llmctl/v1/fleet.grpc.pb.h"
-#include "worker/files/log.h"
 #include "worker/files/open_file.h"
 #include "worker/link/tcp_probe.h"
 #include "worker/link/wire.h"
@@ -188,7 +188,7 @@ void SchedulerLink::dial() {
   stream_ = std::make_shared<Stream>(scheduler_, ++dials_, inbox_);
   stream_->start(stream_, *connection_->stub);
   heard_boot_ms_ = clock_.boot_ms();
-  dialing_news_ = true;
+  dialing_unread_ = true;
 }
 
 void SchedulerLink::tick() {
@@ -198,14 +198,14 @@ void SchedulerLink::tick() {
 }
 
 Millis SchedulerLink::next_tick_boot_ms() const {
-  if (dialing_news_) return clock_.boot_ms();
+  if (dialing_unread_) return clock_.boot_ms();
   return stream_ ? heard_boot_ms_ + limits::kLease + 1 : redial_boot_ms_;
 }
 
 // Waits double with each failure in a row; the jitter keeps a fleet from dialing in step.
 void SchedulerLink::on_closed(const Disconnected& why) {
   stream_.reset();
-  if (backoff_ms_ == 0) say("not connected: " + why.detail);
+  if (backoff_ms_ == 0) log_sentence("worker", "not connected: " + why.detail);
   backoff_ms_ = std::clamp(backoff_ms_ * 2, kBackoffFirst, kBackoffLimit);
   std::uniform_int_distribution<Millis> jitter(backoff_ms_ / 2, backoff_ms_);
   redial_boot_ms_ = clock_.boot_ms() + jitter(random_);
@@ -213,7 +213,7 @@ void SchedulerLink::on_closed(const Disconnected& why) {
 
 std::vector<FromScheduler> SchedulerLink::receive() {
   std::vector<FromScheduler> messages;
-  if (std::exchange(dialing_news_, false)) messages.emplace_back(Dialing{});
+  if (std::exchange(dialing_unread_, false)) messages.emplace_back(Dialing{});
   for (Inbox::Arrival& arrival : inbox_->take()) {
     if (arrival.dial != dials_ || !stream_) continue;
     if (arrival.reading_over) stream_->release();
@@ -225,11 +225,11 @@ std::vector<FromScheduler> SchedulerLink::receive() {
     heard_boot_ms_ = clock_.boot_ms();
     auto message = from_wire(*arrival.message);
     if (!message.ok()) {
-      say(message.error().message);
+      log_sentence("worker", message.error().message);
       continue;
     }
     if (std::holds_alternative<Welcome>(*message)) {
-      say("connected to " + scheduler_.address);
+      log_sentence("worker", "connected to " + scheduler_.address);
       backoff_ms_ = 0;
     }
     messages.push_back(std::move(message).value());

@@ -41,7 +41,7 @@ class SchedulerLink {
   std::shared_ptr<Inbox> inbox_;
   std::shared_ptr<Stream> stream_;  // null: between two dials
   int64_t dials_ = 0;               // numbers the streams, so that echoes of old ones are ignored
-  bool dialing_news_ = false;       // receive() owes a Dialing
+  bool dialing_unread_ = false;     // receive() owes a Dialing
   Millis heard_boot_ms_ = 0;
   Millis redial_boot_ms_ = 0;
   Millis backoff_ms_ = 0;

@@ -86,7 +86,7 @@ void WorkerMetrics::observe_runs(const std::map<RunKey, Run>& runs, Millis boot_
     set_finite(rank.step, rank_step_, labels, static_cast<double>(run.progress.step));
     set_finite(rank.peak, rank_peak_, labels, static_cast<double>(run.progress.peak_bytes));
     set_finite(rank.silence, rank_silence_, labels,
-               static_cast<double>(std::max<Millis>(0, boot_ms - run.heard_boot_ms)) / 1000);
+               static_cast<double>(std::max<Millis>(0, boot_ms - run.last_line_boot_ms)) / 1000);
   }
   for (size_t i = 0; i < phases.size(); ++i) {
     runs_.Add({{"phase", kPhases[i]}}).Set(phases[i]);

@@ -9,8 +9,8 @@
 
 #include <algorithm>
 
+#include "worker/contract/trainer_environment.h"
 #include "worker/runs/thread_dump.h"
-#include "worker/spawn/environment.h"
 
 namespace llmctl::worker {
 
@@ -69,7 +69,7 @@ std::vector<Observed> LocalHost::observe() {
   std::vector<Observed> observed;
   more_ = false;
   for (auto& [key, run] : runs_) {
-    if (told_.contains(key)) continue;
+    if (exits_observed_.contains(key)) continue;
     const auto exit = run.read_exit();  // before the lines: then the last one is among them
     bool more = false;
     for (const std::string& line : run.read_report(more)) {
@@ -78,7 +78,7 @@ std::vector<Observed> LocalHost::observe() {
     more_ |= more;
     if (!exit || more) continue;
     observed.push_back({key, *exit});
-    told_.insert(key);
+    exits_observed_.insert(key);
   }
   return observed;
 }
@@ -87,7 +87,7 @@ std::set<int64_t> LocalHost::trainer_pids() const {
   std::set<int64_t> pids;
   for (const auto& [key, run] : runs_) {
     const auto file = run.directory().read_pids();
-    if (file && !told_.contains(key)) pids.insert(file->trainer.pid);
+    if (file && !exits_observed_.contains(key)) pids.insert(file->trainer.pid);
   }
   return pids;
 }
@@ -155,7 +155,7 @@ std::string LocalHost::dump_threads(const RunKey& run) {
 
 void LocalHost::retire(const RunKey& run) {
   runs_.erase(run);
-  told_.erase(run);
+  exits_observed_.erase(run);
   const std::string name = directory_name(run);
   std::error_code error;
   if (!fs::exists(runs_dir() / name, error)) return;

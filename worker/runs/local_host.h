@@ -9,7 +9,7 @@
 
 #include "core/base/clock.h"
 #include "worker/agent/host.h"
-#include "worker/agent/report_line.h"
+#include "worker/contract/report_line.h"
 #include "worker/runs/local_run.h"
 
 namespace llmctl::worker {
@@ -24,7 +24,7 @@ struct LocalHostOptions {
 
 struct Observed {
   RunKey run;
-  std::variant<Said, ExitFile> what;
+  std::variant<ReportLine, ExitFile> what;
 };
 struct FoundRun {
   RunKey run;
@@ -69,7 +69,7 @@ class LocalHost final : public Host {
   OpenFile lock_, inotify_;
   Nursery nursery_;
   std::map<RunKey, LocalRun> runs_;
-  std::set<RunKey> told_;  // whose exit has been observed
+  std::set<RunKey> exits_observed_;  // whose exit has been observed
   bool more_ = false;
 };
 

@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "worker/contract/run_directory.h"
 #include "worker/files/line_splitter.h"
 #include "worker/spawn/nursery.h"
-#include "worker/spawn/run_directory.h"
 
 namespace llmctl::worker {
 

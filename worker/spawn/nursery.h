@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "worker/spawn/run_directory.h"
+#include "worker/contract/run_directory.h"
 
 namespace llmctl::worker {
 

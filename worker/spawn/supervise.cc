@@ -13,10 +13,11 @@
 #include <cstring>
 #include <optional>
 
-#include "worker/agent/report_line.h"
+#include "core/run/run_config.h"
+#include "worker/contract/report_line.h"
+#include "worker/contract/run_directory.h"
 #include "worker/files/bounded_file.h"
 #include "worker/files/line_splitter.h"
-#include "worker/spawn/run_directory.h"
 
 namespace llmctl::worker {
 namespace {
@@ -55,7 +56,7 @@ class Supervisor {
   OpenFile signals_;
   bool asked_to_leave_ = false;
   std::optional<int> status_;  // of waitpid
-  std::optional<SaidEnd> end_;
+  std::optional<EndLine> end_;
   std::string stderr_tail_;
 };
 
@@ -124,8 +125,8 @@ void Supervisor::copy_report() {
   lines_.feed(read_some(trainer_.out, buffer), [&](std::string_view line) {
     whole_lines.append(line).push_back('\n');
     if (line.find("\"end\"") == std::string_view::npos) return;
-    const Said said = parse_report_line(line);
-    if (const auto* end = std::get_if<SaidEnd>(&said)) end_ = *end;
+    const ReportLine parsed = parse_report_line(line);
+    if (const auto* end = std::get_if<EndLine>(&parsed)) end_ = *end;
   });
   if (!whole_lines.empty()) report_.append(whole_lines);
 }

@@ -8,17 +8,17 @@
 #include <filesystem>
 #include <fstream>
 
+#include "tests/processes/patience.h"
+#include "tests/processes/test_folder.h"
+
 namespace llmctl {
 
 class HomeTest : public ::testing::Test {
  protected:
   HomeTest() {
-    std::string path = ::testing::TempDir() + "llmctl-home-XXXXXX";
-    CHECK(mkdtemp(path.data()) != nullptr);
-    home_.dir = path;
+    home_.dir = folder_.path();
     CHECK(make_home(home_).ok());
   }
-  ~HomeTest() override { std::filesystem::remove_all(home_.dir); }
 
   ClusterRecord record() const {
     ClusterRecord record;
@@ -31,6 +31,7 @@ class HomeTest : public ::testing::Test {
     return record;
   }
 
+  const testing::TestFolder folder_{"home"};
   Home home_;
 };
 
@@ -99,7 +100,7 @@ TEST_F(HomeTest, ADetachedProcessOutlivesNothingButItsStop) {
   ASSERT_TRUE(process.ok());
   EXPECT_TRUE(is_alive(*process));
   EXPECT_EQ(getsid(static_cast<pid_t>(process->pid)), process->pid);  // no terminal reaches it
-  stop_process(*process, 5'000);
+  stop_process(*process, testing::kPatienceMs);
   EXPECT_FALSE(is_alive(*process));
 }
 
@@ -109,9 +110,8 @@ TEST_F(HomeTest, AProcessThatIgnoresTheRequestIsKilled) {
                       {"/bin/sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.05; done"},
                       home_.log_path("deaf")});
   ASSERT_TRUE(process.ok());
-  ASSERT_TRUE(wait_until(5'000, [&] {
-    return log_tail(home_.log_path("deaf"), 1).find("ready") != std::string::npos;
-  }));
+  ASSERT_TRUE(testing::eventually(
+      [&] { return log_tail(home_.log_path("deaf"), 1).find("ready") != std::string::npos; }));
   stop_process(*process, 200);
   EXPECT_FALSE(is_alive(*process));
 }

@@ -6,33 +6,33 @@
 #include <csignal>
 #include <filesystem>
 
+#include "tests/processes/patience.h"
+#include "tests/processes/test_folder.h"
+
 namespace llmctl {
 
 class LocalClusterTest : public ::testing::Test {
  protected:
   LocalClusterTest() {
-    std::string path = ::testing::TempDir() + "llmctl-up-XXXXXX";
-    CHECK(mkdtemp(path.data()) != nullptr);
-    env_.home = path;
+    env_.home = folder_.path();
     env_.bin_dir = LLMCTL_BIN_DIR;
   }
-  ~LocalClusterTest() override {
-    down(/*now=*/true);
-    std::filesystem::remove_all(env_.home);
-  }
+  ~LocalClusterTest() override { down(/*now=*/true); }
 
   Result<UpReport> up(int workers, int slots = 0) {
     UpRequest request;
     request.shape.workers = workers;
     request.shape.slots = slots;
+    request.patience_ms = testing::kPatienceMs;
     return bring_up(env_, request, [](const std::string&) {});
   }
   std::vector<std::string> down(bool now) {
-    const auto stopped = bring_down(env_, {now, 30'000}, [](const std::string&) {});
+    const auto stopped = bring_down(env_, {now, testing::kPatienceMs}, [](const std::string&) {});
     EXPECT_TRUE(stopped.ok()) << stopped.error().message;
     return stopped.ok() ? *stopped : std::vector<std::string>{};
   }
 
+  const testing::TestFolder folder_{"up"};
   Environment env_;
 };
 
@@ -86,10 +86,11 @@ TEST_F(LocalClusterTest, TwoClustersRunSideBySide) {
   Environment second = env_;
   second.home += "/second";
   UpRequest request;
+  request.patience_ms = testing::kPatienceMs;
   const auto other = bring_up(second, request, [](const std::string&) {});
   ASSERT_TRUE(other.ok()) << other.error().message;
   EXPECT_NE(other->record.address, find_endpoint(env_)->address);
-  EXPECT_TRUE(bring_down(second, {true, 30'000}, [](const std::string&) {}).ok());
+  EXPECT_TRUE(bring_down(second, {true, testing::kPatienceMs}, [](const std::string&) {}).ok());
   EXPECT_EQ(up(0)->started, Names{});
 }
 

@@ -10,6 +10,7 @@
 
 #include "cli/jobfile/job_yaml.h"
 #include "core/plan/plan_search.h"
+#include "tests/processes/test_folder.h"
 
 namespace llmctl {
 namespace {
@@ -19,13 +20,9 @@ namespace fs = std::filesystem;
 const char* const kSmall = "model: llama-1m\ndatasets: a.txt\nmax_steps: 10\nval_set_size: 0.1\n";
 
 // A folder with a.txt and job.yaml, removed at the end.
-class JobFile : public testing::Test {
+class JobFile : public ::testing::Test {
  protected:
-  JobFile() : folder_(fs::path(testing::TempDir()) / ("job_file_" + std::to_string(getpid()))) {
-    fs::create_directories(folder_);
-    write("a.txt", "some text\n");
-  }
-  ~JobFile() override { fs::remove_all(folder_); }
+  JobFile() { write("a.txt", "some text\n"); }
 
   void write(const std::string& name, const std::string& text) {
     fs::create_directories((folder_ / name).parent_path());
@@ -37,7 +34,8 @@ class JobFile : public testing::Test {
   }
   std::string path(const std::string& name) const { return (folder_ / name).string(); }
 
-  fs::path folder_;
+  const testing::TestFolder test_folder_{"job-file"};
+  const fs::path folder_ = test_folder_.path();
 };
 
 TEST(Examples, EveryOneIsAcceptedWithoutAWarning) {

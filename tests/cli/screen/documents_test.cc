@@ -5,7 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "cli/screen/exit_code.h"
+#include "cli/shell/exit_code.h"
 #include "tests/cli/screen/golden.h"
 #include "tests/cli/screen/views.h"
 

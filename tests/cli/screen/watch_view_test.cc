@@ -30,42 +30,42 @@ static Event step_event(int64_t step, double eval_loss = std::nan("")) {
 
 TEST(WatchView, OnATerminalStepsOnlyChangeTheStatusLine) {
   WatchView view(queued_job(), {.tty = true, .columns = 80});
-  EXPECT_TRUE(view.take(step_event(10), 0).empty());
+  EXPECT_TRUE(view.lines_for(step_event(10), 0).empty());
   EXPECT_NE(view.status_line().find("10/600"), std::string::npos);
 }
 
 TEST(WatchView, OffATerminalStepsAreThinnedToALineNowAndThen) {
   WatchView view(queued_job(), {});
   size_t lines = 0;
-  for (int64_t step = 1; step <= 600; ++step) lines += view.take(step_event(step), 0).size();
+  for (int64_t step = 1; step <= 600; ++step) lines += view.lines_for(step_event(step), 0).size();
   EXPECT_GE(lines, 20u);
   EXPECT_LE(lines, 23u);
 }
 
 TEST(WatchView, OffATerminalASlowRunStillShowsLife) {
   WatchView view(queued_job(), {});
-  EXPECT_EQ(view.take(step_event(1), 0).size(), 1u);
-  EXPECT_EQ(view.take(step_event(2), 100).size(), 0u);
-  EXPECT_EQ(view.take(step_event(3), 6'000).size(), 1u);
+  EXPECT_EQ(view.lines_for(step_event(1), 0).size(), 1u);
+  EXPECT_EQ(view.lines_for(step_event(2), 100).size(), 0u);
+  EXPECT_EQ(view.lines_for(step_event(3), 6'000).size(), 1u);
 }
 
 TEST(WatchView, TheLastEvaluationStaysOnTheScreen) {
   WatchView view(queued_job(), {.tty = true, .columns = 100});
-  view.take(step_event(10, 4.25), 0);
-  view.take(step_event(11), 0);
+  view.lines_for(step_event(10, 4.25), 0);
+  view.lines_for(step_event(11), 0);
   EXPECT_NE(view.status_line().find("eval 4.250"), std::string::npos);
 }
 
 TEST(WatchView, EveryDurableEventIsALine) {
   WatchView view(queued_job(), {.tty = true, .columns = 80});
-  for (const Event& event : sample_timeline()) EXPECT_EQ(view.take(event, 0).size(), 1u);
+  for (const Event& event : sample_timeline()) EXPECT_EQ(view.lines_for(event, 0).size(), 1u);
   EXPECT_EQ(view.job().state, "RUNNING");
   EXPECT_EQ(view.job().checkpoints.size(), 1u);
 }
 
 TEST(WatchView, TheEtaFollowsTheRun) {
   WatchView view(queued_job(), {.tty = true, .columns = 100});
-  view.take(step_event(500), 0);
+  view.lines_for(step_event(500), 0);
   EXPECT_DOUBLE_EQ(view.job().eta_seconds, 50);
 }
 

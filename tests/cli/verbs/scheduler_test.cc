@@ -10,9 +10,11 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "cli/app/command_line.h"
 #include "cli/cluster/home.h"
-#include "cli/verbs/app.h"
 #include "tests/cli/answer.h"
+#include "tests/processes/patience.h"
+#include "tests/processes/test_folder.h"
 
 namespace llmctl {
 
@@ -30,9 +32,7 @@ struct NoticingBuffer : std::stringbuf {
 class SchedulerTest : public ::testing::Test {
  protected:
   SchedulerTest() {
-    std::string path = ::testing::TempDir() + "llmctl-sched-XXXXXX";
-    CHECK(mkdtemp(path.data()) != nullptr);
-    home_.dir = env_.home = path;
+    home_.dir = env_.home = folder_.path();
     env_.bin_dir = LLMCTL_BIN_DIR;
     CHECK(make_home(home_).ok());
     start("127.0.0.1:0");
@@ -40,10 +40,7 @@ class SchedulerTest : public ::testing::Test {
     std::ofstream(home_.dir + "/text.txt") << "to be or not to be\n";
     std::ofstream(job_file_) << "name: tiny\nmodel: llama-1m\ndatasets: [text.txt]\nmax_steps: 5\n";
   }
-  ~SchedulerTest() override {
-    stop_process(process_, 5'000);
-    std::filesystem::remove_all(home_.dir);
-  }
+  ~SchedulerTest() override { stop_process(process_, testing::kPatienceMs); }
 
   void start(const std::string& listen) {
     const auto process = start_detached(
@@ -54,7 +51,7 @@ class SchedulerTest : public ::testing::Test {
     ASSERT_TRUE(process.ok()) << process.error().message;
     process_ = *process;
     json ready;
-    ASSERT_TRUE(wait_until(20'000, [&] {
+    ASSERT_TRUE(testing::eventually([&] {
       std::ifstream file(home_.scheduler_dir() + "/scheduler.json");
       ready = json::parse(file, nullptr, false);
       return ready.is_object() && ready.value("pid", int64_t{0}) == process_.pid;
@@ -78,6 +75,7 @@ class SchedulerTest : public ::testing::Test {
     return run({"submit", job_file_, "-o", "json"}).document().value("id", int64_t{0});
   }
 
+  const testing::TestFolder folder_{"verbs"};
   Home home_;
   Environment env_;
   ProcessRecord process_;
@@ -193,10 +191,10 @@ TEST_F(SchedulerTest, AWatcherSurvivesARestartOfTheSchedulerWithoutAGap) {
     Context context{env_, OutputFormat::table, out, err, {}, {}, clock};
     return run_cli({"watch", id, "--from", "1", "-o", "json"}, context);
   });
-  ASSERT_TRUE(wait_until(10'000, [&] { return buffer.written.load(); }));
+  ASSERT_TRUE(testing::eventually([&] { return buffer.written.load(); }));
   ASSERT_EQ(run({"priority", id, "60"}).code, 0);
   kill(static_cast<pid_t>(process_.pid), SIGKILL);
-  stop_process(process_, 5'000);
+  stop_process(process_, testing::kPatienceMs);
   start(address_);
   ASSERT_EQ(run({"priority", id, "70"}).code, 0);
   ASSERT_EQ(run({"cancel", id}).code, 0);

@@ -5,13 +5,16 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "cli/app/command_line.h"
 #include "cli/cluster/child_output.h"
 #include "cli/cluster/process.h"
-#include "cli/verbs/app.h"
 #include "tests/cli/answer.h"
+#include "tests/processes/patience.h"
+#include "tests/processes/test_folder.h"
 
 namespace llmctl {
 
@@ -22,23 +25,22 @@ class TlsTest : public ::testing::Test {
  protected:
   // One key for both authorities would do; making them is most of the time, so they are shared.
   static void SetUpTestSuite() {
-    std::string path = ::testing::TempDir() + "llmctl-tls-XXXXXX";
-    CHECK(mkdtemp(path.data()) != nullptr);
-    dir_ = path;
+    folder_ = std::make_unique<testing::TestFolder>("tls");
+    dir_ = folder_->path();
     std::ofstream(dir_ + "/token") << kToken << "\n";
     make_authority("ca");
     make_authority("other");
     sign("server", "subjectAltName=IP:127.0.0.1");
     sign("elsewhere", "subjectAltName=DNS:train.example");
   }
-  static void TearDownTestSuite() { fs::remove_all(dir_); }
+  static void TearDownTestSuite() { folder_.reset(); }
 
   TlsTest() {
     env_.home = dir_ + "/home";
     env_.bin_dir = LLMCTL_BIN_DIR;
   }
   ~TlsTest() override {
-    for (const ProcessRecord& process : processes_) stop_process(process, 5'000);
+    for (const ProcessRecord& process : processes_) stop_process(process, testing::kPatienceMs);
     fs::remove_all(dir_ + "/data");
     fs::remove_all(dir_ + "/work");
   }
@@ -93,7 +95,7 @@ class TlsTest : public ::testing::Test {
     }
     start("scheduler", std::move(arguments));
     json ready;
-    ASSERT_TRUE(wait_until(20'000, [&] {
+    ASSERT_TRUE(testing::eventually([&] {
       std::ifstream text(dir_ + "/data/scheduler.json");
       ready = json::parse(text, nullptr, false);
       return ready.is_object();
@@ -107,7 +109,7 @@ class TlsTest : public ::testing::Test {
            dir_ + "/work", "--jobs-dir", dir_ + "/work/jobs", "--metrics-listen", "", "--no-cuda"});
   }
   bool worker_says(const std::string& words) const {
-    return wait_until(20'000, [&] {
+    return testing::eventually([&] {
       std::ifstream text(log("worker"));
       return std::string(std::istreambuf_iterator<char>(text), {}).find(words) != std::string::npos;
     });
@@ -122,6 +124,7 @@ class TlsTest : public ::testing::Test {
   }
 
   static constexpr const char* kToken = "this-is-the-token-of-the-test";
+  inline static std::unique_ptr<testing::TestFolder> folder_;
   inline static std::string dir_;
   Environment env_;
   std::vector<ProcessRecord> processes_;

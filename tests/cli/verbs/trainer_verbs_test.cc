@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/model/model_config.h"
+#include "tests/processes/test_folder.h"
 
 namespace llmctl {
 
@@ -22,13 +23,6 @@ struct Ran {
 
 class TrainerVerbs : public ::testing::Test {
  protected:
-  TrainerVerbs() {
-    std::string path = ::testing::TempDir() + "llmctl-verbs-XXXXXX";
-    CHECK(mkdtemp(path.data()) != nullptr);
-    folder_ = path;
-  }
-  ~TrainerVerbs() override { fs::remove_all(folder_); }
-
   std::string path(const std::string& name) const { return folder_ / name; }
   void write(const std::string& name, const std::string& text) const {
     fs::create_directories((folder_ / name).parent_path());
@@ -55,7 +49,8 @@ class TrainerVerbs : public ::testing::Test {
     write(name + "/config.json", to_hf_config(config)->dump());
   }
 
-  fs::path folder_;
+  const testing::TestFolder test_folder_{"verbs"};
+  const fs::path folder_ = test_folder_.path();
 };
 
 TEST_F(TrainerVerbs, ATokenizerIsLearnedAndItsIdsDecodeToTheText) {

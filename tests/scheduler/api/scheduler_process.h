@@ -20,6 +20,8 @@
 
 #include "core/job/job_spec.h"
 #include "llmctl/v1/scheduler.grpc.pb.h"
+#include "tests/processes/patience.h"
+#include "tests/processes/test_folder.h"
 
 namespace llmctl::testing {
 
@@ -32,31 +34,6 @@ inline JobSpec small_spec(const std::string& name) {
   spec.max_steps = 10;
   return parse_spec_json(spec_text(spec)).value();  // derived fields filled
 }
-
-// Tries until it holds; false after `seconds`. For what happens soon, not at once.
-inline bool eventually(const std::function<bool()>& holds, int seconds = 20) {
-  for (int i = 0; i < seconds * 50; ++i) {
-    if (holds()) return true;
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  }
-  return holds();
-}
-
-class TempDir {
- public:
-  TempDir() {
-    std::string name = (std::filesystem::temp_directory_path() / "llmctl-test-XXXXXX").string();
-    path_ = ::mkdtemp(name.data());
-  }
-  ~TempDir() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 class SchedulerProcess {
  public:
@@ -80,7 +57,7 @@ class SchedulerProcess {
       ::execv(argv[0], argv.data());
       ::_exit(127);
     }
-    const bool listening = eventually([&] { return ended() || !read_address().empty(); }, 60);
+    const bool listening = eventually([&] { return ended() || !read_address().empty(); });
     if (!listening || pid_ == 0) return false;
     address_ = read_address();
     channel_ = grpc::CreateChannel(address_, grpc::InsecureChannelCredentials());

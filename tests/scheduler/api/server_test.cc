@@ -10,8 +10,8 @@ namespace llmctl::testing {
 namespace {
 
 struct Fixture : ::testing::Test {
-  TempDir home;
-  std::string data_dir = home.path() + "/data";
+  TestFolder home{"scheduler"};
+  std::string data_dir = home.path() / "data";
   SchedulerProcess scheduler{data_dir};
 };
 using Server = Fixture;
@@ -25,7 +25,7 @@ std::vector<v1::Event> watch(SchedulerProcess& scheduler, int64_t from, int64_t 
   v1::WatchRequest request;
   request.set_from_seq(from);
   grpc::ClientContext context;
-  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(30));
+  context.set_deadline(std::chrono::system_clock::now() + kPatience);
   const auto stream = scheduler.stub->Watch(&context, request);
   std::vector<v1::Event> events;
   v1::Event event;
@@ -100,6 +100,29 @@ TEST_F(Change, OfAnEndedJobIsRefusedInOtherWordsThanOfAnUnknownOne) {
   grpc::ClientContext context;
   EXPECT_EQ(scheduler.stub->SetPriority(&context, priority, &job).error_code(),
             grpc::StatusCode::FAILED_PRECONDITION);
+}
+
+TEST_F(Change, ARetryOfALiveJobIsRefused) {
+  ASSERT_TRUE(scheduler.start()) << scheduler.log();
+  v1::JobRequest request;
+  request.set_job_id(scheduler.submit(small_spec("live")));
+  v1::SubmitResponse response;
+  grpc::ClientContext context;
+  EXPECT_EQ(scheduler.stub->Retry(&context, request, &response).error_code(),
+            grpc::StatusCode::FAILED_PRECONDITION);
+}
+
+TEST_F(Change, APriorityOutOfRangeIsRefused) {
+  ASSERT_TRUE(scheduler.start()) << scheduler.log();
+  v1::SetPriorityRequest request;
+  request.set_job_id(scheduler.submit(small_spec("urgent")));
+  v1::Job job;
+  for (const int64_t priority : {-1, 101}) {
+    request.set_priority(priority);
+    grpc::ClientContext context;
+    EXPECT_EQ(scheduler.stub->SetPriority(&context, request, &job).error_code(),
+              grpc::StatusCode::INVALID_ARGUMENT);
+  }
 }
 
 TEST_F(Change, CancelingWhatIsCanceledIsDoneAlready) {
@@ -216,7 +239,7 @@ TEST_F(Watch, EndsWhenTheJobIsDone) {
   request.set_from_seq(1);
   request.set_until_done(true);
   grpc::ClientContext context;
-  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(30));
+  context.set_deadline(std::chrono::system_clock::now() + kPatience);
   const auto stream = scheduler.stub->Watch(&context, request);
   v1::Event event;
   ASSERT_TRUE(stream->Read(&event));
@@ -316,8 +339,8 @@ TEST_F(Server, RefusesADamagedStoreAndLeavesItAlone) {
 }
 
 TEST_F(Access, RefusesEveryMethodWithoutTheToken) {
-  std::ofstream(home.path() + "/token") << "0123456789abcdef0123456789abcdef\n";
-  SchedulerProcess guarded(data_dir, {"--token-file", home.path() + "/token"});
+  std::ofstream(home.path() / "token") << "0123456789abcdef0123456789abcdef\n";
+  SchedulerProcess guarded(data_dir, {"--token-file", home.path() / "token"});
   ASSERT_TRUE(guarded.start()) << guarded.log();
   v1::Job job;
   EXPECT_EQ(guarded.get(1, &job).error_code(), grpc::StatusCode::UNAUTHENTICATED);

@@ -9,7 +9,7 @@ class ScriptedWorker {
  public:
   ScriptedWorker(const SchedulerProcess& scheduler, std::string name)
       : name_(std::move(name)), stub_(v1::Fleet::NewStub(scheduler.channel())) {
-    context_.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(60));
+    context_.set_deadline(std::chrono::system_clock::now() + kPatience);
     stream_ = stub_->Connect(&context_);
   }
   ~ScriptedWorker() { close(); }
@@ -62,8 +62,8 @@ struct Fleet : ::testing::Test {
     const bool ok = scheduler.stub->Workers(&context, {}, &workers).ok();
     return ok && workers.workers_size() == 1 ? workers.workers(0).state() : "";
   }
-  TempDir home;
-  SchedulerProcess scheduler{home.path() + "/data"};
+  TestFolder home{"fleet"};
+  SchedulerProcess scheduler{home.path() / "data"};
 };
 using Kind = v1::SchedulerMessage;
 

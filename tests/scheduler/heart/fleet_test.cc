@@ -1,6 +1,6 @@
 // What workers say: hello, heartbeats, reports; leases and epochs.
-#include "tests/scheduler/heart/scene.h"
 #include "scheduler/heart/explain.h"
+#include "tests/scheduler/heart/scene.h"
 
 namespace llmctl {
 
@@ -51,7 +51,7 @@ TEST(Checkpoint, IsCommittedOnceAndAlsoWhileTheRankLeaves) {
   EXPECT_EQ(scene.job(id).checkpoints.size(), 2U);
   scene.report(id, 0, CheckpointRemoved{"e2-s10", false});
   ASSERT_EQ(scene.job(id).checkpoints.size(), 1U);
-  EXPECT_EQ(scene.job(id).checkpoints[0].path, "e2-s12");
+  EXPECT_EQ(scene.job(id).checkpoints[0].commit.path, "e2-s12");
 }
 
 TEST(Checkpoint, OfACanceledJobIsNotTaken) {

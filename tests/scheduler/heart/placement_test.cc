@@ -1,7 +1,7 @@
 #include "scheduler/heart/placement.h"
 
-#include "tests/scheduler/heart/scene.h"
 #include "scheduler/heart/fit.h"
+#include "tests/scheduler/heart/scene.h"
 
 namespace llmctl {
 namespace {

@@ -1,12 +1,12 @@
 // Compaction of the event log: in random histories State stays what it was, the log of workers
 // stays as short as there are workers, and who asks for what is gone is told.
-#include <filesystem>
 #include <random>
 
-#include "tests/scheduler/heart/scene.h"
 #include "scheduler/store/job_row.h"
 #include "scheduler/store/sqlite_archive.h"
 #include "scheduler/store/sqlite_store.h"
+#include "tests/processes/test_folder.h"
+#include "tests/scheduler/heart/scene.h"
 
 namespace llmctl {
 namespace {
@@ -77,12 +77,8 @@ void live_a_while(Scene& scene, std::mt19937& random) {
 
 class Compaction : public ::testing::Test {
  protected:
-  void SetUp() override {
-    std::string name = (std::filesystem::temp_directory_path() / "llmctl-compact-XXXXXX").string();
-    folder = ::mkdtemp(name.data());
-  }
-  void TearDown() override { std::filesystem::remove_all(folder); }
-  std::string folder;
+  const testing::TestFolder test_folder{"compaction"};
+  const std::string folder = test_folder.path();
 };
 
 int64_t worker_events(const std::string& path) {

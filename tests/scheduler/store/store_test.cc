@@ -6,18 +6,12 @@
 #include "scheduler/store/job_row.h"
 #include "scheduler/store/sqlite_archive.h"
 #include "scheduler/store/sqlite_store.h"
+#include "tests/processes/test_folder.h"
 
 namespace llmctl {
 namespace {
 
 struct Fixture : ::testing::Test {
-  void SetUp() override {
-    std::string name = (std::filesystem::temp_directory_path() / "llmctl-store-XXXXXX").string();
-    folder = ::mkdtemp(name.data());
-    path = folder + "/store.db";
-  }
-  void TearDown() override { std::filesystem::remove_all(folder); }
-
   std::unique_ptr<SqliteStore> open() {
     auto store = SqliteStore::open(path);
     EXPECT_TRUE(store.ok()) << store.error().message;
@@ -42,7 +36,8 @@ struct Fixture : ::testing::Test {
     ASSERT_TRUE(store.put_job(job_record(state, state.jobs.at(event.job), false)).ok());
   }
 
-  std::string folder, path;
+  const testing::TestFolder folder{"store"};
+  const std::string path = folder.path() / "store.db";
 };
 using Store = Fixture;
 using Archive = Fixture;

@@ -141,7 +141,7 @@ TEST_F(AgentTest, KeepsAnAdoptedRunThatIsDesired) {
 TEST_F(AgentTest, TellsAnEndedRunUntilItIsNoLongerDesired) {
   connect();
   desire({order(kRun)});
-  agent.see_exit(kRun, Outcome::oom, "out of memory");
+  agent.on_exit(kRun, Outcome::oom, "out of memory");
   pass(3'000);
   for (const Heartbeat& beat : sent<Heartbeat>()) {
     ASSERT_EQ(beat.runs.size(), 1U);
@@ -163,7 +163,7 @@ TEST_F(AgentTest, ANewEpochWaitsUntilTheOldOneIsGone) {
   asked();
   desire({order(newer)});
   EXPECT_EQ(asked(), Asked{"kill 7-e1-r0 killed"});
-  agent.see_exit(kRun, Outcome::killed, "");
+  agent.on_exit(kRun, Outcome::killed, "");
   EXPECT_EQ(asked(), (Asked{"retire 7-e1-r0", "start 7-e2-r0"}));
 }
 
@@ -171,7 +171,7 @@ TEST_F(AgentTest, RefusesAnOrderFromAnOlderEpoch) {
   const RunKey newer{JobId{7}, Epoch{2}, 0};
   connect();
   desire({order(newer)});
-  agent.see_exit(newer, Outcome::done, "");
+  agent.on_exit(newer, Outcome::done, "");
   desire({});
   asked();
   desire({order(kRun)});
@@ -226,7 +226,7 @@ TEST_F(AgentTest, RepeatsAKillUntilTheRunHasEnded) {
   const size_t kills = asked().size();
   EXPECT_GE(kills, 3U);
   EXPECT_LE(kills, 4U);
-  agent.see_exit(kRun, Outcome::killed, "");
+  agent.on_exit(kRun, Outcome::killed, "");
   pass(3'000);
   EXPECT_EQ(asked(), Asked{});
 }
@@ -307,7 +307,7 @@ TEST_F(AgentTest, ALapsedLeaseWaitsUntilItsRunIsWantedAgain) {
 TEST_F(AgentTest, ARankThatStopsReportingIsDumpedAndKilledAsAHang) {
   connect();
   desire({order(kRun)});
-  agent.hear(kRun, SaidUp{123});
+  agent.on_report_line(kRun, UpLine{123});
   asked();
   pass_acknowledged(limits::kHangTimeout - 2'000);
   EXPECT_EQ(asked(), Asked{});
@@ -324,7 +324,7 @@ TEST_F(AgentTest, ARankThatReportsIsNotAHang) {
   asked();
   for (int i = 0; i < 10; ++i) {
     pass_acknowledged(limits::kHangTimeout / 2);
-    agent.hear(kRun, SaidPhase{"tokenize"});
+    agent.on_report_line(kRun, PhaseLine{"tokenize"});
   }
   EXPECT_EQ(asked(), Asked{});
 }
@@ -346,13 +346,13 @@ TEST_F(AgentTest, ARankUpOrEndedGoesOutAtOnce) {
   desire({order(kRun)});
   pass(1'000);
   agent.take_outbox();
-  agent.hear(kRun, SaidUp{4242});
+  agent.on_report_line(kRun, UpLine{4242});
   EXPECT_EQ(agent.next_tick_boot_ms(), host.now);
   agent.tick();
   auto beats = sent<Heartbeat>();
   ASSERT_EQ(beats.size(), 1U);
   EXPECT_EQ(beats[0].runs.at(0).pid, 4242);
-  agent.see_exit(kRun, Outcome::done, "");
+  agent.on_exit(kRun, Outcome::done, "");
   agent.tick();
   EXPECT_EQ(sent<Heartbeat>().size(), 1U);
   agent.tick();
@@ -362,9 +362,9 @@ TEST_F(AgentTest, ARankUpOrEndedGoesOutAtOnce) {
 TEST_F(AgentTest, CheckpointsAreToldAgainAfterAReconnect) {
   connect();
   desire({order(kRun)});
-  agent.hear(kRun, checkpoint("e1-s10"));
-  agent.hear(kRun, checkpoint("e1-s20"));
-  agent.hear(kRun, CheckpointRemoved{"e1-s10", false});
+  agent.on_report_line(kRun, checkpoint("e1-s10"));
+  agent.on_report_line(kRun, checkpoint("e1-s20"));
+  agent.on_report_line(kRun, CheckpointRemoved{"e1-s10", false});
   EXPECT_EQ(sent<RunReport>().size(), 3U);
   agent.receive(Disconnected{true, ""});
   connect();
@@ -377,8 +377,8 @@ TEST_F(AgentTest, CheckpointsAreToldAgainAfterAReconnect) {
 TEST_F(AgentTest, OnlyTheNewestSampleIsToldAgainAfterAReconnect) {
   connect();
   desire({order(kRun)});
-  agent.hear(kRun, SampleGenerated{10, "a", "b"});
-  agent.hear(kRun, SampleGenerated{20, "a", "c"});
+  agent.on_report_line(kRun, SampleGenerated{10, "a", "b"});
+  agent.on_report_line(kRun, SampleGenerated{20, "a", "c"});
   EXPECT_EQ(sent<RunReport>().size(), 2U);
   agent.receive(Disconnected{true, ""});
   connect();
@@ -393,7 +393,7 @@ TEST_F(AgentTest, ARunOfAnEarlierConnectionStartsOnlyWhenItIsNamedAgain) {
   desire({order({JobId{1}, Epoch{2}, 0})});  // waits for the old epoch
   agent.receive(Disconnected{false, ""});
   connect();
-  agent.see_exit({JobId{1}, Epoch{1}, 0}, Outcome::killed, "");
+  agent.on_exit({JobId{1}, Epoch{1}, 0}, Outcome::killed, "");
   agent.tick();
   EXPECT_FALSE(agent.runs().contains({JobId{1}, Epoch{2}, 0}));
   desire({order({JobId{1}, Epoch{2}, 0})});
@@ -405,7 +405,7 @@ TEST_F(AgentTest, ProgressWaitsInABoundedBufferWhileTheLinkIsDown) {
   for (int i = 1; i <= limits::kReportBuffer + 5; ++i) {
     Progressed progress;
     progress.step = i;
-    agent.hear(kRun, progress);
+    agent.on_report_line(kRun, progress);
   }
   EXPECT_EQ(agent.reports_dropped(), 5);
   connect();
@@ -419,8 +419,8 @@ TEST_F(AgentTest, HelloNamesEveryRunAndItsProbes) {
   ProbeResult oom_at_four;
   oom_at_four.micro_batch_size = 4;
   oom_at_four.oom = true;
-  agent.hear(kRun, oom_at_four);
-  agent.see_exit(kRun, Outcome::done, "");
+  agent.on_report_line(kRun, oom_at_four);
+  agent.on_exit(kRun, Outcome::done, "");
   agent.receive(Dialing{});
   const auto hellos = sent<Hello>();
   ASSERT_EQ(hellos.size(), 1U);
@@ -436,10 +436,10 @@ TEST_F(AgentTest, ProgressMergesWhatComesInDifferentLines) {
   Progressed progress;
   progress.step = 5;
   progress.loss = 2.5;
-  agent.hear(kRun, SaidData{900, 5.5});
-  agent.hear(kRun, progress);
-  agent.hear(kRun, SaidPeak{4096});
-  agent.hear(kRun, SaidEval{5, 2.75});
+  agent.on_report_line(kRun, DataLine{900, 5.5});
+  agent.on_report_line(kRun, progress);
+  agent.on_report_line(kRun, PeakLine{4096});
+  agent.on_report_line(kRun, EvalLine{5, 2.75});
   const auto reports = sent<RunReport>();
   ASSERT_EQ(reports.size(), 2U);
   const auto& last = std::get<Progressed>(reports[1].report);

@@ -12,6 +12,7 @@
 #include <functional>
 
 #include "core/base/limits.h"
+#include "tests/processes/patience.h"
 #include "tests/worker/link/fleet_server.h"
 #include "worker/link/tcp_probe.h"
 
@@ -26,9 +27,8 @@ class LinkTest : public ::testing::Test {
   }
   // Serves the link as the loop does, saying hello on each dial, until `done`.
   void run_until(const std::function<bool()>& done) {
-    const Millis deadline = clock.boot_ms() + 20'000;
-    while (!done()) {
-      ASSERT_LT(clock.boot_ms(), deadline) << "did not happen in time";
+    const auto serve_once = [&] {
+      if (done()) return true;
       link->tick();
       for (FromScheduler& message : link->receive()) {
         if (std::holds_alternative<Dialing>(message)) link->send(Hello{"w1", "i1", {}, {}});
@@ -36,7 +36,9 @@ class LinkTest : public ::testing::Test {
       }
       pollfd wake{link->wake_fd(), POLLIN, 0};
       poll(&wake, 1, 10);
-    }
+      return false;
+    };
+    ASSERT_TRUE(testing::eventually(serve_once, {})) << "it did not happen";
   }
   template <class T>
   size_t count() const {

@@ -5,6 +5,7 @@
 
 #include <fstream>
 
+#include "tests/processes/patience.h"
 #include "tests/worker/workplace.h"
 
 namespace llmctl::worker {
@@ -59,7 +60,7 @@ TEST(Adoption, ARunThatEndedMeanwhileIsTold) {
   work.start();
   const PidFile pids = work.pids();
   work.close_host();
-  while (is_alive(pids.supervisor)) usleep(10'000);
+  ASSERT_TRUE(testing::eventually([&] { return !is_alive(pids.supervisor); }));
   work.open_host();
   work.host().adopt_all();
   EXPECT_EQ(work.wait_exit().outcome, Outcome::oom);
@@ -152,7 +153,8 @@ TEST(Hang, AStoppedRankIsDumpedIntoItsLogAndKilled) {
   work.observe_until([&] { return !work.seen.empty(); });
   const PidFile pids = work.pids();
   ::kill(pids.trainer.pid, SIGSTOP);
-  while (work.host().dump_threads(kRun).find("stopped") == std::string::npos) usleep(10'000);
+  ASSERT_TRUE(testing::eventually(
+      [&] { return work.host().dump_threads(kRun).find("stopped") != std::string::npos; }));
   work.host().kill(kRun, Outcome::hang, "no report");
   EXPECT_EQ(work.wait_exit().outcome, Outcome::hang);
   EXPECT_NE(work.text("log.txt").find("[llmctl] hang: 1 thread: 1 stopped"), std::string::npos)

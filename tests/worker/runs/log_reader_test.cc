@@ -5,6 +5,8 @@
 
 #include <fstream>
 
+#include "tests/processes/test_folder.h"
+
 namespace llmctl::worker {
 namespace {
 
@@ -12,12 +14,6 @@ namespace fs = std::filesystem;
 
 class LogReadersTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    char path[] = "/tmp/llmctl-logs-XXXXXX";
-    ASSERT_NE(mkdtemp(path), nullptr);
-    directory = path;
-  }
-  void TearDown() override { fs::remove_all(directory); }
   void append(const std::string& text, const char* file = "log.txt") const {
     std::ofstream(directory / file, std::ios::app | std::ios::binary) << text;
   }
@@ -39,7 +35,8 @@ class LogReadersTest : public ::testing::Test {
     }
   }
 
-  fs::path directory;
+  const testing::TestFolder folder{"logs"};
+  const fs::path directory = folder.path();
   bool known = true, ended = false;
   std::string error;
   LogReaders readers{

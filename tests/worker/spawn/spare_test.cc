@@ -1,11 +1,11 @@
 // A trainer that is loaded ahead of need gets a run that it fits, and no other.
-#include <poll.h>
 #include <signal.h>
 
 #include <filesystem>
 #include <fstream>
 
 #include "core/run/run_config.h"
+#include "tests/processes/patience.h"
 #include "tests/worker/workplace.h"
 
 namespace llmctl::worker {
@@ -110,8 +110,7 @@ TEST_F(SpareTest, ASpareThatDiedIsNobodysCrash) {
 TEST_F(SpareTest, ItEndsWithTheWorker) {
   const ProcessId spare = wait_spare();
   work.close_host();
-  for (int i = 0; i < 1000 && is_alive(spare); ++i) poll(nullptr, 0, 20);
-  EXPECT_FALSE(is_alive(spare));
+  EXPECT_TRUE(testing::eventually([&] { return !is_alive(spare); }));
 }
 
 TEST_F(SpareTest, ATrainerThatCannotWaitRunsAnyway) {

@@ -75,8 +75,8 @@ echo '{"type":"checkpoint","step":3,"path":"e1-s3"}')");
             static_cast<uintmax_t>(limits::kLogFileBytes));
   ASSERT_GE(work.seen.size(), 2U);
   const auto& last = work.seen[work.seen.size() - 2].what;
-  ASSERT_TRUE(std::holds_alternative<Said>(last));
-  EXPECT_TRUE(std::holds_alternative<CheckpointCommitted>(std::get<Said>(last)));
+  ASSERT_TRUE(std::holds_alternative<ReportLine>(last));
+  EXPECT_TRUE(std::holds_alternative<CheckpointCommitted>(std::get<ReportLine>(last)));
 }
 
 TEST(Supervise, ALineWithoutEndIsDroppedAndTheNextIsRead) {
@@ -86,7 +86,7 @@ echo '{"type":"up","pid":5}'; printf 'no newline')");
   work.start();
   EXPECT_EQ(work.wait_exit().outcome, Outcome::done);
   ASSERT_EQ(work.seen.size(), 2U) << "one line and the exit";
-  EXPECT_TRUE(std::holds_alternative<SaidUp>(std::get<Said>(work.seen[0].what)));
+  EXPECT_TRUE(std::holds_alternative<UpLine>(std::get<ReportLine>(work.seen[0].what)));
 }
 
 TEST(Supervise, BinaryOutputIsNotAReport) {
