@@ -1,9 +1,7 @@
 #include "cli/cluster/home.h"
 
-#include <fcntl.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -15,6 +13,7 @@
 #include <sstream>
 
 #include "core/base/json_reader.h"
+#include "core/base/write_and_rename.h"
 
 namespace llmctl {
 
@@ -45,14 +44,10 @@ static Result<std::string> read_whole(const std::string& path) {
 }
 
 static Status write_whole(const std::string& path, const std::string& text) {
-  const std::string temporary = path + ".tmp";
-  const int fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  if (fd < 0) return file_error(temporary, "create");
-  const bool written =
-      write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && fsync(fd) == 0;
-  close(fd);
-  if (!written || rename(temporary.c_str(), path.c_str()) != 0) return file_error(path, "write");
-  return ok_status();
+  const auto failure = write_and_rename(path, text, {.mode = 0600});
+  if (!failure) return ok_status();
+  errno = failure->error_number;
+  return failure->step == "open" ? file_error(failure->path, "create") : file_error(path, "write");
 }
 
 static void read_shape(const json& document, ClusterShape& shape, Status& status) {

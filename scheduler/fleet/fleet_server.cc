@@ -118,7 +118,8 @@ class FleetSession final : public grpc::ServerBidiReactor<v1::WorkerMessage, v1:
     step_down();
   }
 
-  // No longer the worker's voice. Whoever took over speaks for it now.
+  // From now on this session does not stand for its worker. If a newer connection has taken over,
+  // the worker is not reported as disconnected.
   void step_down() {
     const auto named = hub_.by_name_.find(name_);
     const bool current = named != hub_.by_name_.end() && named->second == this;

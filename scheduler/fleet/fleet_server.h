@@ -32,7 +32,7 @@ class FleetHub {
   ServerParts& parts_;
   LogRouter& logs_;
   std::set<std::shared_ptr<FleetSession>> sessions_;  // all open streams
-  std::map<std::string, FleetSession*> by_name_;      // the one that speaks for a worker
+  std::map<std::string, FleetSession*> by_name_;      // the newest connection of each worker
   std::map<WorkerId, FleetSession*> by_worker_;       // welcomed ones
 };
 

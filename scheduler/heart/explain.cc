@@ -43,7 +43,9 @@ std::string sentence(const State& state, const Job& job, const Refusal& refusal)
               : format_bytes(std::max<Bytes>(refusal.have, 0)) + " is free on " + name);
 }
 
-// What stands nearest to a place is the reason; refusals for ever and lost workers are the least.
+// The headline is the refusal that is closest to being a place: a device that is full for now comes
+// first, then one that takes no ranks now, then one that is not there, and last one that could
+// never hold the job.
 int distance(const Refusal& refusal) {
   if (refusal.for_ever) return 3;
   switch (refusal.why) {

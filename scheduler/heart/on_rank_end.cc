@@ -11,7 +11,7 @@
 namespace llmctl {
 namespace {
 
-// A rank that has just ended, with what was known before the fact was told.
+// A rank that has just ended, with what was known before its RankGone was emitted.
 struct Ended {
   JobId job;
   RankEnd end;

@@ -1,5 +1,5 @@
 // What people ask for. Every verb may be repeated: asking for what is already so succeeds and
-// tells nothing.
+// emits no event.
 #include <algorithm>
 
 #include "core/base/limits.h"

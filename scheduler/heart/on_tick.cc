@@ -1,5 +1,5 @@
-// What time does: leases end, patience with leaving ranks ends, backoffs end, and what is queued
-// gets a place.
+// What the passing of time does: leases run out, ranks that take too long to leave are killed,
+// backoffs end, and queued jobs are placed.
 #include <algorithm>
 
 #include "scheduler/heart/turn.h"

@@ -74,8 +74,8 @@ std::vector<std::pair<JobId, int32_t>> unreported(const Turn& turn,
   return {missing.begin(), missing.end()};
 }
 
-// Devices of runs that the worker still has and State does not: of the time before it was lost.
-// Their promises are over, their processes not yet.
+// Devices of runs that the worker still has and State does not, because it was lost meanwhile:
+// nothing is promised to these runs any more, but their processes still use the device.
 std::set<std::string> leftovers(const Turn& turn,
                                 WorkerId worker,
                                 const std::vector<RunStatus>& runs) {

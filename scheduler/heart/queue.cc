@@ -1,10 +1,10 @@
 // The scheduling pass. The order is strict and shown: bigger priority first, then the older job. A
 // job that finds no place does not block smaller ones behind it, until it has waited for
 // limits::kQueuePatience: then nothing behind it may take a device of the kind it wants, so a gang,
-// or a probe that needs a whole device, is not starved by a stream of small jobs. (First form:
-// ETAs will allow backfill that does not delay it.)
+// or a probe that needs a whole device, is not starved by a stream of small jobs.
 //
-// Jobs of equal need are asked through their first one, so a pass costs needs, not jobs.
+// Of jobs with equal need only the first is tried: if it finds no place, the others find none
+// either. So the time of a pass grows with the number of different needs, not of jobs.
 #include <limits>
 
 #include "core/base/limits.h"
@@ -36,7 +36,8 @@ class Pass {
   }
 
  private:
-  // The smallest key above `key` among the first of each need and what followed a placed job.
+  // The next job in the order: the smallest key above `key` among the heads (the first job of each
+  // need) and the followers (those behind a job that was placed).
   bool next(QueueKey& key) {
     const auto head = index_.heads.upper_bound(key);
     const auto follower = followers_.upper_bound(key);
@@ -61,8 +62,8 @@ class Pass {
     return waiting != nullptr && supply_.rivals(*waiting, job);
   }
 
-  // True: placed. A plan that earlier jobs have measured is told only with the grant: until then
-  // the job stays with those like it.
+  // True: placed. JobPlanned with a plan that earlier jobs have measured is emitted only together
+  // with the grant: a job that has a plan has a need of its own, and would leave its group.
   bool consider(const Job& job) {
     if (held(job)) return false;
     if (job.fitted) return place(job, nullptr);
@@ -87,7 +88,8 @@ class Pass {
     return true;
   }
 
-  // What can never fit costs no patience and is not counted: it must not hide what can.
+  // A job that could never fit is not counted and holds nothing back for itself: it must not keep
+  // jobs behind it waiting.
   void refused(const Job& job) {
     if (!may_ever_fit(turn_.state, job, turn_.config)) return;
     ++needs_;

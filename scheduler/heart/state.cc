@@ -121,7 +121,7 @@ void update_open(State& state, WorkerId id) {
   if (worker != state.workers.end()) state.index.update_open(worker->second);
 }
 
-// Rank events are many and move nothing in the queue.
+// Events of ranks are frequent and change nothing in the index.
 bool moves_index(const Event& event) {
   return !std::holds_alternative<Progressed>(event.body) &&
          !std::holds_alternative<RankUp>(event.body) &&

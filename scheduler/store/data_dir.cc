@@ -7,26 +7,17 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+
+#include "core/base/write_and_rename.h"
 
 namespace llmctl {
 namespace {
 
 Error system_error(const std::string& what) {
   return Error{Code::failed_precondition, what + ": " + std::strerror(errno), ""};
-}
-
-Status write_durably(const std::string& path, const std::string& text) {
-  const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  if (file < 0) return system_error("write " + path);
-  const bool written = ::write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size());
-  const bool synced = written && ::fsync(file) == 0;
-  ::close(file);
-  if (!synced) return system_error("write " + path);
-  return ok_status();
 }
 
 }  // namespace
@@ -57,9 +48,10 @@ Status DataDir::announce(const std::string& address, const std::string& metrics_
   const nlohmann::json document = {
       {"address", address}, {"metrics_address", metrics_address}, {"pid", ::getpid()}};
   const std::string path = path_ + "/scheduler.json";
-  TRY(write_durably(path + ".tmp", document.dump() + '\n'));
-  if (std::rename((path + ".tmp").c_str(), path.c_str()) != 0) return system_error("write " + path);
-  return ok_status();
+  const auto failure = write_and_rename(path, document.dump() + '\n', {.mode = 0600});
+  if (!failure) return ok_status();
+  errno = failure->error_number;
+  return system_error("write " + failure->path);
 }
 
 void DataDir::retract() const {

@@ -33,7 +33,8 @@ SELECT e.seq, e.payload, e.checksum FROM jobs j CROSS JOIN events e ON e.job_id 
 WHERE j.finished = 0
 ORDER BY 1)sql";
 
-// Every second point of a series goes, so a long run keeps its whole shape.
+// Deletes every second point of a series that has too many, so that a long run's curve keeps its
+// shape from beginning to end.
 constexpr const char* kThinOut = R"sql(
 DELETE FROM points WHERE job_id = ?1 AND name = ?2 AND step IN
   (SELECT step FROM (SELECT step, row_number() OVER (ORDER BY step) AS n FROM points

@@ -44,7 +44,7 @@ void Agent::receive(const FromScheduler& message) {
   if (const auto* gone = std::get_if<Disconnected>(&message)) on_disconnected(*gone);
 }
 
-// A very short lease (tests) keeps some of its time.
+// Of a very short lease, as tests use, a quarter: the rest must still be of use.
 Millis Agent::margin() const {
   return std::min(limits::kLeaseMargin, lease_ms_ / 4);
 }
@@ -135,7 +135,7 @@ void Agent::reconcile() {
     }
     ++it;
   }
-  // What an earlier connection wanted may be somebody else's by now.
+  // What an earlier connection wanted may run on another worker by now.
   if (!desired_is_current_) return;
   for (const auto& [key, order] : *desired_) {
     if (!runs_.contains(key) && !fenced(key) && !older_epoch_lives(key)) start(order);
@@ -180,7 +180,8 @@ void Agent::kill(const RunKey& key, Run& run, Outcome why, const std::string& de
   host_.kill(key, why, detail);
 }
 
-// A rank that could speak and does not. A rank without a lease waits by contract.
+// A rank that could report and does not has hung. One without a lease does not train and reports
+// nothing, as the contract wants it.
 void Agent::watch_for_hang(const RunKey& key, Run& run) {
   const Millis now = host_.boot_ms();
   if (now > run.lease_until_boot_ms) run.last_line_boot_ms = now;

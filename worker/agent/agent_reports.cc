@@ -1,5 +1,6 @@
-// What the agent makes of a rank's words: status for heartbeats, facts that are told until the
-// scheduler has them for sure, and progress that may be lost.
+// What the agent makes of a rank's report lines: the status in heartbeats; facts, which are sent
+// again after every reconnect until the scheduler has them for sure; and progress, which may be
+// lost.
 #include <algorithm>
 
 #include "worker/agent/agent.h"
@@ -49,7 +50,8 @@ void Agent::on_report_line(const RunKey& key, const ReportLine& line) {
   }
 }
 
-// A removal makes the news of the checkpoint it removes pointless, a sample those before it.
+// The removal of a checkpoint makes the report of that checkpoint pointless, a sample the samples
+// before it.
 void Agent::keep_fact(Run& run, const RankReport& report) {
   if (const auto* removed = std::get_if<CheckpointRemoved>(&report)) {
     std::erase_if(run.facts, [&](const RankReport& fact) {

@@ -8,6 +8,8 @@
 #include <cerrno>
 #include <system_error>
 
+#include "core/base/write_and_rename.h"
+
 namespace llmctl::worker {
 
 OpenFile& OpenFile::operator=(OpenFile&& other) noexcept {
@@ -63,20 +65,10 @@ bool write_all(int fd, std::string_view bytes) {
   return true;
 }
 
-static Status sync_directory(const std::filesystem::path& path) {
-  const OpenFile directory(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!directory || fsync(directory.fd()) != 0) return system_error(path, "fsync", errno);
-  return ok_status();
-}
-
 Status replace_file(const std::filesystem::path& path, std::string_view text, bool durable) {
-  const std::string tmp = path.string() + ".tmp";
-  const OpenFile file(open(tmp.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-  if (!file) return system_error(tmp, "open", errno);
-  if (!write_all(file.fd(), text)) return system_error(tmp, "write", errno);
-  if (durable && fsync(file.fd()) != 0) return system_error(tmp, "fsync", errno);
-  if (rename(tmp.c_str(), path.c_str()) != 0) return system_error(path, "rename", errno);
-  return durable ? sync_directory(path.parent_path()) : ok_status();
+  const auto failure = write_and_rename(path, text, {.mode = 0644, .durable = durable});
+  if (!failure) return ok_status();
+  return system_error(failure->path, failure->step, failure->error_number);
 }
 
 }  // namespace llmctl::worker

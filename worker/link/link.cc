@@ -137,7 +137,7 @@ class SchedulerLink::Stream final
     if (!error.hint.empty()) why.detail += " (" + error.hint + ")";
     why.refused = status.error_code() == grpc::StatusCode::UNAVAILABLE &&
                   connection_refused(scheduler_.address, kProbeTimeout);
-    const auto inbox = inbox_;  // the push below gives this object away
+    const auto inbox = inbox_;  // after the push below another thread may destroy this object
     inbox->push({dial_, {}, false, std::move(why), std::move(self_)});
   }
 
@@ -202,7 +202,8 @@ Millis SchedulerLink::next_tick_boot_ms() const {
   return stream_ ? heard_boot_ms_ + limits::kLease + 1 : redial_boot_ms_;
 }
 
-// Waits double with each failure in a row; the jitter keeps a fleet from dialing in step.
+// The wait doubles with each failure in a row. A random part keeps many workers from dialing all at
+// the same moments.
 void SchedulerLink::on_closed(const Disconnected& why) {
   stream_.reset();
   if (backoff_ms_ == 0) log_sentence("worker", "not connected: " + why.detail);

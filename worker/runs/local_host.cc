@@ -128,7 +128,8 @@ Status LocalHost::start(const RunConfig& config, Millis lease_until_boot_ms) {
 void LocalHost::renew_lease(const RunKey& run, Millis until_boot_ms) {
   const auto found = runs_.find(run);
   if (found == runs_.end()) return;
-  // A full disk cannot fail this: the file has its 8 bytes. Else the rank waits, which is safe.
+  // A full disk does not make this fail, as the file has its 8 bytes already. If it fails all the
+  // same the lease runs out and the rank pauses, which is safe.
   (void)found->second.directory().write_lease(until_boot_ms);
 }
 

@@ -89,7 +89,8 @@ std::optional<ExitFile> LocalRun::read_exit() {
   if (exit_) return exit_;
   const auto lock = directory_.lock();
   if (!lock.ok() && lock.error().code == Code::failed_precondition) return std::nullopt;
-  // Nobody watches. The kernel kills a trainer with its supervisor; wait until that is done.
+  // The supervisor is dead. The kernel kills a trainer together with its supervisor: wait until the
+  // trainer is gone, too.
   const auto pids = directory_.read_pids();
   if (pids && is_alive(pids->trainer)) {
     kill_trainer(*pids);

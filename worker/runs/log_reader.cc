@@ -68,7 +68,8 @@ bool LogReaders::was_rotated(const Reader& reader) const {
 
 LogData LogReaders::read_piece(int64_t request, Reader& reader, Bytes limit_bytes) {
   LogData piece{request, std::string(static_cast<size_t>(limit_bytes), '\0'), false, ""};
-  // A run that ended has said everything; look before reading, so that nothing falls between.
+  // Asked before the log is read: what a run that has ended wrote is then read in full. The other
+  // way round the last lines could be written between the read and the question.
   reader.directory = find_(reader.run).value_or(reader.directory);
   reader.ended = reader.ended || fs::exists(reader.directory / "exit.json");
   if (reader.parts.empty()) {

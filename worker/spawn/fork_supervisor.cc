@@ -15,7 +15,8 @@ namespace llmctl::worker {
 
 static_assert(kLockFd == kNurserySocket, "the lock, or a spare's socket, takes its place");
 
-// In the fork: nothing of the nursery remains but its code, and `kept` where its socket was.
+// In the forked process: drops everything of the nursery's but its code. The descriptor `kept`
+// takes the place of the nursery's socket.
 static void leave_nursery(const std::vector<std::string>& environment, int kept) {
   setsid();
   signal(SIGCHLD, SIG_DFL);

@@ -23,7 +23,7 @@ Nursery::~Nursery() {
 
 Status Nursery::start() {
   if (pid_ > 0) {
-    ::kill(pid_, SIGKILL);  // whatever is wrong with it; its supervisors are not its own any more
+    ::kill(pid_, SIGKILL);  // the supervisors that it has forked live on
     waitpid(pid_, nullptr, 0);
     pid_ = 0;
   }

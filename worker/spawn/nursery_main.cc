@@ -8,7 +8,8 @@
 
 namespace llmctl::worker {
 
-// After the last start: loading a trainer takes a processor from those that run.
+// Milliseconds since the last start before a spare is loaded: loading one takes a processor from
+// the trainers that run.
 static constexpr int kQuietBeforeSpare = 2'000;
 
 int run_nursery() {

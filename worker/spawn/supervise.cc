@@ -177,7 +177,7 @@ ExitFile Supervisor::verdict() const {
     return exit;
   }
   if (exit.signal == SIGTERM && asked_to_leave_) {
-    exit.outcome = Outcome::left;  // before it could listen: nothing was lost
+    exit.outcome = Outcome::left;  // it did not handle the signal yet, so it had nothing to save
     return exit;
   }
   if (!signaled) {
@@ -206,7 +206,8 @@ int Supervisor::write_exit(const ExitFile& exit) {
   return 1;
 }
 
-// The agent's lock if it gave us one, else our own. A directory that is over stays over.
+// Takes the lock that the agent handed over, else a new one. A run that has ended is not started
+// again.
 Result<OpenFile> take_lock(const RunDirectory& directory) {
   struct stat ours {
   }, given{};
