@@ -436,7 +436,7 @@ TEST_F(Repository, EveryDependencyHasItsReason) {
   const std::string page = read("docs/DEPENDENCIES.md");
   std::set<std::string> names = packages_in(read("cmake/dependencies.cmake"));
   ASSERT_GT(names.size(), 5u);
-  for (const char* array : {"packages", "tool_packages"}) {
+  for (const char* array : {"packages", "test_packages", "tool_packages"}) {
     const auto debian = words_of_array(read("dev"), array);
     EXPECT_FALSE(debian.empty()) << "dev: no array " << array;
     names.insert(debian.begin(), debian.end());

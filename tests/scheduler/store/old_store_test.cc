@@ -54,8 +54,8 @@ TEST_F(OldStore, GivesTheFinishedJobWithItsCheckpointsAndSeries) {
   EXPECT_EQ(job->progress.step, 12);
   EXPECT_NEAR(job->progress.loss, 3.147, 1e-3);
   ASSERT_EQ(job->checkpoints.size(), 2U);
-  EXPECT_EQ(job->checkpoints[0].step, 6);
-  EXPECT_EQ(job->checkpoints[1].step, 12);
+  EXPECT_EQ(job->checkpoints[0].commit.step, 6);
+  EXPECT_EQ(job->checkpoints[1].commit.step, 12);
 }
 
 }  // namespace
