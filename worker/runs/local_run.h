@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "core/run/run_config.h"
 #include "worker/contract/run_directory.h"
 #include "worker/files/line_splitter.h"
 #include "worker/spawn/nursery.h"

@@ -64,11 +64,7 @@ class SchedulerTest : public ::testing::Test {
   }
 
   Answer run(const std::vector<std::string>& arguments) const {
-    std::ostringstream out, err;
-    const SystemClock clock;
-    Context context{env_, OutputFormat::table, out, err, {}, {}, clock};
-    const int code = run_cli(arguments, context);
-    return {code, out.str(), err.str()};
+    return run_llmctl(env_, arguments);
   }
 
   int64_t submit() const {

@@ -116,11 +116,7 @@ class TlsTest : public ::testing::Test {
   }
 
   Answer run(const std::vector<std::string>& arguments) const {
-    std::ostringstream out, err;
-    const SystemClock clock;
-    Context context{env_, OutputFormat::table, out, err, {}, {}, clock};
-    const int code = run_cli(arguments, context);
-    return {code, out.str(), err.str()};
+    return run_llmctl(env_, arguments);
   }
 
   static constexpr const char* kToken = "this-is-the-token-of-the-test";
