@@ -1,5 +1,5 @@
-#include "core/base/utf8.h"
 #include "trainer/tokenizer/tokenizer.h"
+#include "core/base/utf8.h"
 
 #include <nlohmann/json.hpp>
 #include <random>
