@@ -1,6 +1,7 @@
 // The data path by itself, for bench/data.py: one JSON line with seconds, loading not included.
 //   data_bench encode TOKENIZER.json THREADS FILE     documents of the file are its blocks of 8 KiB
 //   data_bench train VOCAB_SIZE THREADS FILE OUT.json
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>

@@ -3,6 +3,7 @@
 //   gemm_bench THREADS SECONDS      the fastest of a few sizes, as one JSON line
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 

@@ -8,6 +8,7 @@
 #include <future>
 #include <restinio/http_server.hpp>
 #include <restinio/message_builders.hpp>
+#include <string_view>
 #include <thread>
 #include <utility>
 

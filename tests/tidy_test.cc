@@ -4,14 +4,17 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <iostream>
 #include <map>
 #include <regex>
 #include <set>
 #include <sstream>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 namespace llmctl::tidy {
@@ -116,6 +119,25 @@ const std::vector<Banned> kBannedText = {
     {R"(#include <bits/)", {}, "the standard header"},
 };
 
+// Names of the standard library and the header that declares them. With libstdc++ 12 most of these
+// came along with others; with 14 (Debian 13) they do not, and a file that trusts to it breaks.
+const std::map<std::string_view, Paths> kStandard = {
+    {"algorithm",
+     {"all_of",      "any_of",      "binary_search", "clamp",       "copy_n",      "count",
+      "count_if",    "equal_range", "fill",          "fill_n",      "find",        "find_if",
+      "find_if_not", "for_each",    "is_sorted",     "lower_bound", "max",         "max_element",
+      "min",         "min_element", "mismatch",      "none_of",     "nth_element", "partition",
+      "remove_if",   "replace",     "reverse",       "sort",        "stable_sort", "transform",
+      "unique",      "upper_bound"}},
+    {"charconv", {"from_chars", "to_chars"}},
+    {"cmath",
+     {"ceil", "exp", "fabs", "floor", "isfinite", "isinf", "isnan", "llround", "log", "lround",
+      "pow", "round", "sqrt"}},
+    {"cstring", {"memchr", "memcmp", "memcpy", "memmove", "memset", "strerror", "strlen"}},
+    {"iterator", {"back_inserter", "istreambuf_iterator", "make_move_iterator"}},
+    {"numeric", {"accumulate", "gcd", "iota", "lcm"}},
+};
+
 constexpr size_t kLineColumns = 100;
 constexpr size_t kFileLines = 600;
 constexpr size_t kTestLines = 800;
@@ -208,6 +230,23 @@ Problems check_includes(const File& file) {
                            std::string(home.instead));
       }
     }
+  }
+  return problems;
+}
+
+// A file includes what declares the standard names that it calls, itself or in its own header.
+Problems check_standard(const File& file, const std::string& own_header) {
+  Problems problems;
+  for (const auto& [header, names] : kStandard) {
+    const std::string include = "#include <" + std::string(header) + ">";
+    if ((file.text + own_header).find(include) != std::string::npos) continue;
+    const auto used = std::find_if(names.begin(), names.end(), [&](std::string_view name) {
+      const std::string call = "std::" + std::string(name);
+      return file.text.find(call + "(") != std::string::npos ||
+             file.text.find(call + "<") != std::string::npos;
+    });
+    if (used == names.end()) continue;
+    problems.push_back(at(file, 0) + "std::" + std::string(*used) + " wants " + include);
   }
   return problems;
 }
@@ -394,6 +433,12 @@ TEST_F(Repository, IncludesPointOneWay) {
   for (const File& file : files({".cc", ".h"})) expect_none(check_includes(file));
 }
 
+TEST_F(Repository, StandardHeadersAreIncludedByThoseWhoCall) {
+  for (const File& file : files({".cc", ".h"})) {
+    expect_none(check_standard(file, read(fs::path(file.path).replace_extension(".h"))));
+  }
+}
+
 TEST_F(Repository, WordsStayInTheFilesTheyBelongTo) {
   for (const File& file : files({".cc", ".h"})) {
     if (file.path != "tests/tidy_test.cc") expect_none(check_words(file));  // it names them all
@@ -463,6 +508,7 @@ TEST_P(Judge, FindsWhatIsWrongAndOnlyThat) {
   for (auto check : {check_words, check_size}) {
     for (std::string& problem : check(file)) problems.push_back(std::move(problem));
   }
+  for (std::string& problem : check_standard(file, "")) problems.push_back(std::move(problem));
   if (file.path.ends_with(".h")) {
     for (std::string& problem : check_header(file)) problems.push_back(std::move(problem));
   }
@@ -528,6 +574,8 @@ INSTANTIATE_TEST_SUITE_P(
         Snippet{"core/a.cc", kUnicodeLine.c_str(), ""},
         Snippet{"core/a.cc", kLongFile.c_str(), "core/a.cc:601: longer than 600 lines"},
         Snippet{"tests/a.cc", kLongFile.c_str(), ""},
+        Snippet{"core/a.cc", "return std::any_of(a, b, c);\n", "wants #include <algorithm>"},
+        Snippet{"core/a.cc", "#include <algorithm>\nreturn std::any_of(a, b, c);\n", ""},
         Snippet{"core/a.h", "// A thing.\n#pragma once\n", ""},
         Snippet{"core/a.h", "\n#pragma once\n", "no opening comment"},
         Snippet{"core/a.h", "// A thing.\n", "no #pragma once"}));

@@ -2,6 +2,7 @@
 
 #include <glob.h>
 
+#include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
 

@@ -1,5 +1,6 @@
 #include "cli/jobfile/tokenizer_size.h"
 
+#include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <vector>

@@ -3,6 +3,7 @@
 // file is hostile: bounded size, no exception. The trainer checks the rest of the file.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "core/base/result.h"

@@ -1,6 +1,8 @@
 // Writing Hugging Face's config.json (model_config.h), for Transformers 4 and 5.
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
+
 #include "core/base/json_reader.h"
 #include "core/model/model_config.h"
 

@@ -1,5 +1,6 @@
 #include "scheduler/fleet/fleet_server.h"
 
+#include <algorithm>
 #include <deque>
 #include <nlohmann/json.hpp>
 

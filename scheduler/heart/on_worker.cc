@@ -1,6 +1,8 @@
 // What workers say. Level-triggered: statuses repeat until they no longer matter, so only news
 // becomes an event, and what State wants but the worker does not have is simply sent again.
 // Everything about a run is checked against the live attempt (epoch, rank, worker) first.
+#include <algorithm>
+
 #include "core/base/limits.h"
 #include "scheduler/heart/turn.h"
 

@@ -5,6 +5,7 @@
 //
 // Of jobs with equal need only the first is tried: if it finds no place, the others find none
 // either. So the time of a pass grows with the number of different needs, not of jobs.
+#include <algorithm>
 #include <limits>
 
 #include "core/base/limits.h"

@@ -1,5 +1,7 @@
 #include "scheduler/store/sqlite_archive.h"
 
+#include <algorithm>
+
 #include "core/base/limits.h"
 #include "scheduler/store/sqlite_compact.h"
 #include "scheduler/store/sqlite_event.h"

@@ -1,5 +1,6 @@
 #include "scheduler/store/sqlite_compact.h"
 
+#include <cstdint>
 #include <set>
 #include <utility>
 #include <vector>

@@ -3,6 +3,8 @@
 // is the same before and after. Events of jobs stay: they are the jobs' history.
 #pragma once
 
+#include <cstdint>
+
 #include "scheduler/store/sqlite.h"
 
 namespace llmctl {

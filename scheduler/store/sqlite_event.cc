@@ -1,5 +1,7 @@
 #include "scheduler/store/sqlite_event.h"
 
+#include <cstdint>
+
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 

@@ -2,6 +2,8 @@
 // good one. SQLite's own check sees torn pages, not a flipped bit inside a value.
 #pragma once
 
+#include <cstdint>
+
 #include "llmctl/v1/types.pb.h"
 #include "scheduler/store/sqlite.h"
 

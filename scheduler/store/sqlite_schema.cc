@@ -1,5 +1,7 @@
 #include "scheduler/store/sqlite_schema.h"
 
+#include <cstdint>
+
 namespace llmctl {
 namespace {
 

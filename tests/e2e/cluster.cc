@@ -8,8 +8,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdint>
 #include <fstream>
+#include <iterator>
 #include <sstream>
+#include <string_view>
 
 #include "core/base/result.h"
 #include "tests/processes/patience.h"

@@ -1,8 +1,10 @@
 // The main road as a person walks it: submit, fit, train, watch, checkpoint, pause, generate.
 #include <gtest/gtest.h>
 
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
+#include <map>
 
 #include "tests/e2e/cluster.h"
 

@@ -1,5 +1,9 @@
 #include "checkers.h"
 
+#include <cstdint>
+#include <string>
+#include <variant>
+
 namespace llmctl::sim {
 
 void Checkers::complain(std::string problem) {

@@ -1,5 +1,9 @@
 #include "faults.h"
 
+#include <cstdint>
+#include <map>
+#include <string>
+
 #include "world.h"
 
 namespace llmctl::sim {

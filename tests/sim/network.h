@@ -2,6 +2,7 @@
 // messages keep their order, as TCP's do; those of an older connection may come late or never.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <variant>
 #include <vector>

@@ -1,7 +1,9 @@
 // sim_main --seed N [--seeds COUNT] [--steps M] [--verbose]: one history, or many, outside the
 // test.
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <string>
 #include <string_view>
 
 #include "world.h"

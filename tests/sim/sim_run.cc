@@ -1,5 +1,7 @@
 // What a simulated trainer does with its time: probe, or resume, step, save, leave and end.
 #include <algorithm>
+#include <cstdint>
+#include <string>
 
 #include "world.h"
 

@@ -1,5 +1,9 @@
 #include "sim_scheduler.h"
 
+#include <cstdint>
+#include <string>
+#include <variant>
+
 #include "world.h"
 
 namespace llmctl::sim {

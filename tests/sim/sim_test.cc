@@ -1,6 +1,11 @@
 // The promises hold in 500 random histories, and the checkers see a scheduler that breaks them.
 #include <gtest/gtest.h>
 
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
 #include "world.h"
 
 namespace llmctl::sim {

@@ -1,5 +1,10 @@
 #include "sim_worker.h"
 
+#include <algorithm>
+#include <string>
+#include <variant>
+#include <vector>
+
 #include "world.h"
 
 namespace llmctl::sim {

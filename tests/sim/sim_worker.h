@@ -3,6 +3,7 @@
 // ranks when its own lease ends, and finds its runs again after a restart of the agent.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>

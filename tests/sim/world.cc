@@ -1,6 +1,10 @@
 #include "world.h"
 
+#include <cstdint>
 #include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
 
 #include "faults.h"
 

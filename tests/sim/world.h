@@ -3,6 +3,7 @@
 // Nothing here is asynchronous: every 50 ms of virtual time each part takes its step in turn.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <string>

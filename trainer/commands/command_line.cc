@@ -1,6 +1,7 @@
 #include "trainer/commands/command_line.h"
 
 #include <charconv>
+#include <cstdint>
 #include <cstdio>
 #include <exception>
 #include <ostream>

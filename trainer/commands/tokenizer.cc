@@ -1,5 +1,6 @@
 #include "trainer/commands/tokenizer.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <istream>
 #include <nlohmann/json.hpp>

@@ -1,5 +1,7 @@
 #include "trainer/device/collective.h"
 
+#include <chrono>
+
 #include <netdb.h>
 #include <sys/socket.h>
 #include <unistd.h>

@@ -1,6 +1,7 @@
 #include "trainer/model/model.h"
 
 #include <cmath>
+#include <memory>
 
 #include "core/base/result.h"
 #include "trainer/device/device_memory.h"

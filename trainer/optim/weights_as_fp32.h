@@ -7,6 +7,7 @@
 // weights.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 
 #include "trainer/device/tensor.h"

@@ -1,6 +1,7 @@
 #include "trainer/run/scalar_log.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <cmath>
 

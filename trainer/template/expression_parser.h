@@ -2,6 +2,7 @@
 // parse; one thread.
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 #include <vector>

@@ -1,5 +1,7 @@
 #include "trainer/tokenizer/tokenizer.h"
 
+#include <algorithm>
+
 #include <nlohmann/json.hpp>
 
 #include "core/base/utf8.h"

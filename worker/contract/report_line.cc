@@ -1,5 +1,6 @@
 #include "worker/contract/report_line.h"
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 

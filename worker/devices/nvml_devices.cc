@@ -1,5 +1,6 @@
 // CUDA devices through NVML. Whatever a driver or a board does not support answers with an error
 // and becomes an empty field.
+#include <algorithm>
 #include <array>
 #include <map>
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 
 #include "worker/contract/trainer_environment.h"
 #include "worker/runs/thread_dump.h"

@@ -1,5 +1,7 @@
 #include "worker/runs/local_run.h"
 
+#include <cerrno>
+
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/inotify.h>

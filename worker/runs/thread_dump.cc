@@ -1,5 +1,6 @@
 #include "worker/runs/thread_dump.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <map>
 

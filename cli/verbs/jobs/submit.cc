@@ -1,4 +1,5 @@
 // plan and submit: a job file on its way to the scheduler.
+#include <algorithm>
 #include <CLI/CLI.hpp>
 #include <iostream>
 #include <nlohmann/json.hpp>

@@ -1,6 +1,8 @@
 // watch, wait: following jobs. Ctrl-C only ever detaches.
 #include "cli/verbs/jobs/watch.h"
 
+#include <algorithm>
+
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 

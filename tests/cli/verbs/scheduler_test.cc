@@ -2,6 +2,7 @@
 // watcher that outlives a restart of the scheduler.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <filesystem>

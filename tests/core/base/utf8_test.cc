@@ -1,5 +1,7 @@
 #include "core/base/utf8.h"
 
+#include <vector>
+
 #include <gtest/gtest.h>
 
 namespace llmctl {

@@ -1,4 +1,6 @@
 // The scheduler's end of the worker stream, with a scripted worker on a real connection.
+#include <memory>
+
 #include "llmctl/v1/fleet.grpc.pb.h"
 #include "tests/scheduler/api/scheduler_process.h"
 

@@ -1,6 +1,7 @@
 // SQLite on real files: what was committed is there, what was not is not.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "scheduler/store/job_row.h"

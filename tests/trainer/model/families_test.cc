@@ -2,6 +2,7 @@
 // its. The models travel as directories with config.json and model.safetensors.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <nlohmann/json.hpp>
 

@@ -3,6 +3,7 @@
 #include <ATen/ops/_fused_adamw.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <limits>
 
 #include "tests/trainer/close.h"

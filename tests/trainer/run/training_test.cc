@@ -1,6 +1,7 @@
 // Training runs of the real program: ended, killed, stopped, resumed, on one rank and on two.
 #include <sys/mount.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 

@@ -2,6 +2,7 @@
 // them; and the way back. reference_gguf.py is the other side.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <nlohmann/json.hpp>

@@ -1,6 +1,8 @@
 // The agent's rules against a host that only remembers what was asked of it.
 #include "worker/agent/agent.h"
 
+#include <algorithm>
+
 #include <gtest/gtest.h>
 
 namespace llmctl::worker {

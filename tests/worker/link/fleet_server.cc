@@ -1,5 +1,7 @@
 #include "tests/worker/link/fleet_server.h"
 
+#include <chrono>
+
 #include "core/base/result.h"
 
 namespace llmctl::worker {

@@ -1,5 +1,7 @@
 #include "trainer/ops/reference/embedding.h"
 
+#include <optional>
+
 namespace llmctl::reference {
 
 at::Tensor embed(const at::Tensor& ids, const at::Tensor& table) {

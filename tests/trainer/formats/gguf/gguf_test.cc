@@ -1,6 +1,7 @@
 // The GGUF container: what is written is read back, and files from strangers are refused.
 #include "trainer/formats/gguf/gguf.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <nlohmann/json.hpp>

@@ -1,6 +1,7 @@
 // Hugging Face directories from strangers: what is wrong is refused, and the error says where.
 #include "trainer/formats/hf/directory.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 

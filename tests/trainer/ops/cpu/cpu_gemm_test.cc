@@ -1,6 +1,10 @@
 // Our own products against LibTorch's in double precision: every layout and awkward size.
 #include "trainer/ops/cpu/cpu_gemm.h"
 
+#include <algorithm>
+#include <array>
+#include <cstdint>
+
 #include <gtest/gtest.h>
 
 #include "trainer/ops/linear.h"
