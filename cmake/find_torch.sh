@@ -18,10 +18,14 @@ device_here() {
 }
 
 # pip_install VENV PACKAGES: a download of gigabytes shows its progress, where somebody sees it.
+# It unpacks beside what it installs: a /tmp in memory is too small.
 pip_install() {
-  local quiet=(-q)
+  local quiet=(-q) status=0
   [[ ! -t 1 ]] || quiet=()
-  "$1/bin/pip" install "${quiet[@]}" "${@:2}"
+  mkdir -p "$1/tmp"
+  TMPDIR=$(realpath "$1/tmp") "$1/bin/pip" install "${quiet[@]}" "${@:2}" || status=$?
+  rm -rf "$1/tmp"
+  return "$status"
 }
 
 # Of a torch 2.11-2.13 that this Python can import: its CMake prefix, its version, that of its CUDA

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # ./dev fresh bookworm|trixie [quickstart]: the README's two commands, `./dev quickstart` and
-# `./dev test`, in a clean Debian with nothing but git, on a clone of what is committed here. Tells
-# the seconds of each stage. With `quickstart` it ends after the first command.
+# `./dev test`, in a clean Debian with nothing but git, on a clone of what is committed here, in a
+# folder with a space in its name. Tells the seconds of each stage. With `quickstart` it ends after
+# the first command.
 #
 # Needs root, debootstrap and some 20 GB in LLMCTL_FRESH_DIR (default build-fresh). Everything there
 # is made anew, unless LLMCTL_FRESH_REUSE says what stays from the last run: `downloads` (packages
@@ -41,7 +42,7 @@ stage() { # stage NAME: a line of the summary begins here
 inside() {
   chroot "$root" env -i HOME=/root USER=root TERM=dumb LANG=C.UTF-8 \
     PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin DEBIAN_FRONTEND=noninteractive \
-    bash -c "cd /root/llmctl 2>/dev/null; $1"
+    bash -c "cd '/root/my llmctl' 2>/dev/null; $1"
 }
 
 install_git() {
@@ -94,11 +95,11 @@ unmount_root() {
 
 clone() {
   inside "command -v git >/dev/null" || install_git
-  if [[ -d $root/root/llmctl ]]; then
+  if [[ -d "$root/root/my llmctl" ]]; then
     git bundle create -q "$root/root/head.bundle" HEAD
     inside "git fetch -q /root/head.bundle HEAD && git reset -q --hard FETCH_HEAD"
   else
-    git clone -q --no-local . "$root/root/llmctl"
+    git clone -q --no-local . "$root/root/my llmctl"
   fi
   [[ ! -d ../shared ]] || { rm -rf "$root/root/shared" && cp -r ../shared "$root/root/shared"; }
 }
