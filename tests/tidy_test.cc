@@ -547,7 +547,7 @@ INSTANTIATE_TEST_SUITE_P(
                 "whose room comes later"},
         Snippet{"trainer/ops/cpu/a.cc", "#include \"trainer/ops/operators.h\"\n",
                 "whose room comes later"},
-        Snippet{"trainer/ops/a.cc", "#include \"trainer/ops/cpu/norms.h\"\n", ""},
+        Snippet{"trainer/ops/a.cc", "#include \"trainer/ops/cpu/operators.h\"\n", ""},
         Snippet{"worker/link/a.cc", "#include \"worker/loop.h\"\n", "whose room comes later"},
         Snippet{"worker/main.cc", "#include \"worker/link/link.h\"\n", ""},
         Snippet{"scheduler/heart/a.cc", "#include \"proto/convert.h\"\n", "into core/"},

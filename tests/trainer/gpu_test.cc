@@ -10,9 +10,7 @@
 #include "trainer/device/device_memory.h"
 #include "trainer/inference/generate.h"
 #include "trainer/model/pass_graph.h"
-#include "trainer/ops/cuda/activations.h"
-#include "trainer/ops/cuda/norms.h"
-#include "trainer/ops/cuda/rotary.h"
+#include "trainer/ops/cuda/operators.h"
 #include "trainer/ops/loss.h"
 #include "trainer/ops/operators.h"
 #include "trainer/optim/adamw.h"
@@ -50,14 +48,14 @@ class Gpu : public ::testing::Test {
 TEST_F(Gpu, NormsAndTheirGradientsEqualTheCpus) {
   const at::Tensor x = numbers({130, 96}, 1), w = numbers({96}, 2), dy = numbers({130, 96}, 3);
   const Operators &here = operators_for(x), &gpu = operators_for(there(x));
-  const Normed want = here.rms_norm(x, {}, w, 1e-5);
-  const Normed got = gpu.rms_norm(there(x), {}, there(w), 1e-5);
+  const Normed want = here.rms_norm.forward(x, {}, w, 1e-5);
+  const Normed got = gpu.rms_norm.forward(there(x), {}, there(w), 1e-5);
   EXPECT_TRUE(close(got.y, want.y));
-  EXPECT_TRUE(close(gpu.recompute_rms_norm(there(x), got.statistics, there(w)), want.y));
+  EXPECT_TRUE(close(gpu.rms_norm.recompute(there(x), got.statistics, there(w)), want.y));
   at::Tensor dx = numbers({130, 96}, 4), dw = numbers({96}, 5), dx_there = there(dx),
              dw_there = there(dw);
-  here.rms_norm_backward(dy, x, want.statistics, w, dx, dw);
-  gpu.rms_norm_backward(there(dy), there(x), got.statistics, there(w), dx_there, dw_there);
+  here.rms_norm.backward(dy, x, want.statistics, w, dx, dw);
+  gpu.rms_norm.backward(there(dy), there(x), got.statistics, there(w), dx_there, dw_there);
   EXPECT_TRUE(close(dx_there, dx));
   EXPECT_TRUE(close(dw_there, dw));
 }
@@ -65,11 +63,11 @@ TEST_F(Gpu, NormsAndTheirGradientsEqualTheCpus) {
 TEST_F(Gpu, SwigluAndItsGradientEqualTheCpus) {
   at::Tensor want = numbers({130, 192}, 1).mul_(6), got = there(want);
   const Operators &here = operators_for(want), &gpu = operators_for(got);
-  EXPECT_TRUE(
-      close(gpu.activate(MlpActivation::swiglu, got), here.activate(MlpActivation::swiglu, want)));
+  EXPECT_TRUE(close(gpu.activation.forward(MlpActivation::swiglu, got),
+                    here.activation.forward(MlpActivation::swiglu, want)));
   const at::Tensor da = numbers({130, 96}, 2);
-  here.activate_backward(MlpActivation::swiglu, want, da);
-  gpu.activate_backward(MlpActivation::swiglu, got, there(da));
+  here.activation.backward(MlpActivation::swiglu, want, da);
+  gpu.activation.backward(MlpActivation::swiglu, got, there(da));
   EXPECT_TRUE(close(got, want));
 }
 
@@ -86,9 +84,9 @@ TEST_F(Gpu, AttentionAndItsGradientEqualTheCpusForEveryHeadShape) {
                               b = attention_backward(there(dout), there(qkv), got, s, {kind});
       const RotaryTable table = rotary_table(s.sequence, s.head_dim, 10'000, at::kCPU);
       at::Tensor dqkv = at::empty_like(qkv), dqkv_there = at::empty_like(there(qkv));
-      operators_for(dqkv).rotate_back(a, s, table, dqkv);
+      operators_for(dqkv).rotary.backward(a, s, table, dqkv);
       operators_for(dqkv_there)
-          .rotate_back(b, s, {there(table.cosine), there(table.sine)}, dqkv_there);
+          .rotary.backward(b, s, {there(table.cosine), there(table.sine)}, dqkv_there);
       EXPECT_TRUE(close(dqkv_there, dqkv)) << "sequence " << s.sequence;
     }
   }
@@ -145,10 +143,11 @@ TEST_F(Gpu, EmbeddingAndLossEqualTheCpus) {
   const int64_t tokens = batch.ids.size(0);
   const at::Tensor table = numbers({77, 40}, 1), dx = numbers({tokens, 40}, 2);
   const Operators &here = operators_for(table), &gpu = operators_for(there(table));
-  EXPECT_TRUE(close(gpu.embed(there(batch.ids), there(table)), here.embed(batch.ids, table)));
+  EXPECT_TRUE(close(gpu.embedding.forward(there(batch.ids), there(table)),
+                    here.embedding.forward(batch.ids, table)));
   at::Tensor want = at::zeros({77, 40}), got = there(want);
-  here.embed_backward(batch.ids, dx, want);
-  gpu.embed_backward(there(batch.ids), there(dx), got);
+  here.embedding.backward(batch.ids, dx, want);
+  gpu.embedding.backward(there(batch.ids), there(dx), got);
   EXPECT_TRUE(close(got, want));
 
   at::Tensor hidden = numbers({tokens, 40}, 3).mul_(3), hidden_there = there(hidden);
@@ -173,14 +172,14 @@ TEST_F(Gpu, KernelsOfEveryTypeEqualTheirBodiesOnTheCpu) {
     for (const int64_t width : {40, 1'000, 20'000}) {  // each number of threads of a row
       at::Tensor x = made({1'300, width}, 1), x_there = there(x);
       const at::Tensor delta = made({1'300, width}, 7), w = made({width}, 2);
-      const Normed want = cuda::rms_norm(x, delta, w, 1e-5);
-      const Normed got = cuda::rms_norm(x_there, there(delta), there(w), 1e-5);
+      const Normed want = cuda::rms_norm.forward(x, delta, w, 1e-5);
+      const Normed got = cuda::rms_norm.forward(x_there, there(delta), there(w), 1e-5);
       EXPECT_TRUE(at::equal(x_there.cpu(), x));
       EXPECT_TRUE(same(got.y, want.y)) << width;
       at::Tensor dx = made({1'300, width}, 4), dw = numbers({width}, 5), dx_there = there(dx),
                  dw_there = there(dw);
-      cuda::rms_norm_backward(delta, x, want.statistics, w, dx, dw);
-      cuda::rms_norm_backward(there(delta), x_there, got.statistics, there(w), dx_there, dw_there);
+      cuda::rms_norm.backward(delta, x, want.statistics, w, dx, dw);
+      cuda::rms_norm.backward(there(delta), x_there, got.statistics, there(w), dx_there, dw_there);
       EXPECT_TRUE(same(dx_there, dx)) << width;
       EXPECT_TRUE(same(dw_there, dw)) << width;
     }
@@ -189,16 +188,17 @@ TEST_F(Gpu, KernelsOfEveryTypeEqualTheirBodiesOnTheCpu) {
           MlpActivation::gelu, MlpActivation::gelu_erf}) {
       at::Tensor up = made({37, 48}, 1).mul_(6), up_there = there(up);
       const at::Tensor da = made({37, is_gated(kind) ? 24 : 48}, 2);
-      EXPECT_TRUE(same(cuda::activate(kind, up_there), cuda::activate(kind, up)));
-      cuda::activate_backward(kind, up, da);
-      cuda::activate_backward(kind, up_there, there(da));
+      EXPECT_TRUE(
+          same(cuda::activation.forward(kind, up_there), cuda::activation.forward(kind, up)));
+      cuda::activation.backward(kind, up, da);
+      cuda::activation.backward(kind, up_there, there(da));
       EXPECT_TRUE(same(up_there, up));
     }
     const AttentionShape s = {12, 6, 2, 10};
     const RotaryTable table = rotary_table(s.sequence, s.head_dim, 10'000, at::kCPU);
     at::Tensor rows = made({36, s.row()}, 1), rows_there = there(rows);
-    cuda::rotate(rows, s, table, 0);
-    cuda::rotate(rows_there, s, {there(table.cosine), there(table.sine)}, 0);
+    cuda::rotary.forward(rows, s, table, 0);
+    cuda::rotary.forward(rows_there, s, {there(table.cosine), there(table.sine)}, 0);
     EXPECT_TRUE(same(rows_there, rows));
   }
 }

@@ -63,7 +63,7 @@ void Block::project(const at::Tensor& x,
     saved.qkv = qkv_.forward(normed.y);
   }
   if (qk_norm_.exists()) qk_norm_.forward(saved.qkv, shape, saved.qk);
-  operators_for(saved.qkv).rotate(saved.qkv, shape, rotary, first_position);
+  operators_for(saved.qkv).rotary.forward(saved.qkv, shape, rotary, first_position);
 }
 
 at::Tensor Block::finish(const at::Tensor& attended, Saved& saved) const {
@@ -79,7 +79,7 @@ at::Tensor Block::finish(const at::Tensor& attended, Saved& saved) const {
     saved.mlp_statistics = normed.statistics;
     saved.up = up_.forward(normed.y);
   }
-  at::Tensor y = down_.forward(operators_for(saved.up).activate(activation_, saved.up));
+  at::Tensor y = down_.forward(operators_for(saved.up).activation.forward(activation_, saved.up));
   if (mlp_post_norm_.exists()) {
     saved.mlp_out = y;
     Normed normed = mlp_post_norm_.forward(saved.mlp_out);
@@ -119,9 +119,9 @@ void Block::mlp_backward(at::Tensor& dy, Saved& saved) {
     const at::Tensor branch =
         branch_gradient(mlp_post_norm_, dy, saved.mlp_out, saved.mlp_out_statistics);
     const Operators& operators = operators_for(saved.up);
-    at::Tensor a = operators.activate(activation_, saved.up);
+    at::Tensor a = operators.activation.forward(activation_, saved.up);
     down_.add_gradients(branch, a);
-    operators.activate_backward(activation_, saved.up, down_.input_gradient(branch, a));
+    operators.activation.backward(activation_, saved.up, down_.input_gradient(branch, a));
   }
   const at::Tensor dup = std::move(saved.up);
   at::Tensor h = mlp_norm_.recompute(saved.middle, saved.mlp_statistics);
@@ -144,7 +144,7 @@ void Block::attention_backward(at::Tensor& dy,
     }
     const AttentionGradient grad =
         llmctl::attention_backward(dout, saved.qkv, saved.attention, shape, rule_);
-    operators_for(saved.qkv).rotate_back(grad, shape, rotary, saved.qkv);
+    operators_for(saved.qkv).rotary.backward(grad, shape, rotary, saved.qkv);
   }
   if (qk_norm_.exists()) qk_norm_.backward(saved.qkv, shape, saved.qk);
   saved.qk = {};

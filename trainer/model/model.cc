@@ -120,7 +120,8 @@ static at::Tensor positions_of(const std::vector<int32_t>& starts,
 // The table whose row t is that of positions[t], for rows at any position.
 static RotaryTable rows_of(const RotaryTable& table, const at::Tensor& positions) {
   const Operators& operators = operators_for(table.cosine);
-  return {operators.embed(positions, table.cosine), operators.embed(positions, table.sine)};
+  return {operators.embedding.forward(positions, table.cosine),
+          operators.embedding.forward(positions, table.sine)};
 }
 
 // With packed documents the micro-batch is one sequence of T rows that knows its documents, and
@@ -158,9 +159,9 @@ void Model::refresh_copy() const {
 at::Tensor Model::embedded(const at::Tensor& ids, const at::Tensor& positions) const {
   refresh_copy();
   const Operators& operators = operators_for(outer_.embedding);
-  at::Tensor x = operators.embed(ids, outer_.embedding);
+  at::Tensor x = operators.embedding.forward(ids, outer_.embedding);
   if (config_.scale_embedding) x.mul_(std::sqrt(static_cast<double>(config_.hidden_size)));
-  if (config_.learned_positions) x.add_(operators.embed(positions, outer_.positions));
+  if (config_.learned_positions) x.add_(operators.embedding.forward(positions, outer_.positions));
   return x;
 }
 
@@ -168,10 +169,10 @@ at::Tensor Model::embedded(const at::Tensor& ids, const at::Tensor& positions) c
 void Model::embedded_backward(const Pass& pass, at::Tensor& dx) {
   const Operators& operators = operators_for(dx);
   if (config_.learned_positions) {
-    operators.embed_backward(pass.positions, dx, outer_gradients_.positions);
+    operators.embedding.backward(pass.positions, dx, outer_gradients_.positions);
   }
   if (config_.scale_embedding) dx.mul_(std::sqrt(static_cast<double>(config_.hidden_size)));
-  operators.embed_backward(pass.batch.ids, dx, outer_gradients_.embedding);
+  operators.embedding.backward(pass.batch.ids, dx, outer_gradients_.embedding);
 }
 
 at::Tensor Model::run_block(size_t index,

@@ -17,14 +17,14 @@ Normed Norm::forward(const at::Tensor& x) const {
 
 Normed Norm::add_forward(const at::Tensor& x, const at::Tensor& delta) const {
   const Operators& operators = operators_for(x);
-  return w_.bias.defined() ? operators.layer_norm(x, delta, w_, eps_)
-                           : operators.rms_norm(x, delta, weight(), eps_);
+  return w_.bias.defined() ? operators.layer_norm.forward(x, delta, w_, eps_)
+                           : operators.rms_norm.forward(x, delta, weight(), eps_);
 }
 
 at::Tensor Norm::recompute(const at::Tensor& x, const at::Tensor& statistics) const {
   const Operators& operators = operators_for(x);
-  return w_.bias.defined() ? operators.recompute_layer_norm(x, statistics, w_)
-                           : operators.recompute_rms_norm(x, statistics, weight());
+  return w_.bias.defined() ? operators.layer_norm.recompute(x, statistics, w_)
+                           : operators.rms_norm.recompute(x, statistics, weight());
 }
 
 void Norm::backward(const at::Tensor& dy,
@@ -33,9 +33,9 @@ void Norm::backward(const at::Tensor& dy,
                     at::Tensor& dx) {
   const Operators& operators = operators_for(x);
   if (w_.bias.defined()) {
-    operators.layer_norm_backward(dy, x, statistics, w_.weight, dx, g_);
+    operators.layer_norm.backward(dy, x, statistics, w_.weight, dx, g_);
   } else {
-    operators.rms_norm_backward(dy, x, statistics, weight(), dx, g_.weight);
+    operators.rms_norm.backward(dy, x, statistics, weight(), dx, g_.weight);
   }
 }
 

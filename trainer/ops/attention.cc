@@ -1,23 +1,18 @@
 #include "trainer/ops/attention.h"
 
-#include "trainer/ops/cpu/attention.h"
-#include "trainer/ops/cuda/flash_attention.h"
-#include "trainer/ops/reference/attention.h"
+#include "trainer/ops/cpu/operators.h"
+#include "trainer/ops/cuda/operators.h"
+#include "trainer/ops/reference/operators.h"
 
 namespace llmctl {
 namespace {
 
-struct Form {
-  decltype(&reference::attention) forward;
-  decltype(&reference::attention_backward) backward;
-};
-
-Form form_for(const at::Tensor& qkv, const AttentionShape& shape, const AttentionRule& rule) {
-  if (cuda::takes_flash_attention(qkv, shape, rule)) {
-    return {cuda::flash_attention, cuda::flash_attention_backward};
-  }
-  if (cpu::takes_attention(qkv, shape, rule)) return {cpu::attention, cpu::attention_backward};
-  return {reference::attention, reference::attention_backward};
+const Attention& form_for(const at::Tensor& qkv,
+                          const AttentionShape& shape,
+                          const AttentionRule& rule) {
+  if (cuda::attention.takes(qkv, shape, rule)) return cuda::attention;
+  if (cpu::attention.takes(qkv, shape, rule)) return cpu::attention;
+  return reference::attention;
 }
 
 // A CPU computes attention in fp32, whatever the type of the rows.

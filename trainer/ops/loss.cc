@@ -52,7 +52,7 @@ at::Tensor loss_sum(const at::Tensor& hidden,
     at::Tensor logits = chunks.buffer.narrow(0, 0, rows);
     product_into(logits, hidden.narrow(0, first, rows), chunks.head.t());
     chunks.soften(logits);
-    operators_for(logits).cross_entropy(logits, labels.narrow(0, first, rows), {}, total);
+    operators_for(logits).cross_entropy.forward(logits, labels.narrow(0, first, rows), {}, total);
   }
   return total;
 }
@@ -70,8 +70,8 @@ at::Tensor loss_sum_and_gradient(at::Tensor& hidden,
     at::Tensor part = hidden.narrow(0, first, rows);
     product_into(logits, part, chunks.head.t());
     chunks.soften(logits);
-    operators_for(logits).cross_entropy(logits, labels.narrow(0, first, rows), options.scale,
-                                        total);
+    operators_for(logits).cross_entropy.forward(logits, labels.narrow(0, first, rows),
+                                                options.scale, total);
     chunks.soften_backward(logits);
     const at::Tensor dlogits = logits.to(chunks.head.scalar_type());
     add_product(weight_grad, dlogits.t(), part);

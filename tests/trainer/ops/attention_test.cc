@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/trainer/close.h"
-#include "trainer/ops/cpu/attention.h"
+#include "trainer/ops/cpu/operators.h"
 
 namespace llmctl {
 namespace {
@@ -32,7 +32,7 @@ TEST_P(CpuAttention, EqualsThePlainFormula) {
   plain.kind = AttentionKind::manual;
   const at::Tensor qkv = numbers({rows, shape.row()}, 1);
   const at::Tensor dout = numbers({rows, shape.heads * shape.head_dim}, 2);
-  ASSERT_TRUE(cpu::takes_attention(qkv, shape, c.rule));
+  ASSERT_TRUE(cpu::attention.takes(qkv, shape, c.rule));
   const AttentionSaved got = attention(qkv, shape, c.rule), want = attention(qkv, shape, plain);
   EXPECT_TRUE(close(got.out, want.out));
   const AttentionGradient a = attention_backward(dout, qkv, got, shape, c.rule);
@@ -71,9 +71,9 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(Attention, LeavesToLibTorchWhatItDoesNotTake) {
   const AttentionShape odd = {32, 2, 2, 12}, single = {32, 1, 1, 16};
-  EXPECT_FALSE(cpu::takes_attention(numbers({64, odd.row()}, 1), odd, {}));
-  EXPECT_FALSE(cpu::takes_attention(numbers({64, single.row()}, 1).to(at::kBFloat16), single, {}));
-  EXPECT_FALSE(cpu::takes_attention(numbers({64, single.row()}, 1), single, {.soft_cap = 30}));
+  EXPECT_FALSE(cpu::attention.takes(numbers({64, odd.row()}, 1), odd, {}));
+  EXPECT_FALSE(cpu::attention.takes(numbers({64, single.row()}, 1).to(at::kBFloat16), single, {}));
+  EXPECT_FALSE(cpu::attention.takes(numbers({64, single.row()}, 1), single, {.soft_cap = 30}));
 }
 
 }  // namespace

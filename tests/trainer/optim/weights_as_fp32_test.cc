@@ -11,7 +11,6 @@
 #include "tests/trainer/close.h"
 #include "tests/trainer/sample_model.h"
 #include "trainer/optim/averaged.h"
-#include "trainer/optim/updates/reference_updates.h"
 #include "trainer/optim/updates/updates.h"
 
 namespace llmctl {
@@ -80,7 +79,7 @@ TEST(StochasticRounding, HasTheSameBitsInAtenOperators) {
   at::Tensor got = at::empty({10'000}, at::kBFloat16);
   for (const uint64_t key : {7ULL, 0xFEDC'BA98'7654'3210ULL}) {
     for (const int64_t first : {int64_t{0}, int64_t{1} << 33}) {
-      reference::round_stochastically(values, got, key, first);
+      reference::updates().round_stochastically(values, got, key, first);
       EXPECT_TRUE(at::equal(got, rounded(values, key, first)));
     }
   }

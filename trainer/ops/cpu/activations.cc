@@ -1,4 +1,4 @@
-#include "trainer/ops/cpu/activations.h"
+#include "trainer/ops/cpu/operators.h"
 
 #include "trainer/ops/cpu/simd.h"
 
@@ -102,9 +102,7 @@ void activate_row_backward(MlpActivation kind, float* row, const float* da, int6
   row_gelu_backward(row, da, width, formula_of(kind));
 }
 
-}  // namespace
-
-at::Tensor activate(MlpActivation kind, const at::Tensor& up) {
+at::Tensor forward(MlpActivation kind, const at::Tensor& up) {
   const int64_t rows = up.size(0), row_width = up.size(1);
   const int64_t width = is_gated(kind) ? row_width / 2 : row_width;
   at::Tensor out = at::empty({rows, width}, up.options());
@@ -118,7 +116,7 @@ at::Tensor activate(MlpActivation kind, const at::Tensor& up) {
   return out;
 }
 
-void activate_backward(MlpActivation kind, at::Tensor& up, const at::Tensor& da) {
+void backward(MlpActivation kind, at::Tensor& up, const at::Tensor& da) {
   const int64_t rows = up.size(0), row_width = up.size(1), width = da.size(1);
   float* in = up.mutable_data_ptr<float>();
   const auto* grad = da.const_data_ptr<float>();
@@ -128,5 +126,9 @@ void activate_backward(MlpActivation kind, at::Tensor& up, const at::Tensor& da)
     }
   });
 }
+
+}  // namespace
+
+const Activation activation = {forward, backward};
 
 }  // namespace llmctl::cpu

@@ -1,4 +1,4 @@
-#include "trainer/ops/cpu/attention.h"
+#include "trainer/ops/cpu/operators.h"
 
 #include <algorithm>
 #include <cmath>
@@ -205,11 +205,7 @@ void Kernel::backward(const float* dout, const float* out, const float* log_sum_
   });
 }
 
-}  // namespace
-
-bool takes_attention(const at::Tensor& qkv,
-                     const AttentionShape& shape,
-                     const AttentionRule& rule) {
+bool takes(const at::Tensor& qkv, const AttentionShape& shape, const AttentionRule& rule) {
   const int64_t documents = shape.document_starts.empty()
                                 ? qkv.size(0) / shape.sequence
                                 : static_cast<int64_t>(shape.document_starts.size());
@@ -218,9 +214,9 @@ bool takes_attention(const at::Tensor& qkv,
          documents * shape.kv_heads >= at::get_num_threads();
 }
 
-AttentionSaved attention(const at::Tensor& qkv,
-                         const AttentionShape& shape,
-                         const AttentionRule& rule) {
+AttentionSaved forward(const at::Tensor& qkv,
+                       const AttentionShape& shape,
+                       const AttentionRule& rule) {
   const int64_t rows = qkv.size(0);
   at::Tensor out = at::empty({rows, shape.heads * shape.head_dim}, qkv.options());
   at::Tensor log_sum_exp = at::empty({rows, shape.heads}, qkv.options());
@@ -229,11 +225,11 @@ AttentionSaved attention(const at::Tensor& qkv,
   return {out, {log_sum_exp}};
 }
 
-AttentionGradient attention_backward(const at::Tensor& dout,
-                                     const at::Tensor& qkv,
-                                     const AttentionSaved& saved,
-                                     const AttentionShape& shape,
-                                     const AttentionRule& rule) {
+AttentionGradient backward(const at::Tensor& dout,
+                           const at::Tensor& qkv,
+                           const AttentionSaved& saved,
+                           const AttentionShape& shape,
+                           const AttentionRule& rule) {
   at::Tensor dqkv = at::empty_like(qkv);
   Kernel(qkv, shape, rule)
       .backward(dout.const_data_ptr<float>(), saved.out.const_data_ptr<float>(),
@@ -241,5 +237,9 @@ AttentionGradient attention_backward(const at::Tensor& dout,
   const Heads heads = heads_of(dqkv, shape);
   return {heads.q, heads.k, heads.v};
 }
+
+}  // namespace
+
+const Attention attention = {takes, forward, backward};
 
 }  // namespace llmctl::cpu

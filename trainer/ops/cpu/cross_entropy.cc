@@ -1,4 +1,4 @@
-#include "trainer/ops/cpu/cross_entropy.h"
+#include "trainer/ops/cpu/operators.h"
 
 #include <algorithm>
 #include <cmath>
@@ -29,12 +29,10 @@ SIMD_CLONES void row_scale(float* x, float factor, int64_t width) {
   for (int64_t i = 0; i < width; ++i) x[i] *= factor;
 }
 
-}  // namespace
-
-void cross_entropy(at::Tensor& logits,
-                   const at::Tensor& label_rows,
-                   std::optional<double> scale,
-                   at::Tensor& total) {
+void forward(at::Tensor& logits,
+             const at::Tensor& label_rows,
+             std::optional<double> scale,
+             at::Tensor& total) {
   const auto* labels = label_rows.const_data_ptr<int32_t>();
   const auto factor = static_cast<float>(scale.value_or(0));
   const int64_t rows = logits.size(0), width = logits.size(1);
@@ -59,5 +57,9 @@ void cross_entropy(at::Tensor& logits,
   for (const double loss : losses) sum += loss;
   *total.mutable_data_ptr<double>() += sum;
 }
+
+}  // namespace
+
+const CrossEntropy cross_entropy = {forward};
 
 }  // namespace llmctl::cpu

@@ -1,4 +1,4 @@
-#include "trainer/ops/cpu/embedding.h"
+#include "trainer/ops/cpu/operators.h"
 
 #include <cstring>
 
@@ -9,9 +9,7 @@ namespace {
 
 constexpr int64_t kColumnGrain = 64;  // floats: whole cache lines for each thread
 
-}  // namespace
-
-at::Tensor embed(const at::Tensor& ids, const at::Tensor& table) {
+at::Tensor forward(const at::Tensor& ids, const at::Tensor& table) {
   const int64_t tokens = ids.size(0), width = table.size(1);
   at::Tensor out = at::empty({tokens, width}, table.options());
   const auto* id = ids.const_data_ptr<int32_t>();
@@ -24,7 +22,7 @@ at::Tensor embed(const at::Tensor& ids, const at::Tensor& table) {
   return out;
 }
 
-void embed_backward(const at::Tensor& ids, const at::Tensor& dx, at::Tensor& dtable) {
+void backward(const at::Tensor& ids, const at::Tensor& dx, at::Tensor& dtable) {
   const int64_t tokens = ids.size(0), width = dtable.size(1);
   const auto* id = ids.const_data_ptr<int32_t>();
   const auto* from = dx.const_data_ptr<float>();
@@ -35,5 +33,9 @@ void embed_backward(const at::Tensor& ids, const at::Tensor& dx, at::Tensor& dta
     }
   });
 }
+
+}  // namespace
+
+const Embedding embedding = {forward, backward};
 
 }  // namespace llmctl::cpu

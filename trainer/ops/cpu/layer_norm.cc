@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "trainer/ops/cpu/norms.h"
+#include "trainer/ops/cpu/operators.h"
 #include "trainer/ops/cpu/simd.h"
 
 namespace llmctl::cpu {
@@ -56,9 +56,7 @@ SIMD_CLONES void row_backward(const float* dy,
   }
 }
 
-}  // namespace
-
-Normed layer_norm(const at::Tensor& x, const at::Tensor& delta, const NormTensors& w, double eps) {
+Normed forward(const at::Tensor& x, const at::Tensor& delta, const NormTensors& w, double eps) {
   const int64_t rows = x.size(0), width = x.size(1);
   Normed out = {at::empty_like(x), at::empty({rows, 2}, x.options())};
   float* in = x.mutable_data_ptr<float>();  // only written to when there is a delta
@@ -80,9 +78,7 @@ Normed layer_norm(const at::Tensor& x, const at::Tensor& delta, const NormTensor
   return out;
 }
 
-at::Tensor recompute_layer_norm(const at::Tensor& x,
-                                const at::Tensor& statistics,
-                                const NormTensors& w) {
+at::Tensor recompute(const at::Tensor& x, const at::Tensor& statistics, const NormTensors& w) {
   const int64_t rows = x.size(0), width = x.size(1);
   at::Tensor out = at::empty_like(x);
   const auto *from = x.const_data_ptr<float>(), *stats = statistics.const_data_ptr<float>(),
@@ -97,12 +93,12 @@ at::Tensor recompute_layer_norm(const at::Tensor& x,
   return out;
 }
 
-void layer_norm_backward(const at::Tensor& dy,
-                         const at::Tensor& x,
-                         const at::Tensor& statistics,
-                         const at::Tensor& weight,
-                         at::Tensor& dx,
-                         NormTensors& dw) {
+void backward(const at::Tensor& dy,
+              const at::Tensor& x,
+              const at::Tensor& statistics,
+              const at::Tensor& weight,
+              at::Tensor& dx,
+              NormTensors& dw) {
   const int64_t rows = x.size(0), width = x.size(1);
   const int64_t part_rows = (rows + kRowParts - 1) / kRowParts;
   const at::Tensor parts = at::zeros({kRowParts, 2, width}, x.options());
@@ -125,5 +121,9 @@ void layer_norm_backward(const at::Tensor& dy,
     add_row(dw.bias.mutable_data_ptr<float>(), sums + (part * 2 + 1) * width, width);
   }
 }
+
+}  // namespace
+
+const LayerNorm layer_norm = {forward, recompute, backward};
 
 }  // namespace llmctl::cpu

@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "trainer/ops/cpu/norms.h"
+#include "trainer/ops/cpu/operators.h"
 #include "trainer/ops/cpu/simd.h"
 
 namespace llmctl::cpu {
@@ -28,9 +28,7 @@ SIMD_CLONES void row_backward(
   }
 }
 
-}  // namespace
-
-Normed rms_norm(const at::Tensor& x, const at::Tensor& delta, const at::Tensor& w, double eps) {
+Normed forward(const at::Tensor& x, const at::Tensor& delta, const at::Tensor& w, double eps) {
   const int64_t rows = x.size(0), width = x.size(1);
   Normed out = {at::empty_like(x), at::empty({rows}, x.options())};
   float* in = x.mutable_data_ptr<float>();  // only written to when there is a delta
@@ -50,9 +48,7 @@ Normed rms_norm(const at::Tensor& x, const at::Tensor& delta, const at::Tensor& 
   return out;
 }
 
-at::Tensor recompute_rms_norm(const at::Tensor& x,
-                              const at::Tensor& statistics,
-                              const at::Tensor& w) {
+at::Tensor recompute(const at::Tensor& x, const at::Tensor& statistics, const at::Tensor& w) {
   const int64_t rows = x.size(0), width = x.size(1);
   at::Tensor out = at::empty_like(x);
   const auto *from = x.const_data_ptr<float>(), *r = statistics.const_data_ptr<float>(),
@@ -66,12 +62,12 @@ at::Tensor recompute_rms_norm(const at::Tensor& x,
   return out;
 }
 
-void rms_norm_backward(const at::Tensor& dy,
-                       const at::Tensor& x,
-                       const at::Tensor& statistics,
-                       const at::Tensor& w,
-                       at::Tensor& dx,
-                       at::Tensor& dw) {
+void backward(const at::Tensor& dy,
+              const at::Tensor& x,
+              const at::Tensor& statistics,
+              const at::Tensor& w,
+              at::Tensor& dx,
+              at::Tensor& dw) {
   const int64_t rows = x.size(0), width = x.size(1);
   const int64_t part_rows = (rows + kRowParts - 1) / kRowParts;
   const at::Tensor parts = at::zeros({kRowParts, width}, x.options());
@@ -88,5 +84,9 @@ void rms_norm_backward(const at::Tensor& dy,
     add_row(dw.mutable_data_ptr<float>(), sums + part * width, width);
   }
 }
+
+}  // namespace
+
+const RmsNorm rms_norm = {forward, recompute, backward};
 
 }  // namespace llmctl::cpu

@@ -1,4 +1,4 @@
-#include "trainer/ops/cpu/rotary.h"
+#include "trainer/ops/cpu/operators.h"
 
 #include <cstring>
 
@@ -42,12 +42,10 @@ struct HeadReader {
   int64_t batch, head, row;
 };
 
-}  // namespace
-
-void rotate(at::Tensor& qkv,
-            const AttentionShape& shape,
-            const RotaryTable& table,
-            int64_t first_position) {
+void forward(at::Tensor& qkv,
+             const AttentionShape& shape,
+             const RotaryTable& table,
+             int64_t first_position) {
   const int64_t half = table.pairs();
   const auto *cosine = table.cosine.const_data_ptr<float>(),
              *sine = table.sine.const_data_ptr<float>();
@@ -62,10 +60,10 @@ void rotate(at::Tensor& qkv,
   });
 }
 
-void rotate_back(const AttentionGradient& grad,
-                 const AttentionShape& shape,
-                 const RotaryTable& table,
-                 at::Tensor& dqkv) {
+void backward(const AttentionGradient& grad,
+              const AttentionShape& shape,
+              const RotaryTable& table,
+              at::Tensor& dqkv) {
   const int64_t dim = shape.head_dim, half = table.pairs();
   const auto *cosine = table.cosine.const_data_ptr<float>(),
              *sine = table.sine.const_data_ptr<float>();
@@ -88,5 +86,9 @@ void rotate_back(const AttentionGradient& grad,
     }
   });
 }
+
+}  // namespace
+
+const Rotary rotary = {forward, backward};
 
 }  // namespace llmctl::cpu

@@ -1,17 +1,18 @@
-#include "trainer/ops/cuda/activations.h"
+#include "trainer/ops/cuda/operators.h"
 
 #include "trainer/ops/cuda/kernels/mlp_elements.h"
 #include "trainer/ops/cuda/run_kernel.h"
 
 namespace llmctl::cuda {
+namespace {
 
-static kernels::Function function_of(MlpActivation kind) {
+kernels::Function function_of(MlpActivation kind) {
   if (kind == MlpActivation::swiglu) return kernels::Function::silu;
   const bool erf = formula_of(kind) == GeluFormula::erf;
   return erf ? kernels::Function::erf_gelu : kernels::Function::gelu;
 }
 
-at::Tensor activate(MlpActivation kind, const at::Tensor& up) {
+at::Tensor forward(MlpActivation kind, const at::Tensor& up) {
   const bool gated = is_gated(kind);
   const kernels::Function function = function_of(kind);
   const int64_t width = gated ? up.size(1) / 2 : up.size(1);
@@ -27,7 +28,7 @@ at::Tensor activate(MlpActivation kind, const at::Tensor& up) {
   return a;
 }
 
-void activate_backward(MlpActivation kind, at::Tensor& up, const at::Tensor& da) {
+void backward(MlpActivation kind, at::Tensor& up, const at::Tensor& da) {
   const kernels::Function function = function_of(kind);
   with_number(up.scalar_type(), [&](auto number) {
     using Number = decltype(number);
@@ -39,5 +40,9 @@ void activate_backward(MlpActivation kind, at::Tensor& up, const at::Tensor& da)
     run_elements(up, kernels::GluBackward<Number>{rows, grad, da.size(1), function}, da.numel());
   });
 }
+
+}  // namespace
+
+const Activation activation = {forward, backward};
 
 }  // namespace llmctl::cuda

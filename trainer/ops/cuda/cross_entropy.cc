@@ -1,14 +1,15 @@
-#include "trainer/ops/cuda/cross_entropy.h"
+#include "trainer/ops/cuda/operators.h"
 
 #include "trainer/ops/cuda/kernels/loss_rows.h"
 #include "trainer/ops/cuda/run_kernel.h"
 
 namespace llmctl::cuda {
+namespace {
 
-void cross_entropy(at::Tensor& logits,
-                   const at::Tensor& labels,
-                   std::optional<double> scale,
-                   at::Tensor& total) {
+void forward(at::Tensor& logits,
+             const at::Tensor& labels,
+             std::optional<double> scale,
+             at::Tensor& total) {
   const int64_t rows = logits.size(0), width = logits.size(1);
   const at::Tensor losses = at::empty({rows}, total.options());
   run_rows(logits,
@@ -17,5 +18,9 @@ void cross_entropy(at::Tensor& logits,
            rows, width);
   total.add_(losses.sum());
 }
+
+}  // namespace
+
+const CrossEntropy cross_entropy = {forward};
 
 }  // namespace llmctl::cuda

@@ -1,4 +1,4 @@
-#include "trainer/ops/cuda/flash_attention.h"
+#include "trainer/ops/cuda/operators.h"
 
 #include <algorithm>
 #include <optional>
@@ -41,19 +41,15 @@ Boundaries boundaries_of(const AttentionShape& shape, int64_t rows, at::Device d
   return all;
 }
 
-}  // namespace
-
-bool takes_flash_attention(const at::Tensor& qkv,
-                           const AttentionShape& shape,
-                           const AttentionRule& rule) {
+bool takes(const at::Tensor& qkv, const AttentionShape& shape, const AttentionRule& rule) {
   constexpr int64_t kHeadMultiple = 8, kMostHead = 256;
   return rule.kind == AttentionKind::flash && qkv.is_cuda() && qkv.scalar_type() != at::kFloat &&
          rule.soft_cap <= 0 && shape.head_dim % kHeadMultiple == 0 && shape.head_dim <= kMostHead;
 }
 
-AttentionSaved flash_attention(const at::Tensor& qkv,
-                               const AttentionShape& shape,
-                               const AttentionRule& rule) {
+AttentionSaved forward(const at::Tensor& qkv,
+                       const AttentionShape& shape,
+                       const AttentionRule& rule) {
   const Rows r = split(qkv, shape);
   const Boundaries at = boundaries_of(shape, qkv.size(0), qkv.device());
   const auto [out, log_sum_exp, random, unused, mask] = at::_flash_attention_forward(
@@ -63,11 +59,11 @@ AttentionSaved flash_attention(const at::Tensor& qkv,
   return {out.view({qkv.size(0), -1}), {log_sum_exp, at.rows, random, unused}};
 }
 
-AttentionGradient flash_attention_backward(const at::Tensor& dout,
-                                           const at::Tensor& qkv,
-                                           const AttentionSaved& saved,
-                                           const AttentionShape& shape,
-                                           const AttentionRule& rule) {
+AttentionGradient backward(const at::Tensor& dout,
+                           const at::Tensor& qkv,
+                           const AttentionSaved& saved,
+                           const AttentionShape& shape,
+                           const AttentionRule& rule) {
   const Rows r = split(qkv, shape);
   const int64_t rows = qkv.size(0);
   const std::vector<int64_t> heads = {rows, shape.heads, shape.head_dim};
@@ -81,5 +77,9 @@ AttentionGradient flash_attention_backward(const at::Tensor& dout,
   };
   return {by_head(dq), by_head(dk), by_head(dv)};
 }
+
+}  // namespace
+
+const Attention attention = {takes, forward, backward};
 
 }  // namespace llmctl::cuda

@@ -1,18 +1,19 @@
-#include "trainer/ops/cuda/rotary.h"
+#include "trainer/ops/cuda/operators.h"
 
 #include "trainer/ops/cuda/kernels/rotary_elements.h"
 #include "trainer/ops/cuda/run_kernel.h"
 
 namespace llmctl::cuda {
+namespace {
 
-static kernels::Angles angles_of(const RotaryTable& table) {
+kernels::Angles angles_of(const RotaryTable& table) {
   return {from<float>(table.cosine), from<float>(table.sine)};
 }
 
-void rotate(at::Tensor& qkv,
-            const AttentionShape& s,
-            const RotaryTable& table,
-            int64_t first_position) {
+void forward(at::Tensor& qkv,
+             const AttentionShape& s,
+             const RotaryTable& table,
+             int64_t first_position) {
   const int64_t half = table.pairs(), turned = s.heads + s.kv_heads;
   with_number(qkv.scalar_type(), [&](auto number) {
     using Number = decltype(number);
@@ -23,10 +24,10 @@ void rotate(at::Tensor& qkv,
   });
 }
 
-void rotate_back(const AttentionGradient& grad,
-                 const AttentionShape& s,
-                 const RotaryTable& table,
-                 at::Tensor& dqkv) {
+void backward(const AttentionGradient& grad,
+              const AttentionShape& s,
+              const RotaryTable& table,
+              at::Tensor& dqkv) {
   const at::ScalarType type = dqkv.scalar_type();
   const at::Tensor q = grad.q.to(type), k = grad.k.to(type), v = grad.v.to(type);
   with_number(type, [&](auto number) {
@@ -43,5 +44,9 @@ void rotate_back(const AttentionGradient& grad,
                  dqkv.size(0) * (s.heads + 2 * s.kv_heads) * (s.head_dim / 2));
   });
 }
+
+}  // namespace
+
+const Rotary rotary = {forward, backward};
 
 }  // namespace llmctl::cuda

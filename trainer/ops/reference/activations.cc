@@ -1,27 +1,28 @@
-#include "trainer/ops/reference/activations.h"
+#include "trainer/ops/reference/operators.h"
 
 namespace llmctl::reference {
+namespace {
 
 struct GateUp {
   at::Tensor gate, up;  // [T, I], views
 };
-static GateUp halves(const at::Tensor& gate_up) {
+GateUp halves(const at::Tensor& gate_up) {
   const int64_t width = gate_up.size(1) / 2;
   return {gate_up.narrow(1, 0, width), gate_up.narrow(1, width, width)};
 }
 
-static const char* name_of(MlpActivation kind) {
+const char* name_of(MlpActivation kind) {
   return formula_of(kind) == GeluFormula::tanh ? "tanh" : "none";
 }
 
-at::Tensor activate(MlpActivation kind, const at::Tensor& up) {
+at::Tensor forward(MlpActivation kind, const at::Tensor& up) {
   if (!is_gated(kind)) return at::gelu(up, name_of(kind));
   const auto [gate, other] = halves(up);
   if (kind == MlpActivation::swiglu) return at::silu(gate).mul_(other);
   return at::gelu(gate, name_of(kind)).mul_(other);
 }
 
-void activate_backward(MlpActivation kind, at::Tensor& up, const at::Tensor& da) {
+void backward(MlpActivation kind, at::Tensor& up, const at::Tensor& da) {
   if (!is_gated(kind)) {
     up.copy_(at::gelu_backward(da, up, name_of(kind)));
     return;
@@ -36,5 +37,9 @@ void activate_backward(MlpActivation kind, at::Tensor& up, const at::Tensor& da)
     gate.copy_(at::gelu_backward(dgate, gate, name_of(kind)));
   }
 }
+
+}  // namespace
+
+const Activation activation = {forward, backward};
 
 }  // namespace llmctl::reference

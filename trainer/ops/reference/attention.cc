@@ -1,4 +1,4 @@
-#include "trainer/ops/reference/attention.h"
+#include "trainer/ops/reference/operators.h"
 
 #include <limits>
 #include <optional>
@@ -141,11 +141,13 @@ AttentionShape shape_of(const Document& d, const AttentionShape& s) {
   return {d.length, s.heads, s.kv_heads, s.head_dim};
 }
 
-}  // namespace
+bool takes(const at::Tensor&, const AttentionShape&, const AttentionRule&) {
+  return true;
+}
 
-AttentionSaved attention(const at::Tensor& qkv,
-                         const AttentionShape& shape,
-                         const AttentionRule& rule) {
+AttentionSaved forward(const at::Tensor& qkv,
+                       const AttentionShape& shape,
+                       const AttentionRule& rule) {
   if (shape.document_starts.empty()) return forward_of_sequences(qkv, shape, rule);
   AttentionSaved all = {at::empty({qkv.size(0), shape.heads * shape.head_dim}, qkv.options()), {}};
   for (const Document& d : documents_of(shape, qkv.size(0))) {
@@ -156,11 +158,11 @@ AttentionSaved attention(const at::Tensor& qkv,
   return all;
 }
 
-AttentionGradient attention_backward(const at::Tensor& dout,
-                                     const at::Tensor& qkv,
-                                     const AttentionSaved& saved,
-                                     const AttentionShape& shape,
-                                     const AttentionRule& rule) {
+AttentionGradient backward(const at::Tensor& dout,
+                           const at::Tensor& qkv,
+                           const AttentionSaved& saved,
+                           const AttentionShape& shape,
+                           const AttentionRule& rule) {
   if (shape.document_starts.empty()) return backward_of_sequences(dout, qkv, saved, shape, rule);
   const auto empty = [&](int64_t heads) {
     return at::empty({1, heads, shape.sequence, shape.head_dim}, qkv.options());
@@ -177,5 +179,9 @@ AttentionGradient attention_backward(const at::Tensor& dout,
   }
   return all;
 }
+
+}  // namespace
+
+const Attention attention = {takes, forward, backward};
 
 }  // namespace llmctl::reference

@@ -1,11 +1,12 @@
-#include "trainer/ops/reference/cross_entropy.h"
+#include "trainer/ops/reference/operators.h"
 
 namespace llmctl::reference {
+namespace {
 
-void cross_entropy(at::Tensor& logits,
-                   const at::Tensor& labels,
-                   std::optional<double> scale,
-                   at::Tensor& total) {
+void forward(at::Tensor& logits,
+             const at::Tensor& labels,
+             std::optional<double> scale,
+             at::Tensor& total) {
   at::_log_softmax_out(logits, logits, 1, /*half_to_float=*/false);  // each row by itself: in place
   const at::Tensor rows = labels.unsqueeze(1), masked = rows.lt(0);
   const at::Tensor column = rows.to(at::kLong).clamp_min_(0);
@@ -16,5 +17,9 @@ void cross_entropy(at::Tensor& logits,
   logits.scatter_add_(1, column, at::full_like(at_label, -*scale));
   logits.masked_fill_(masked, 0);
 }
+
+}  // namespace
+
+const CrossEntropy cross_entropy = {forward};
 
 }  // namespace llmctl::reference

@@ -1,19 +1,20 @@
-#include "trainer/ops/reference/rotary.h"
+#include "trainer/ops/reference/operators.h"
 
 namespace llmctl::reference {
+namespace {
 
 struct Angles {
   at::Tensor cosine, sine;  // [S, 1, D/2], views
 };
-static Angles angles_at(const RotaryTable& table, int64_t first, int64_t positions) {
+Angles angles_at(const RotaryTable& table, int64_t first, int64_t positions) {
   return {table.cosine.narrow(0, first, positions).unsqueeze(1),
           table.sine.narrow(0, first, positions).unsqueeze(1)};
 }
 
-void rotate(at::Tensor& qkv,
-            const AttentionShape& shape,
-            const RotaryTable& table,
-            int64_t first_position) {
+void forward(at::Tensor& qkv,
+             const AttentionShape& shape,
+             const RotaryTable& table,
+             int64_t first_position) {
   const int64_t half = table.pairs();
   const auto [cosine, sine] = angles_at(table, first_position, shape.sequence);
   const at::Tensor heads =
@@ -25,10 +26,10 @@ void rotate(at::Tensor& qkv,
   a.copy_(turned);
 }
 
-void rotate_back(const AttentionGradient& grad,
-                 const AttentionShape& shape,
-                 const RotaryTable& table,
-                 at::Tensor& dqkv) {
+void backward(const AttentionGradient& grad,
+              const AttentionShape& shape,
+              const RotaryTable& table,
+              at::Tensor& dqkv) {
   const int64_t half = table.pairs(), rest = shape.head_dim - 2 * half;
   const auto angles = angles_at(table, 0, shape.sequence);
   const at::Tensor rows =
@@ -46,5 +47,9 @@ void rotate_back(const AttentionGradient& grad,
   turn_back(grad.k, shape.heads);
   rows.narrow(2, shape.heads + shape.kv_heads, shape.kv_heads).copy_(grad.v.transpose(1, 2));
 }
+
+}  // namespace
+
+const Rotary rotary = {forward, backward};
 
 }  // namespace llmctl::reference

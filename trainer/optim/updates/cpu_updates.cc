@@ -1,4 +1,4 @@
-#include "trainer/optim/updates/cpu_updates.h"
+#include "trainer/optim/updates/updates.h"
 
 #include <algorithm>
 #include <bit>
@@ -173,8 +173,6 @@ SIMD_CLONES void round_range(
   }
 }
 
-}  // namespace
-
 void adamw(const at::Tensor& weights,
            const at::Tensor& gradients,
            const Moments& moments,
@@ -246,6 +244,14 @@ std::vector<double> sums_of_squares(const at::Tensor& flat, const std::vector<Fl
   });
   for (size_t i = 0; i < parts.size(); ++i) of_span[parts[i].span] += of_part[i];
   return of_span;
+}
+
+}  // namespace
+
+const Updates& updates() {
+  static constexpr Updates kTable = {adamw, adamw_8bit, lion, round_stochastically,
+                                     sums_of_squares};
+  return kTable;
 }
 
 }  // namespace llmctl::cpu

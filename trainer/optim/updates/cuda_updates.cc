@@ -1,10 +1,11 @@
-#include "trainer/optim/updates/cuda_updates.h"
+#include "trainer/optim/updates/updates.h"
 
 #include <type_traits>
 
 #include "trainer/ops/cuda/run_kernel.h"
 
 namespace llmctl::cuda {
+namespace {
 
 void adamw(const at::Tensor& weights,
            const at::Tensor& gradients,
@@ -30,6 +31,18 @@ void lion(const at::Tensor& weights,
                kernels::LionUpdate{to<float>(weights), to<float>(gradients), to<float>(moment),
                                    f.decay_end, f.decayed, f.plain},
                weights.numel());
+}
+
+}  // namespace
+
+const Updates& updates() {
+  static const Updates table = [] {
+    Updates mixed = reference::updates();
+    mixed.adamw = adamw;
+    mixed.lion = lion;
+    return mixed;
+  }();
+  return table;
 }
 
 }  // namespace llmctl::cuda

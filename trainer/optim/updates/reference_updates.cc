@@ -1,5 +1,5 @@
 // Temporaries are as long as a piece of for_pieces().
-#include "trainer/optim/updates/reference_updates.h"
+#include "trainer/optim/updates/updates.h"
 
 #include "core/training/optimizer_facts.h"
 
@@ -58,8 +58,6 @@ at::Tensor mixed(at::Tensor x) {
   }
   return x.bitwise_xor(x.bitwise_right_shift(16));
 }
-
-}  // namespace
 
 void round_stochastically(const at::Tensor& values, at::Tensor& out, uint64_t key, int64_t first) {
   constexpr int64_t kMask = 0xFFFF'FFFF, kExponent = 0x7F80'0000;
@@ -132,6 +130,14 @@ std::vector<double> sums_of_squares(const at::Tensor& flat, const std::vector<Fl
   const at::Tensor squares = norms.square();
   const auto* data = squares.const_data_ptr<double>();
   return {data, data + squares.numel()};
+}
+
+}  // namespace
+
+const Updates& updates() {
+  static constexpr Updates kTable = {adamw, adamw_8bit, lion, round_stochastically,
+                                     sums_of_squares};
+  return kTable;
 }
 
 }  // namespace llmctl::reference

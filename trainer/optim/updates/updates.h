@@ -41,6 +41,20 @@ struct Updates {
                                          const std::vector<FlatSpan>& spans);
 };
 
+// Fused loops over contiguous fp32 on the CPU: one pass over memory each.
+namespace cpu {
+const Updates& updates();
+}
+// Kernels of our own for AdamW and Lion, one pass over the weights on a GPU, and ATen operators for
+// the rest. On CPU tensors they run, slowly, the same bodies.
+namespace cuda {
+const Updates& updates();
+}
+// ATen operators alone, on any device, and what tests compare the other forms with.
+namespace reference {
+const Updates& updates();
+}
+
 // Those for where `weights` are. The table lives as long as the program.
 const Updates& updates_for(const at::Tensor& weights);
 

@@ -4,14 +4,8 @@
 
 #include "tests/trainer/close.h"
 #include "tests/trainer/sample_model.h"
-#include "trainer/ops/cuda/activations.h"
-#include "trainer/ops/cuda/cross_entropy.h"
-#include "trainer/ops/cuda/norms.h"
-#include "trainer/ops/cuda/rotary.h"
-#include "trainer/ops/reference/activations.h"
-#include "trainer/ops/reference/cross_entropy.h"
-#include "trainer/ops/reference/norms.h"
-#include "trainer/ops/reference/rotary.h"
+#include "trainer/ops/cuda/operators.h"
+#include "trainer/ops/reference/operators.h"
 
 namespace llmctl {
 namespace {
@@ -39,20 +33,20 @@ TEST_P(CudaKernels, NormARowAndItsGradientAsTheReferenceDoes) {
   for (const int64_t rows : {1, 37, 1'300}) {
     const at::Tensor x = made({rows, 40}, 1), delta = made({rows, 40}, 7), w = made({40}, 2);
     at::Tensor got_x = x.clone(), want_x = x.clone();
-    const Normed got = cuda::rms_norm(got_x, delta, w, 1e-5);
-    const Normed want = reference::rms_norm(want_x, delta, w, 1e-5);
+    const Normed got = cuda::rms_norm.forward(got_x, delta, w, 1e-5);
+    const Normed want = reference::rms_norm.forward(want_x, delta, w, 1e-5);
     EXPECT_TRUE(at::equal(got_x, want_x));
     EXPECT_TRUE(close(got.y, want.y));
     EXPECT_TRUE(close(got.statistics, want.statistics.view(-1)));
-    EXPECT_TRUE(close(cuda::rms_norm(want_x, {}, w, 1e-5).y, want.y));
+    EXPECT_TRUE(close(cuda::rms_norm.forward(want_x, {}, w, 1e-5).y, want.y));
     // Here the compiler may order the factors of the two otherwise; a GPU's multiplies as written.
-    EXPECT_TRUE(close(cuda::recompute_rms_norm(got_x, got.statistics, w), got.y));
+    EXPECT_TRUE(close(cuda::rms_norm.recompute(got_x, got.statistics, w), got.y));
 
     const at::Tensor dy = made({rows, 40}, 3);
     at::Tensor dx = made({rows, 40}, 4), dw = numbers({40}, 5);
     at::Tensor want_dx = dx.clone(), want_dw = dw.clone();
-    cuda::rms_norm_backward(dy, got_x, got.statistics, w, dx, dw);
-    reference::rms_norm_backward(dy, got_x, got.statistics, w, want_dx, want_dw);
+    cuda::rms_norm.backward(dy, got_x, got.statistics, w, dx, dw);
+    reference::rms_norm.backward(dy, got_x, got.statistics, w, want_dx, want_dw);
     EXPECT_TRUE(close(dx, want_dx));
     EXPECT_TRUE(close(dw, want_dw));
   }
@@ -64,9 +58,10 @@ TEST_P(CudaKernels, ActivateAndGoBackInPlaceAsTheReferenceDoes) {
        {MlpActivation::swiglu, MlpActivation::geglu, MlpActivation::geglu_erf, MlpActivation::gelu,
         MlpActivation::gelu_erf}) {
     at::Tensor got = made({37, is_gated(kind) ? 48 : 24}, 1).mul_(6), want = got.clone();
-    EXPECT_TRUE(close(cuda::activate(kind, got), reference::activate(kind, want)));
-    cuda::activate_backward(kind, got, da);
-    reference::activate_backward(kind, want, da);
+    EXPECT_TRUE(
+        close(cuda::activation.forward(kind, got), reference::activation.forward(kind, want)));
+    cuda::activation.backward(kind, got, da);
+    reference::activation.backward(kind, want, da);
     EXPECT_TRUE(close(got, want));
   }
 }
@@ -77,16 +72,16 @@ TEST_P(CudaKernels, TurnHeadsThereAndBackAsTheReferenceDoes) {
     const int64_t dim = s.head_dim == 10 ? 6 : s.head_dim;  // one that turns in part
     const RotaryTable table = rotary_table(2 * s.sequence, dim, 10'000, at::kCPU);
     at::Tensor got = made({3 * s.sequence, s.row()}, 1), want = got.clone();
-    cuda::rotate(got, s, table, s.sequence);
-    reference::rotate(want, s, table, s.sequence);
+    cuda::rotary.forward(got, s, table, s.sequence);
+    reference::rotary.forward(want, s, table, s.sequence);
     EXPECT_TRUE(close(got, want));
     const auto by_token = [&](int64_t heads, double seed) {
       return made({3, s.sequence, heads, s.head_dim}, seed).transpose(1, 2);
     };
     const AttentionGradient grad = {by_token(s.heads, 1), by_token(s.kv_heads, 2).contiguous(),
                                     by_token(s.kv_heads, 3)};
-    cuda::rotate_back(grad, s, table, got);
-    reference::rotate_back(grad, s, table, want);
+    cuda::rotary.backward(grad, s, table, got);
+    reference::rotary.backward(grad, s, table, want);
     EXPECT_TRUE(close(got, want));
   }
 }
@@ -105,8 +100,8 @@ TEST(CudaLoss, EqualsTheReferenceWithMaskedRowsAndWithoutAGradient) {
   for (const std::optional<double> scale : {std::optional<double>(), std::optional(0.03)}) {
     at::Tensor got = logits.clone(), want = logits.clone();
     at::Tensor total = at::ones({}, at::kDouble), want_total = total.clone();
-    cuda::cross_entropy(got, labels, scale, total);
-    reference::cross_entropy(want, labels, scale, want_total);
+    cuda::cross_entropy.forward(got, labels, scale, total);
+    reference::cross_entropy.forward(want, labels, scale, want_total);
     EXPECT_NEAR(total.item<double>(), want_total.item<double>(), kClose);
     EXPECT_TRUE(scale ? close(got, want, kClose) : at::equal(got, logits));
   }
@@ -115,7 +110,7 @@ TEST(CudaLoss, EqualsTheReferenceWithMaskedRowsAndWithoutAGradient) {
 TEST(CudaLoss, StaysFiniteForALabelOfNoProbability) {
   at::Tensor logits = at::zeros({1, 3}), total = at::zeros({}, at::kDouble);
   logits[0][0] = 500;
-  cuda::cross_entropy(logits, at::ones({1}, at::kInt), 1.0, total);
+  cuda::cross_entropy.forward(logits, at::ones({1}, at::kInt), 1.0, total);
   EXPECT_NEAR(total.item<double>(), 500, 1e-3);
   EXPECT_NEAR(logits[0][1].item<double>(), -1, 1e-6);
 }

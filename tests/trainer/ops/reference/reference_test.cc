@@ -9,16 +9,9 @@
 #include "core/fields/field_table.h"
 #include "tests/trainer/close.h"
 #include "tests/trainer/sample_model.h"
-#include "trainer/ops/cpu/activations.h"
-#include "trainer/ops/cpu/embedding.h"
-#include "trainer/ops/cpu/norms.h"
-#include "trainer/ops/cpu/rotary.h"
+#include "trainer/ops/cpu/operators.h"
 #include "trainer/ops/loss.h"
-#include "trainer/ops/reference/activations.h"
-#include "trainer/ops/reference/cross_entropy.h"
-#include "trainer/ops/reference/embedding.h"
-#include "trainer/ops/reference/norms.h"
-#include "trainer/ops/reference/rotary.h"
+#include "trainer/ops/reference/operators.h"
 
 namespace llmctl {
 namespace {
@@ -31,17 +24,18 @@ class ReferenceRows : public ::testing::TestWithParam<Width> {};
 TEST_P(ReferenceRows, RmsNormEqualsTheFusedLoops) {
   const auto [rows, hidden] = GetParam();
   const at::Tensor x = numbers({rows, hidden}, 1), w = numbers({hidden}, 2);
-  const Normed got = reference::rms_norm(x, {}, w, 1e-5), want = cpu::rms_norm(x, {}, w, 1e-5);
+  const Normed got = reference::rms_norm.forward(x, {}, w, 1e-5),
+               want = cpu::rms_norm.forward(x, {}, w, 1e-5);
   EXPECT_TRUE(close(got.y, want.y));
   EXPECT_EQ(got.statistics.sizes(), want.statistics.sizes());
   EXPECT_TRUE(close(got.statistics, want.statistics));
-  EXPECT_TRUE(close(reference::recompute_rms_norm(x, got.statistics, w), want.y));
+  EXPECT_TRUE(close(reference::rms_norm.recompute(x, got.statistics, w), want.y));
 
   const at::Tensor dy = numbers({rows, hidden}, 3);
   at::Tensor dx = numbers({rows, hidden}, 4), dw = numbers({hidden}, 5);
   at::Tensor want_dx = dx.clone(), want_dw = dw.clone();
-  reference::rms_norm_backward(dy, x, got.statistics, w, dx, dw);
-  cpu::rms_norm_backward(dy, x, want.statistics, w, want_dx, want_dw);
+  reference::rms_norm.backward(dy, x, got.statistics, w, dx, dw);
+  cpu::rms_norm.backward(dy, x, want.statistics, w, want_dx, want_dw);
   EXPECT_TRUE(close(dx, want_dx));
   EXPECT_TRUE(close(dw, want_dw));
 }
@@ -54,8 +48,8 @@ TEST_P(ReferenceRows, GradientOfRmsNormEqualsAutograd) {
   (x * (x.pow(2).mean(-1, true) + 1e-5).rsqrt() * w).backward(dy.to(at::kDouble));
   const at::Tensor x32 = numbers({rows, hidden}, 1), w32 = numbers({hidden}, 2);
   at::Tensor dx = at::zeros({rows, hidden}), dw = at::zeros({hidden});
-  reference::rms_norm_backward(dy, x32, reference::rms_norm(x32, {}, w32, 1e-5).statistics, w32, dx,
-                               dw);
+  reference::rms_norm.backward(dy, x32, reference::rms_norm.forward(x32, {}, w32, 1e-5).statistics,
+                               w32, dx, dw);
   EXPECT_TRUE(close(dx, x.grad()));
   EXPECT_TRUE(close(dw, w.grad()));
 }
@@ -64,19 +58,20 @@ TEST_P(ReferenceRows, LayerNormEqualsTheFusedLoops) {
   const auto [rows, hidden] = GetParam();
   const at::Tensor x = numbers({rows, hidden}, 1);
   const NormTensors w = {numbers({hidden}, 2), numbers({hidden}, 6)};
-  const Normed got = reference::layer_norm(x, {}, w, 1e-5), want = cpu::layer_norm(x, {}, w, 1e-5);
+  const Normed got = reference::layer_norm.forward(x, {}, w, 1e-5),
+               want = cpu::layer_norm.forward(x, {}, w, 1e-5);
   EXPECT_TRUE(close(got.y, want.y));
   EXPECT_EQ(got.statistics.sizes(), want.statistics.sizes());
   EXPECT_TRUE(close(got.statistics, want.statistics));
-  EXPECT_TRUE(close(cpu::recompute_layer_norm(x, want.statistics, w), want.y));
-  EXPECT_TRUE(close(reference::recompute_layer_norm(x, got.statistics, w), want.y));
+  EXPECT_TRUE(close(cpu::layer_norm.recompute(x, want.statistics, w), want.y));
+  EXPECT_TRUE(close(reference::layer_norm.recompute(x, got.statistics, w), want.y));
 
   const at::Tensor dy = numbers({rows, hidden}, 3);
   at::Tensor dx = numbers({rows, hidden}, 4), want_dx = dx.clone();
   NormTensors dw = {numbers({hidden}, 5), numbers({hidden}, 7)},
               want_dw = {dw.weight.clone(), dw.bias.clone()};
-  reference::layer_norm_backward(dy, x, got.statistics, w.weight, dx, dw);
-  cpu::layer_norm_backward(dy, x, want.statistics, w.weight, want_dx, want_dw);
+  reference::layer_norm.backward(dy, x, got.statistics, w.weight, dx, dw);
+  cpu::layer_norm.backward(dy, x, want.statistics, w.weight, want_dx, want_dw);
   EXPECT_TRUE(close(dx, want_dx));
   EXPECT_TRUE(close(dw.weight, want_dw.weight));
   EXPECT_TRUE(close(dw.bias, want_dw.bias));
@@ -90,9 +85,10 @@ TEST_P(ReferenceRows, ActivationsEqualTheFusedLoops) {
         MlpActivation::gelu_erf}) {
     const int64_t width = is_gated(kind) ? 2 * hidden : hidden;
     at::Tensor got = numbers({rows, width}, 1).mul_(6), want = got.clone();
-    EXPECT_TRUE(close(reference::activate(kind, got), cpu::activate(kind, want)));
-    reference::activate_backward(kind, got, da);
-    cpu::activate_backward(kind, want, da);
+    EXPECT_TRUE(
+        close(reference::activation.forward(kind, got), cpu::activation.forward(kind, want)));
+    reference::activation.backward(kind, got, da);
+    cpu::activation.backward(kind, want, da);
     EXPECT_TRUE(close(got, want));
   }
 }
@@ -110,8 +106,8 @@ TEST_P(ReferenceRotary, EqualsTheFusedLoopsAtEveryFirstPosition) {
     const RotaryTable table = rotary_table(2 * s.sequence, dim, 10'000, at::kCPU);
     for (const int64_t first : {int64_t{0}, s.sequence}) {
       at::Tensor got = numbers({3 * s.sequence, s.row()}, 1), want = got.clone();
-      reference::rotate(got, s, table, first);
-      cpu::rotate(want, s, table, first);
+      reference::rotary.forward(got, s, table, first);
+      cpu::rotary.forward(want, s, table, first);
       EXPECT_TRUE(close(got, want)) << "from position " << first;
     }
   }
@@ -127,8 +123,8 @@ TEST_P(ReferenceRotary, GradientsOfAnyStrideAreTurnedBackIntoRows) {
   for (const int64_t dim : {s.head_dim, s.head_dim / 4 * 2}) {
     const RotaryTable table = rotary_table(s.sequence, dim, 10'000, at::kCPU);
     at::Tensor got = at::empty({3 * s.sequence, s.row()}), want = at::empty_like(got);
-    reference::rotate_back(grad, s, table, got);
-    cpu::rotate_back(grad, s, table, want);
+    reference::rotary.backward(grad, s, table, got);
+    cpu::rotary.backward(grad, s, table, want);
     EXPECT_TRUE(close(got, want));
   }
 }
@@ -142,11 +138,12 @@ INSTANTIATE_TEST_SUITE_P(Shapes,
 TEST(ReferenceEmbedding, EqualsTheFusedLoopsAlsoForRepeatedIds) {
   const MicroBatch batch = sample_batch(9, 2);  // 216 ids of 77
   const at::Tensor table = numbers({77, 40}, 1);
-  EXPECT_TRUE(at::equal(reference::embed(batch.ids, table), cpu::embed(batch.ids, table)));
+  EXPECT_TRUE(at::equal(reference::embedding.forward(batch.ids, table),
+                        cpu::embedding.forward(batch.ids, table)));
   const at::Tensor dx = numbers({batch.ids.size(0), 40}, 2);
   at::Tensor got = numbers({77, 40}, 3), want = got.clone();
-  reference::embed_backward(batch.ids, dx, got);
-  cpu::embed_backward(batch.ids, dx, want);
+  reference::embedding.backward(batch.ids, dx, got);
+  cpu::embedding.backward(batch.ids, dx, want);
   EXPECT_TRUE(close(got, want));
 }
 
@@ -159,8 +156,8 @@ TEST(ReferenceLoss, EqualsTheFusedHead) {
   at::Tensor logits = at::mm(hidden, weight.t());
   at::Tensor total = at::zeros({}, at::kDouble), again = at::zeros({}, at::kDouble);
   at::Tensor without_gradient = logits.clone();
-  reference::cross_entropy(without_gradient, batch.labels, {}, again);
-  reference::cross_entropy(logits, batch.labels, kScale, total);
+  reference::cross_entropy.forward(without_gradient, batch.labels, {}, again);
+  reference::cross_entropy.forward(logits, batch.labels, kScale, total);
 
   at::Tensor dhidden = hidden.clone(), dweight = at::zeros({77, 40});
   const double want =
@@ -196,7 +193,7 @@ TEST(ReferenceLoss, MaskedRowsAddNothingAsInTheFusedHead) {
   EXPECT_TRUE(close(dweight, dkept));
 
   at::Tensor logits = at::mm(hidden, weight.t()), total = at::zeros({}, at::kDouble);
-  reference::cross_entropy(logits, masked, kScale, total);
+  reference::cross_entropy.forward(logits, masked, kScale, total);
   EXPECT_NEAR(total.item<double>(), want, kClose * want);
   EXPECT_EQ(logits.index_select(0, even).abs().sum().item<float>(), 0);
   EXPECT_TRUE(close(at::mm(logits.t(), hidden), dweight));
@@ -205,7 +202,7 @@ TEST(ReferenceLoss, MaskedRowsAddNothingAsInTheFusedHead) {
 TEST(ReferenceLoss, StaysFiniteForALabelOfNoProbability) {
   at::Tensor logits = at::zeros({1, 3}), total = at::zeros({}, at::kDouble);
   logits[0][0] = 500;
-  reference::cross_entropy(logits, at::ones({1}, at::kInt), 1.0, total);
+  reference::cross_entropy.forward(logits, at::ones({1}, at::kInt), 1.0, total);
   EXPECT_NEAR(total.item<double>(), 500, 1e-3);
   EXPECT_NEAR(logits[0][1].item<double>(), -1, 1e-6);
 }

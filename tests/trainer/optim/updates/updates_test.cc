@@ -12,10 +12,7 @@
 #include "tests/trainer/close.h"
 #include "trainer/optim/adamw.h"
 #include "trainer/optim/lion.h"
-#include "trainer/optim/updates/cpu_updates.h"
-#include "trainer/optim/updates/cuda_updates.h"
 #include "trainer/optim/updates/quantize_blockwise.h"
-#include "trainer/optim/updates/reference_updates.h"
 
 namespace llmctl {
 namespace {
@@ -41,7 +38,8 @@ TEST(ReferenceUpdates, OfAdamWEqualTheFusedPassWithAndWithoutClipping) {
     const OptimizerStep options = {
         .learning_rate = 1e-2, .weight_decay = 0.1, .gradient_scale = step % 2 == 0 ? 0.25 : 1.0};
     fused.update(want, gradients, options);
-    reference::adamw(got, copy, {first, second}, adamw_by_decay(options, kDecayEnd, step));
+    reference::updates().adamw(got, copy, {first, second},
+                               adamw_by_decay(options, kDecayEnd, step));
     EXPECT_EQ(copy.count_nonzero().item<int64_t>(), 0);
   }
   EXPECT_TRUE(close(got, want));
@@ -52,11 +50,11 @@ TEST(ReferenceUpdates, OfAdamWEqualTheFusedPassWithAndWithoutClipping) {
 TEST(ReferenceUpdates, SumSquaresInDoubleAndShowTheOneThatIsNotFinite) {
   at::Tensor gradients = numbers({200'000}, 3);
   const std::vector<FlatSpan> spans = {{0, 150'000}, {150'000, 50'000}};
-  const std::vector<double> got = reference::sums_of_squares(gradients, spans);
-  const std::vector<double> want = cpu::sums_of_squares(gradients, spans);
+  const std::vector<double> got = reference::updates().sums_of_squares(gradients, spans);
+  const std::vector<double> want = cpu::updates().sums_of_squares(gradients, spans);
   for (size_t i = 0; i < spans.size(); ++i) EXPECT_NEAR(got[i], want[i], 1e-9 * want[i]);
   gradients[77] = std::numeric_limits<float>::quiet_NaN();
-  EXPECT_TRUE(std::isnan(reference::sums_of_squares(gradients, spans)[0]));
+  EXPECT_TRUE(std::isnan(reference::updates().sums_of_squares(gradients, spans)[0]));
 }
 
 // How far two ends of a way are apart, as a share of the way.
@@ -80,10 +78,10 @@ TEST(ReferenceUpdates, OfBf16MomentsAndLionEqualTheFusedPasses) {
     const AdamWFactorsByDecay adamw = adamw_by_decay(step, kDecayEnd, update);
     const LionFactorsByDecay lion = lion_by_decay(step, kDecayEnd);
     at::Tensor g = gradient.clone();
-    cpu::adamw(want_bf16, g, want_moments, adamw);
-    reference::adamw(got_bf16, g.copy_(gradient), got_moments, adamw);
-    cpu::lion(want_lion, g.copy_(gradient), want_moment, lion);
-    reference::lion(got_lion, g.copy_(gradient), got_moment, lion);
+    cpu::updates().adamw(want_bf16, g, want_moments, adamw);
+    reference::updates().adamw(got_bf16, g.copy_(gradient), got_moments, adamw);
+    cpu::updates().lion(want_lion, g.copy_(gradient), want_moment, lion);
+    reference::updates().lion(got_lion, g.copy_(gradient), got_moment, lion);
     EXPECT_EQ(g.count_nonzero().item<int64_t>(), 0);
   }
   EXPECT_LE(error(got_bf16, want_bf16, start), 1e-4);
@@ -110,8 +108,8 @@ TEST(ReferenceUpdates, OfQuantizedMomentsEqualTheFusedOnes) {
   for (int update = 1; update <= 20; ++update) {
     const AdamWFactors factors = adamw_factors(step, update, true);
     at::Tensor g = numbers({kElements}, 31.0 * update), want_g = g.clone();
-    reference::adamw_8bit(got, g, got_first, got_second, factors);
-    cpu::adamw_8bit(want, want_g, want_first, want_second, factors);
+    reference::updates().adamw_8bit(got, g, got_first, got_second, factors);
+    cpu::updates().adamw_8bit(want, want_g, want_first, want_second, factors);
     EXPECT_EQ(want_g.count_nonzero().item<int64_t>(), 0);
   }
   EXPECT_LE(error(got, want, start), 1e-3);
@@ -129,8 +127,8 @@ TEST(CudaUpdates, OfAdamWEqualTheReferenceWithMomentsOfEitherType) {
     for (int update = 1; update <= 20; ++update) {
       at::Tensor g = numbers({kUpdated}, 31.0 * update), want_g = g.clone();
       const AdamWFactorsByDecay factors = adamw_by_decay(kClippedStep, kDecayed, update);
-      cuda::adamw(got, g, {first, second}, factors);
-      reference::adamw(want, want_g, {want_first, want_second}, factors);
+      cuda::updates().adamw(got, g, {first, second}, factors);
+      reference::updates().adamw(want, want_g, {want_first, want_second}, factors);
       EXPECT_EQ(g.count_nonzero().item<int64_t>(), 0);
     }
     const double most = type == at::kFloat ? 1e-5 : 1e-3;
@@ -146,8 +144,8 @@ TEST(CudaUpdates, OfLionEqualTheReference) {
   const LionFactorsByDecay factors = lion_by_decay(kClippedStep, kDecayed);
   for (int update = 1; update <= 20; ++update) {
     at::Tensor g = numbers({kUpdated}, 31.0 * update), want_g = g.clone();
-    cuda::lion(got, g, moment, factors);
-    reference::lion(want, want_g, want_moment, factors);
+    cuda::updates().lion(got, g, moment, factors);
+    reference::updates().lion(want, want_g, want_moment, factors);
     EXPECT_EQ(g.count_nonzero().item<int64_t>(), 0);
   }
   EXPECT_TRUE(close(got, want, 1e-3));  // signs near zero

@@ -1,20 +1,21 @@
-#include "trainer/ops/cuda/norms.h"
+#include "trainer/ops/cuda/operators.h"
 
 #include <algorithm>
 
 #include "trainer/ops/cuda/kernels/norm_rows.h"
 #include "trainer/ops/cuda/run_kernel.h"
-#include "trainer/ops/reference/norms.h"
+#include "trainer/ops/reference/operators.h"
 
 namespace llmctl::cuda {
+namespace {
 
 // The kernels want weights of the rows' type.
-static bool takes(const at::Tensor& rows, const at::Tensor& weights) {
+bool takes(const at::Tensor& rows, const at::Tensor& weights) {
   return rows.scalar_type() == weights.scalar_type();
 }
 
-Normed rms_norm(const at::Tensor& x, const at::Tensor& delta, const at::Tensor& w, double eps) {
-  if (!takes(x, w)) return reference::rms_norm(x, delta, w, eps);
+Normed forward(const at::Tensor& x, const at::Tensor& delta, const at::Tensor& w, double eps) {
+  if (!takes(x, w)) return reference::rms_norm.forward(x, delta, w, eps);
   const int64_t rows = x.size(0), width = x.size(1);
   Normed out = {at::empty_like(x), at::empty({rows}, x.options().dtype(at::kFloat))};
   with_number(x.scalar_type(), [&](auto number) {
@@ -28,10 +29,8 @@ Normed rms_norm(const at::Tensor& x, const at::Tensor& delta, const at::Tensor& 
   return out;
 }
 
-at::Tensor recompute_rms_norm(const at::Tensor& x,
-                              const at::Tensor& statistics,
-                              const at::Tensor& w) {
-  if (!takes(x, w)) return reference::recompute_rms_norm(x, statistics, w);
+at::Tensor recompute(const at::Tensor& x, const at::Tensor& statistics, const at::Tensor& w) {
+  if (!takes(x, w)) return reference::rms_norm.recompute(x, statistics, w);
   at::Tensor y = at::empty_like(x);
   with_number(x.scalar_type(), [&](auto number) {
     using Number = decltype(number);
@@ -43,13 +42,13 @@ at::Tensor recompute_rms_norm(const at::Tensor& x,
   return y;
 }
 
-void rms_norm_backward(const at::Tensor& dy,
-                       const at::Tensor& x,
-                       const at::Tensor& statistics,
-                       const at::Tensor& w,
-                       at::Tensor& dx,
-                       at::Tensor& dw) {
-  if (!takes(x, w)) return reference::rms_norm_backward(dy, x, statistics, w, dx, dw);
+void backward(const at::Tensor& dy,
+              const at::Tensor& x,
+              const at::Tensor& statistics,
+              const at::Tensor& w,
+              at::Tensor& dx,
+              at::Tensor& dw) {
+  if (!takes(x, w)) return reference::rms_norm.backward(dy, x, statistics, w, dx, dw);
   constexpr int64_t kMostParts = 512;
   const int64_t rows = x.size(0), width = x.size(1), parts = std::min(rows, kMostParts);
   const at::Tensor sums = at::zeros({parts, width}, x.options().dtype(at::kFloat));
@@ -63,5 +62,9 @@ void rms_norm_backward(const at::Tensor& dy,
   });
   run_elements(x, kernels::AddParts{from<float>(sums), to<float>(dw), width, parts}, width);
 }
+
+}  // namespace
+
+const RmsNorm rms_norm = {forward, recompute, backward};
 
 }  // namespace llmctl::cuda
