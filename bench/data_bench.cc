@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "trainer/data/token_pipeline.h"
+#include "trainer/data/cache/token_pipeline.h"
 #include "trainer/files/content_hash.h"
 #include "trainer/files/mapped_file.h"
 

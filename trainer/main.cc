@@ -27,7 +27,7 @@
 #include "trainer/run/attempt.h"
 #include "trainer/run/config_file.h"
 #include "trainer/run/probe.h"
-#include "trainer/run/signals.h"
+#include "trainer/run/saving/signals.h"
 
 namespace llmctl {
 namespace {

@@ -4,8 +4,8 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "trainer/data/chat_format.h"
-#include "trainer/data/chat_record.h"
+#include "trainer/data/chat/format.h"
+#include "trainer/data/chat/record.h"
 #include "trainer/template/template.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "trainer/data/dataset.h"
+#include "trainer/data/sources/dataset.h"
 #include "trainer/tokenizer/tokenizer.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

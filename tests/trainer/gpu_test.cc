@@ -16,7 +16,7 @@
 #include "trainer/optim/adamw.h"
 #include "trainer/optim/gradient_norm.h"
 #include "trainer/optim/optimizer.h"
-#include "trainer/run/train_state.h"
+#include "trainer/run/saving/train_state.h"
 
 namespace llmctl {
 namespace {

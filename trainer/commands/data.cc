@@ -12,8 +12,8 @@
 #include "core/base/json_reader.h"
 #include "core/base/utf8.h"
 #include "trainer/commands/command_line.h"
-#include "trainer/data/chat_format.h"
-#include "trainer/data/dataset.h"
+#include "trainer/data/chat/format.h"
+#include "trainer/data/sources/dataset.h"
 #include "trainer/tokenizer/tokenizer.h"
 
 namespace llmctl {

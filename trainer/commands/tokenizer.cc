@@ -9,8 +9,8 @@
 
 #include "core/base/limits.h"
 #include "trainer/commands/command_line.h"
-#include "trainer/data/dataset.h"
-#include "trainer/data/token_pipeline.h"
+#include "trainer/data/cache/token_pipeline.h"
+#include "trainer/data/sources/dataset.h"
 #include "trainer/files/content_hash.h"
 #include "trainer/files/mapped_file.h"
 

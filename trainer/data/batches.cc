@@ -4,10 +4,10 @@
 
 #include "core/base/clock.h"
 #include "core/plan/memory_model.h"
-#include "trainer/data/job_tokenizer.h"
+#include "trainer/data/cache/job_tokenizer.h"
 #include "trainer/data/mixture.h"
 #include "trainer/data/prepared_dataset.h"
-#include "trainer/data/source_hash.h"
+#include "trainer/data/sources/source_hash.h"
 #include "trainer/files/content_hash.h"
 
 namespace llmctl {
@@ -31,11 +31,9 @@ namespace {
 // The files of a job in groups that are tokenized together: all of them, or with weights those of
 // each dataset.
 struct Sources {
-  std::vector<SourceFile> all;
-  std::vector<std::vector<SourceFile>> groups;
-  std::vector<std::string> hashes;  // of each group
-  std::vector<double> weights;      // likewise; empty: none
-  std::string hash;                 // of everything
+  HashedSources all;
+  std::vector<HashedSources> groups;
+  std::vector<double> weights;  // of each group; empty: none
 };
 
 Result<Sources> list_groups(const JobSpec& spec, const fs::path& cache_dir, const PhaseFn& phase) {
@@ -43,19 +41,19 @@ Result<Sources> list_groups(const JobSpec& spec, const fs::path& cache_dir, cons
   const bool weighted = spec.datasets.front().weight.has_value();
   if (weighted) {
     for (const DatasetSpec& dataset : spec.datasets) {
-      sources.groups.push_back(TRY(list_sources({dataset}, spec.method)));
+      sources.groups.push_back({TRY(list_sources({dataset}, spec.method)), ""});
       sources.weights.push_back(dataset.weight.value_or(1));
     }
   } else {
-    sources.groups.push_back(TRY(list_sources(spec.datasets, spec.method)));
+    sources.groups.push_back({TRY(list_sources(spec.datasets, spec.method)), ""});
   }
   std::string hashes;
-  for (const auto& group : sources.groups) {
-    sources.all.insert(sources.all.end(), group.begin(), group.end());
-    sources.hashes.push_back(TRY(hash_sources(group, cache_dir, SystemClock().unix_ms(), phase)));
-    hashes += sources.hashes.back();
+  for (HashedSources& group : sources.groups) {
+    group.hash = TRY(hash_sources(group.files, cache_dir, SystemClock().unix_ms(), phase));
+    hashes += group.hash;
+    sources.all.files.insert(sources.all.files.end(), group.files.begin(), group.files.end());
   }
-  sources.hash = weighted ? content_hash(hashes) : hashes;
+  sources.all.hash = weighted ? content_hash(hashes) : hashes;
   return sources;
 }
 
@@ -65,7 +63,7 @@ std::string content_of(const JobSpec& spec,
                        const Tokenizer& tokenizer,
                        const ChatFormat* format) {
   std::ostringstream key;
-  key << sources.hash << tokenizer.fingerprint();
+  key << sources.all.hash << tokenizer.fingerprint();
   if (format != nullptr) key << format->fingerprint();
   if (packs_documents(spec)) key << "packed" << spec.sample_packing.value_or(true);
   for (const double weight : sources.weights) key << ' ' << std::hexfloat << weight;
@@ -100,20 +98,23 @@ Result<Batches> Batches::open(const JobSpec& spec,
   CHECK(!spec.datasets.empty());
   std::optional<ChatFormat> chats;
   if (spec.method == "sft") chats = TRY(ChatFormat::open(spec));
-  const ChatFormat* format = chats ? &*chats : nullptr;
+  const Preparation preparation{
+      .format = chats ? &*chats : nullptr,
+      .cache_dir = cache_dir,
+      .threads = threads,
+      .phase = phase,
+  };
   const Sources sources = TRY(list_groups(spec, cache_dir, phase));
-  auto tokenizer =
-      TRY(job_tokenizer(spec, sources.all, sources.hash, format, cache_dir, threads, phase));
+  auto tokenizer = TRY(job_tokenizer(spec, sources.all, preparation));
   std::vector<PreparedDataset> datasets;
   std::vector<int64_t> sequences;
-  for (size_t i = 0; i < sources.groups.size(); ++i) {
-    datasets.push_back(TRY(PreparedDataset::open(spec, sources.groups[i], sources.hashes[i],
-                                                 tokenizer, format, cache_dir, threads, phase)));
+  for (const HashedSources& group : sources.groups) {
+    datasets.push_back(TRY(PreparedDataset::open(spec, group, tokenizer, preparation)));
     const PreparedDataset& dataset = datasets.back();
     sequences.push_back(dataset.sequences(dataset.train()));
     if (sequences.back() == 0) return too_little(spec, dataset);
   }
-  std::string content = content_of(spec, sources, tokenizer, format);
+  std::string content = content_of(spec, sources, tokenizer, preparation.format);
   const DataFacts facts = TRY(data_facts(datasets, content, spec, cache_dir));
   tell_truncated(facts, spec, phase);
   return Batches(std::make_unique<Parts>(

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "core/base/result.h"
-#include "trainer/data/token_cache.h"
+#include "trainer/data/cache/token_cache.h"
 
 namespace llmctl {
 

@@ -8,15 +8,10 @@
 namespace llmctl {
 
 Result<PreparedDataset> PreparedDataset::open(const JobSpec& spec,
-                                              const std::vector<SourceFile>& sources,
-                                              const std::string& sources_hash,
+                                              const HashedSources& sources,
                                               const Tokenizer& tokenizer,
-                                              const ChatFormat* format,
-                                              const std::filesystem::path& cache_dir,
-                                              int threads,
-                                              const PhaseFn& phase) {
-  PreparedDataset made(TRY(TokenCache::open_or_build(sources, sources_hash, tokenizer, format,
-                                                     cache_dir, threads, phase)),
+                                              const Preparation& preparation) {
+  PreparedDataset made(TRY(TokenCache::open_or_build(sources, tokenizer, preparation)),
                        spec.sequence_len);
   const TokenCache& cache = made.cache_;
   if (!packs_documents(spec)) {
@@ -27,7 +22,7 @@ Result<PreparedDataset> PreparedDataset::open(const JobSpec& spec,
   }
   const auto held_out = held_out_documents(cache, spec.val_set_size);
   DataSplit split = split_documents(cache, held_out);
-  const bool chats = format != nullptr;
+  const bool chats = preparation.format != nullptr;
   const PackingOptions options{.sequence_len = spec.sequence_len,
                                .key = mix(static_cast<uint64_t>(spec.seed), 0),
                                .share = !chats || spec.sample_packing.value_or(true),

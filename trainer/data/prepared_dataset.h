@@ -18,15 +18,10 @@ class PreparedDataset {
     TokenStream stream;
     std::optional<Packing> packing;
   };
-  // `format`: of chats, else null. Errors as Batches::open().
   static Result<PreparedDataset> open(const JobSpec& spec,
-                                      const std::vector<SourceFile>& sources,
-                                      const std::string& sources_hash,
+                                      const HashedSources& sources,
                                       const Tokenizer& tokenizer,
-                                      const ChatFormat* format,
-                                      const std::filesystem::path& cache_dir,
-                                      int threads,
-                                      const PhaseFn& phase);
+                                      const Preparation& preparation);  // errors as Batches::open()
 
   const TokenCache& cache() const { return cache_; }
   const Side& train() const { return train_; }

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "trainer/data/token_cache.h"
+#include "trainer/data/cache/token_cache.h"
 
 namespace llmctl {
 

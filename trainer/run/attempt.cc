@@ -1,13 +1,13 @@
 #include "trainer/run/attempt.h"
 
-#include "trainer/run/curves.h"
 #include "trainer/run/evaluation.h"
-#include "trainer/run/lease.h"
 #include "trainer/run/prepare.h"
 #include "trainer/run/progress.h"
+#include "trainer/run/reports/curves.h"
 #include "trainer/run/sample.h"
-#include "trainer/run/saver.h"
-#include "trainer/run/signals.h"
+#include "trainer/run/saving/lease.h"
+#include "trainer/run/saving/saver.h"
+#include "trainer/run/saving/signals.h"
 #include "trainer/run/training_step.h"
 
 namespace llmctl {

@@ -9,7 +9,7 @@
 #include "core/run/run_config.h"
 #include "trainer/device/tensor.h"
 #include "trainer/run/ending.h"
-#include "trainer/run/report.h"
+#include "trainer/run/reports/report.h"
 
 namespace llmctl {
 

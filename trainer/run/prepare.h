@@ -14,9 +14,9 @@
 #include "trainer/model/pass_graph.h"
 #include "trainer/optim/optimizer.h"
 #include "trainer/run/data_feed.h"
-#include "trainer/run/report.h"
-#include "trainer/run/saver.h"
-#include "trainer/run/train_state.h"
+#include "trainer/run/reports/report.h"
+#include "trainer/run/saving/saver.h"
+#include "trainer/run/saving/train_state.h"
 
 namespace llmctl {
 

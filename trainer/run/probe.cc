@@ -13,7 +13,7 @@
 #include "trainer/model/pass_graph.h"
 #include "trainer/optim/optimizer.h"
 #include "trainer/run/device_flops.h"
-#include "trainer/run/train_state.h"
+#include "trainer/run/saving/train_state.h"
 
 namespace llmctl {
 namespace {

@@ -5,9 +5,9 @@
 
 #include <string>
 
-#include "trainer/run/phase_clock.h"
 #include "trainer/run/prepare.h"
-#include "trainer/run/report.h"
+#include "trainer/run/reports/phase_clock.h"
+#include "trainer/run/reports/report.h"
 #include "trainer/run/training_step.h"
 
 namespace llmctl {

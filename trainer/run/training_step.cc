@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "trainer/run/saving/signals.h"
 #include "trainer/run/schedule.h"
-#include "trainer/run/signals.h"
 
 namespace llmctl {
 namespace {

@@ -7,8 +7,8 @@
 #include <optional>
 
 #include "trainer/optim/gradient_norm.h"
-#include "trainer/run/phase_clock.h"
 #include "trainer/run/prepare.h"
+#include "trainer/run/reports/phase_clock.h"
 
 namespace llmctl {
 

@@ -4,9 +4,9 @@
 #include <queue>
 
 #include "core/base/limits.h"
-#include "trainer/tokenizer/pair_table.h"
+#include "trainer/tokenizer/bpe/pair_table.h"
+#include "trainer/tokenizer/bpe/word_counts.h"
 #include "trainer/tokenizer/parts.h"
-#include "trainer/tokenizer/word_counts.h"
 
 namespace llmctl {
 namespace {

@@ -1,7 +1,7 @@
 // The tokenizer.json that training a byte-level BPE writes.
 #include <nlohmann/json.hpp>
 
-#include "trainer/tokenizer/bpe_alphabet.h"
+#include "trainer/tokenizer/bpe/alphabet.h"
 #include "trainer/tokenizer/parts.h"
 
 namespace llmctl {

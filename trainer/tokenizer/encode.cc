@@ -1,8 +1,8 @@
 // Text through the stages of a tokenizer.json: raw added tokens, normalizer, normalized added
 // tokens, pieces, merges.
 
+#include "trainer/tokenizer/bpe/piece_cache.h"
 #include "trainer/tokenizer/parts.h"
-#include "trainer/tokenizer/piece_cache.h"
 
 namespace llmctl {
 namespace {

@@ -5,7 +5,7 @@
 
 #include "core/base/utf8.h"
 #include "trainer/tokenizer/parts.h"
-#include "trainer/tokenizer/unicode_class.h"
+#include "trainer/tokenizer/pieces/unicode_class.h"
 
 namespace llmctl {
 namespace {

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "trainer/tokenizer/added_tokens.h"
-#include "trainer/tokenizer/bpe_model.h"
-#include "trainer/tokenizer/pretokenizer.h"
+#include "trainer/tokenizer/bpe/model.h"
+#include "trainer/tokenizer/pieces/pretokenizer.h"
 #include "trainer/tokenizer/tokenizer.h"
 
 namespace llmctl {

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "core/base/limits.h"
-#include "trainer/tokenizer/bpe_alphabet.h"
+#include "trainer/tokenizer/bpe/alphabet.h"
 
 namespace llmctl {
 namespace dom = simdjson::dom;

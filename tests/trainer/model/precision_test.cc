@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/trainer/sample_model.h"
-#include "trainer/run/loss_scale.h"
+#include "trainer/run/saving/loss_scale.h"
 
 namespace llmctl {
 namespace {

@@ -5,7 +5,7 @@
 
 #include "tests/trainer/python.h"
 #include "tests/trainer/scratch.h"
-#include "trainer/data/chat_record.h"
+#include "trainer/data/chat/record.h"
 #include "trainer/template/template.h"
 
 namespace llmctl {

@@ -6,7 +6,7 @@
 
 #include "core/base/utf8.h"
 #include "tests/trainer/scratch.h"
-#include "trainer/tokenizer/bpe_alphabet.h"
+#include "trainer/tokenizer/bpe/alphabet.h"
 #include "trainer/tokenizer/parts.h"
 
 namespace llmctl {

@@ -4,7 +4,7 @@
 
 #include "core/base/json_reader.h"
 #include "core/base/limits.h"
-#include "trainer/tokenizer/published_patterns.h"
+#include "trainer/tokenizer/pieces/published_patterns.h"
 
 namespace llmctl {
 namespace {
