@@ -219,7 +219,9 @@ TEST_F(Chaos, ARetryContinuesWhereTheFailedJobWas) {
 TEST_F(Chaos, AFailedFsyncEndsTheSchedulerAndLosesNothing) {
   cluster_.reset();
   const std::string trigger = fs::temp_directory_path() / ("dying-" + std::to_string(getpid()));
-  setenv("LD_PRELOAD", LLMCTL_BIN_DIR "/libfailing_fsync.so", 1);
+  const std::string library = trigger + ".so";  // LD_PRELOAD takes no path with a space
+  fs::copy_file(LLMCTL_BIN_DIR "/libfailing_fsync.so", library);
+  setenv("LD_PRELOAD", library.c_str(), 1);
   setenv("FAILING_FSYNC", trigger.c_str(), 1);
   start();
   unsetenv("LD_PRELOAD");
@@ -233,6 +235,7 @@ TEST_F(Chaos, AFailedFsyncEndsTheSchedulerAndLosesNothing) {
   fs::remove(trigger);
   cluster_->up();
   expect_unharmed(id);
+  fs::remove(library);
 }
 
 // The jobs folder is a small tmpfs: checkpoints stop fitting, then space comes back.

@@ -217,10 +217,10 @@ TEST(OutOfMemory, InARunBecomesASmallerPlan) {
   const std::string liar = folder.path() / "trainer.sh";
   std::ofstream(liar) << "#!/bin/bash\n"
                          "if [[ $1 == probe ]]; then\n"
-                         "  " LLMCTL_BIN_DIR
-                         "/llmctl-trainer \"$@\" |\n"
+                         "  '" LLMCTL_BIN_DIR
+                         "/llmctl-trainer' \"$@\" |\n"
                          "    sed -uE 's/\"peak_bytes\":([0-9]+)[0-9]/\"peak_bytes\":\\1/'\n"
-                         "else exec " LLMCTL_BIN_DIR "/llmctl-trainer \"$@\"; fi\n";
+                         "else exec '" LLMCTL_BIN_DIR "/llmctl-trainer' \"$@\"; fi\n";
   fs::permissions(liar, fs::perms::owner_all);
   Cluster cluster({"--cpu-memory", "4GiB", "--threads", "1", "--trainer", liar});
   std::ofstream(cluster.home() / "text.txt") << training_text(4000);

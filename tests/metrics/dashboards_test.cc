@@ -63,7 +63,7 @@ TEST(Dashboards, EveryQueryParses) {
   }
   const std::string path = ::testing::TempDir() + "panels.yml";
   std::ofstream(path) << rules;
-  const auto checked = run("promtool check rules " + path);
+  const auto checked = run("promtool check rules '" + path + "'");
   EXPECT_EQ(checked.status, 0) << checked.output << rules;
   EXPECT_GT(number, 50);
 }
@@ -150,13 +150,13 @@ TEST(Metrics, AreAllDescribedInTheDocs) {
 }
 
 TEST(Alerts, RulesAndConfigurationAreValid) {
-  const auto checked = run("promtool check config " + kRules + "prometheus.yml");
+  const auto checked = run("promtool check config '" + kRules + "prometheus.yml'");
   EXPECT_EQ(checked.status, 0) << checked.output;
 }
 
 TEST(Alerts, FireWhenTheyShouldAndOnlyThen) {
   const auto tested =
-      run("promtool test rules " LLMCTL_SOURCE_DIR "/tests/metrics/alerts_test.yml");
+      run("promtool test rules '" LLMCTL_SOURCE_DIR "/tests/metrics/alerts_test.yml'");
   EXPECT_EQ(tested.status, 0) << tested.output;
 }
 

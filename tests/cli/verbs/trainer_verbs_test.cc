@@ -35,9 +35,9 @@ class TrainerVerbs : public ::testing::Test {
   }
   // `words` as a shell line, in this test's folder.
   Ran llmctl(const std::string& words) const {
-    const std::string line = "cd " + folder_.string() + " && LLMCTL_HOME=" + path("home") + " " +
-                             LLMCTL_BIN_DIR "/llmctl " + words + " > " + path("out") + " 2> " +
-                             path("err");
+    const std::string line = "cd " + folder_.string() + " && LLMCTL_HOME=" + path("home") +
+                             " '" LLMCTL_BIN_DIR "/llmctl' " + words + " > " + path("out") +
+                             " 2> " + path("err");
     const int status = std::system(line.c_str());
     return {WIFEXITED(status) ? WEXITSTATUS(status) : 128, read("out"), read("err")};
   }

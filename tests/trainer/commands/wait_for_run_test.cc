@@ -88,7 +88,7 @@ TEST(WaitForRun, RefusesWhatNoSupervisorSends) {
     spare.tell(packet);
     EXPECT_NE(spare.wait_exit(), 0) << packet.substr(0, 40);
   }
-  EXPECT_NE(run_program(LLMCTL_BIN_DIR "/llmctl-trainer wait 2>/dev/null </dev/null").code, 0);
+  EXPECT_NE(run_program("'" LLMCTL_BIN_DIR "/llmctl-trainer' wait 2>/dev/null </dev/null").code, 0);
 }
 
 }  // namespace

@@ -102,7 +102,7 @@ void expect_equal(Model& model, const fs::path& directory) {
 }
 
 std::string script(const std::string& python, const char* verb, const fs::path& root) {
-  return python + " " LLMCTL_SOURCE_DIR "/tests/trainer/model/reference_models.py " + verb + " " +
+  return python + " '" LLMCTL_SOURCE_DIR "/tests/trainer/model/reference_models.py' " + verb + " " +
          root.string() + " 2>" + (root.string() + ".log");
 }
 

@@ -66,7 +66,7 @@ TEST(Losses, EqualPyTorchsStepByStep) {
   write_file(scratch.path() / "case.json", document.dump());
 
   const ProgramOutput reference =
-      run_program(python + " " LLMCTL_SOURCE_DIR "/tests/trainer/model/reference_losses.py " +
+      run_program(python + " '" LLMCTL_SOURCE_DIR "/tests/trainer/model/reference_losses.py' " +
                   scratch.path().string());
   ASSERT_EQ(reference.code, 0);
   std::istringstream lines(reference.out);

@@ -101,7 +101,7 @@ class References {  // made once for all tests
     for (int step = 0; step < kReferenceSteps; ++step) append(all, gradient_of(layout_, step));
     write_file(scratch_.path() / "numbers.bin", all);
     const ProgramOutput out = run_program(
-        python_ + " " LLMCTL_SOURCE_DIR "/tests/trainer/optim/reference_optimizers.py " +
+        python_ + " '" LLMCTL_SOURCE_DIR "/tests/trainer/optim/reference_optimizers.py' " +
         scratch_.path().string() + " 2>&1");
     EXPECT_EQ(out.code, 0) << out.out;
   }

@@ -46,7 +46,7 @@ TEST_F(Training, LearnsAndTellsEverythingOnTheWay) {
   EXPECT_EQ(process.lines("sample")[0]["step"], 60);
   EXPECT_EQ(process.lines().back()["outcome"], "done");
 
-  const std::string generate = std::string(LLMCTL_BIN_DIR) + "/llmctl-trainer generate " +
+  const std::string generate = "'" LLMCTL_BIN_DIR "/llmctl-trainer' generate " +
                                checkpoints(run).front().path.string() +
                                " --prompt 'loss ' --max-tokens 30 --temperature 0";
   const ProgramOutput first = run_program(generate), again = run_program(generate);
@@ -324,8 +324,8 @@ TEST_F(Training, ContinuesFromAnExportAndFromACheckpointAtTheirEvalLoss) {
   ASSERT_EQ(trained.wait_exit(), 0);
   const double learned = trained.lines("eval").back()["loss"];
   const fs::path checkpoint = checkpoints(first).front().path, exported = scratch_.path() / "hf";
-  ASSERT_EQ(run_program(std::string(LLMCTL_BIN_DIR) + "/llmctl-trainer convert " +
-                        checkpoint.string() + " " + exported.string())
+  ASSERT_EQ(run_program("'" LLMCTL_BIN_DIR "/llmctl-trainer' convert " + checkpoint.string() + " " +
+                        exported.string())
                 .code,
             0);
   for (const fs::path& base : {exported, checkpoint}) {

@@ -28,7 +28,7 @@ class PythonTest : public ::testing::Test {
   nlohmann::json ask(const std::string& script, const nlohmann::json& requests) const {
     write_file(path("requests.json"), requests.dump());
     const ProgramOutput answer =
-        run_program(python_ + " " LLMCTL_SOURCE_DIR "/tests/trainer/stored/" + script + " " +
+        run_program(python_ + " '" LLMCTL_SOURCE_DIR "/tests/trainer/stored/" + script + "' " +
                     path("requests.json").string() + " 2>" + path("python.log").string());
     EXPECT_EQ(answer.code, 0) << read_file(path("python.log"));
     return nlohmann::json::parse(answer.out, nullptr, false);

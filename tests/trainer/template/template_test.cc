@@ -64,7 +64,7 @@ TEST(Jinja, RendersAsPyPiJinja2) {
   const std::string out = scratch.path() / "cases.jsonl";
   ASSERT_EQ(
       std::system(
-          (python + " " LLMCTL_SOURCE_DIR "/tests/trainer/template/reference_templates.py " + out)
+          (python + " '" LLMCTL_SOURCE_DIR "/tests/trainer/template/reference_templates.py' " + out)
               .c_str()),
       0);
   std::ifstream lines(out);

@@ -48,7 +48,7 @@ TEST(ReferenceTokenizer, AgreesOnRandomUnicodeForEveryFamily) {
   }
   const Scratch scratch;
   std::string command =
-      python + " " LLMCTL_SOURCE_DIR "/tests/trainer/tokenizer/reference_tokenizers.py " +
+      python + " '" LLMCTL_SOURCE_DIR "/tests/trainer/tokenizer/reference_tokenizers.py' " +
       scratch.path().string() + " " + std::to_string(count_of("LLMCTL_TOKENIZER_STRINGS", 3000));
   const fs::path data = fs::path(LLMCTL_SOURCE_DIR) / "../shared/data";
   if (count_of("LLMCTL_TOKENIZER_STRINGS", 0) > 0 && fs::exists(data)) {

@@ -149,7 +149,7 @@ TEST(Supervise, ARunThatHasEndedIsNotStartedAgain) {
   work.start();
   work.wait_exit();
   EXPECT_FALSE(work.host().start(work.config(), 0).ok());
-  const std::string command = std::string(LLMCTL_BIN_DIR "/llmctl-worker supervise ") +
+  const std::string command = std::string("'" LLMCTL_BIN_DIR "/llmctl-worker' supervise ") +
                               work.run_path().string() + " /bin/true train 2>/dev/null";
   EXPECT_NE(std::system(command.c_str()), 0);
 }

@@ -66,7 +66,7 @@ TEST_F(Curves, AreReadByTensorBoard) {
   write(1, 5, 0);
   write(4, 6, 3);  // killed after step 5, resumed from a checkpoint of step 3
   const ProgramOutput out =
-      run_program(python + " " LLMCTL_SOURCE_DIR "/tests/trainer/run/reports/read_events.py " +
+      run_program(python + " '" LLMCTL_SOURCE_DIR "/tests/trainer/run/reports/read_events.py' " +
                   (scratch_.path() / "tensorboard").string() + " 2>/dev/null");
   ASSERT_EQ(out.code, 0);
   std::map<std::string, std::map<int64_t, double>> curves;
