@@ -85,7 +85,7 @@ static std::string in_plain_words(const std::string& message) {
       {"the referenced anchor is not defined", "this alias names no anchor (&name)"},
   };
   for (const auto& [theirs, ours] : kWords) {
-    if (message == theirs) return ours;
+    if (message.starts_with(theirs)) return ours;  // yaml-cpp 0.8 adds the name of an anchor
   }
   return message;
 }
