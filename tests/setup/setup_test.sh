@@ -30,6 +30,15 @@ foreign_packages_first_in_path() {
   ! grep -F "$conda" "$scratch/my build/build.ninja" || fail "the build takes what conda has"
 }
 
+# Parts by themselves: the control plane without a trainer (tsan), and a trainer without its engine.
+parts_configure_by_themselves() {
+  local options
+  for options in -DLLMCTL_TRAINER=OFF -DLLMCTL_TRAINER_ENGINE=OFF; do
+    cmake --preset dev -S "$source_dir" -B "$scratch/${options#-D}" "$options" \
+      >"$scratch/log" 2>&1 || fail "configuring with $options: $(tail -20 "$scratch/log")"
+  done
+}
+
 # A laptop with many cores and little memory (pytorch#20296, vllm#3180): as many compilers as fit.
 jobs_fit_into_memory() {
   local jobs
@@ -56,5 +65,6 @@ pip_unpacks_beside_what_it_installs() {
 }
 
 foreign_packages_first_in_path
+parts_configure_by_themselves
 jobs_fit_into_memory
 pip_unpacks_beside_what_it_installs
