@@ -107,9 +107,7 @@ Result<InheritedCheckpoint> read(const v1::InheritedCheckpoint& body) {
 
 Result<JobSubmitted> read(const v1::JobSubmitted& body) {
   JobSubmitted out;
-  auto spec = parse_spec_json(body.spec_json());
-  if (!spec.ok()) return wire::bad_field("spec_json", spec.error().message);
-  out.spec = std::move(spec).value();
+  out.spec = SharedSpec::stored(body.spec_json());
   out.idempotency_key =
       TRY(wire::text("idempotency_key", body.idempotency_key(), limits::kNameBytes));
   out.retry_of.value = TRY(wire::at_least("retry_of", body.retry_of(), int64_t{0}));

@@ -92,10 +92,21 @@ json to_json(const JobSpec& spec) {
   return json::parse(spec_text(spec));
 }
 
+Status check_spec_size(size_t bytes) {
+  if (bytes <= static_cast<size_t>(limits::kJobFileBytes)) return ok_status();
+  return Error{Code::invalid_argument,
+               "the job with all its fields written out is " +
+                   format_bytes(static_cast<Bytes>(bytes)) + ", more than " +
+                   format_bytes(limits::kJobFileBytes),
+               "name a directory or a pattern instead of many datasets; shorten labels and env"};
+}
+
 Result<JobSpec> parse_spec_json(std::string_view text) {
-  if (text.size() > limits::kJobFileBytes) {
-    return invalid("job spec is larger than 1 MiB");
-  }
+  TRY(check_spec_size(text.size()));
+  return read_stored_spec(text);
+}
+
+Result<JobSpec> read_stored_spec(std::string_view text) {
   ParsedJob parsed = parse_job(TRY(parse_json_node(text, "job spec")));
   for (const Diagnostic& diagnostic : parsed.diagnostics) {
     if (diagnostic.warning) continue;

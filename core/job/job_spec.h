@@ -148,8 +148,11 @@ std::map<std::string, std::string> origins(const ParsedJob& job);
 // Canonical JSON: every field in a fixed order; equal specs give equal text.
 std::string spec_text(const JobSpec& spec);
 nlohmann::json to_json(const JobSpec& spec);  // the same as a tree
+// Whether so much canonical text is taken from a client: up to limits::kJobFileBytes.
+Status check_spec_size(size_t bytes);
 // Reads what spec_text wrote, with the same checks as a job file. Hostile input: invalid_argument.
 Result<JobSpec> parse_spec_json(std::string_view text);
+Result<JobSpec> read_stored_spec(std::string_view text);  // of any size: it was taken once
 
 std::string job_file_markdown();                 // docs/JOB_FILE.md
 nlohmann::json job_file_schema();                // JSON Schema, draft 2020-12

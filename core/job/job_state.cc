@@ -47,11 +47,13 @@ static constexpr auto kReasons = std::to_array<ReasonName>({
     {Reason::user_canceled, "user_canceled", "It was canceled by a user."},
     {Reason::user_paused, "user_paused", "It was paused by a user."},
     {Reason::user_resumed, "user_resumed", "It was resumed by a user."},
+    {Reason::not_understood, "not_understood",
+     "It was stored by another version, and this one does not understand its job file."},
 });
 
 // Both tables are indexed by the enumerator, so their order is the enum's.
 static_assert(kStates.size() == static_cast<size_t>(JobState::canceled) + 1);
-static_assert(kReasons.size() == static_cast<size_t>(Reason::user_resumed) + 1);
+static_assert(kReasons.size() == static_cast<size_t>(Reason::not_understood) + 1);
 static constexpr bool in_enum_order() {
   for (size_t i = 0; i < kStates.size(); ++i) {
     if (static_cast<size_t>(kStates[i].state) != i) return false;

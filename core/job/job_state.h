@@ -47,6 +47,7 @@ enum class Reason {
   user_canceled,
   user_paused,
   user_resumed,
+  not_understood,  // stored by a program with other rules
 };
 
 struct Transition {
@@ -71,7 +72,8 @@ inline constexpr auto kTransitions = std::to_array<Transition>({
     {JobState::preempting, JobState::canceled},   {JobState::recovering, JobState::queued},
     {JobState::recovering, JobState::paused},     {JobState::recovering, JobState::failed},
     {JobState::recovering, JobState::canceled},   {JobState::paused, JobState::queued},
-    {JobState::paused, JobState::succeeded},      {JobState::paused, JobState::canceled},
+    {JobState::paused, JobState::succeeded},      {JobState::paused, JobState::failed},
+    {JobState::paused, JobState::canceled},
 });
 
 constexpr bool is_terminal(JobState s) {

@@ -92,6 +92,9 @@ void SchedulerService::answer_ended(const UnaryCall& call,
 void SchedulerService::submit(const UnaryCall& call,
                               SubmitInput input,
                               v1::SubmitResponse* response) {
+  // What the store keeps is the canonical text, which is longer than what was sent.
+  const Status fits = check_spec_size(input.spec.text().size());
+  if (!fits.ok()) return call.fail(fits.error());
   auto reply = [this, call, response](const Answer& answer, const State& state) {
     if (answer.error) return call.fail(*answer.error);
     response->set_job_id(answer.job.value);

@@ -178,6 +178,8 @@ std::string step_for_failure(const Job& job) {
     case Reason::does_not_fit:
     case Reason::oom:
       return "use a smaller model or sequence_len, or a device with more memory";
+    case Reason::not_understood:
+      return "llmctl show " + id + " -o json has its spec: correct it and submit it again";
     case Reason::nonfinite:
       return "lower learning_rate or raise warmup_steps, then submit again";
     case Reason::storage_full:

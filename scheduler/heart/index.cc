@@ -41,6 +41,7 @@ void Index::add(const Job& job) {
     heads.insert(*group.begin());
   }
   if (job.state == JobState::recovering) recovering.insert(job.id);
+  if (!job.spec.problem().empty() && !is_terminal(job.state)) not_understood.insert(job.id);
   if (!job.attempt) return;
   live.insert(job.id);
   if (job.attempt->stop_checkpoint) leaving.insert(job.id);
@@ -59,6 +60,7 @@ void Index::remove(const Job& job) {
     }
   }
   recovering.erase(job.id);
+  not_understood.erase(job.id);
   if (!job.attempt) return;
   live.erase(job.id);
   leaving.erase(job.id);

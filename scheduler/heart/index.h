@@ -61,6 +61,7 @@ struct Index {
   std::set<JobId> live;                      // have an attempt
   std::set<JobId> leaving;                   // asked to checkpoint and leave
   std::set<JobId> recovering;
+  std::set<JobId> not_understood;      // and not at an end
   std::map<std::string, int> probing;  // live probes by fit_key
   std::map<WorkerId, WorkerLoad> loads;
   std::set<WorkerId> open;  // may take ranks and have a device with room

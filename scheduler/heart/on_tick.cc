@@ -48,9 +48,19 @@ void end_backoffs(Turn& turn) {
   }
 }
 
+// They can only come from a store that another version wrote.
+void fail_those_not_understood(Turn& turn) {
+  for (const JobId id : turn.state.index.not_understood) {
+    const std::string problem = turn.job(id)->spec.problem();
+    turn.stop(id, false, Reason::not_understood);
+    turn.move(id, JobState::failed, Reason::not_understood, problem);
+  }
+}
+
 }  // namespace
 
 void on_tick(Turn& turn) {
+  fail_those_not_understood(turn);
   lose_silent_workers(turn);
   kill_those_that_do_not_leave(turn);
   end_backoffs(turn);

@@ -79,7 +79,7 @@ JobRecord job_record(const State& state, const Job& job, bool finished) {
 Result<Job> finished_job(const v1::Job& record) {
   Job job;
   job.id = JobId{record.id()};
-  job.spec = TRY(parse_spec_json(record.spec_json()));
+  job.spec = SharedSpec::stored(record.spec_json());
   job.state = TRY(wire::enumerator("state", record.state(), parse_job_state));
   job.reason = TRY(wire::enumerator("reason", record.reason(), parse_reason));
   job.detail = record.detail();

@@ -32,7 +32,7 @@ std::string states_page() {
       "\nEvery move is one `JobMoved` event with a reason. What is not drawn here is illegal.\n\n"
       "```mermaid\n" +
       states_mermaid() + "```\n\n| reason | meaning |\n|---|---|\n";
-  for (int i = 0; i <= static_cast<int>(Reason::user_resumed); ++i) {
+  for (int i = 0; i <= static_cast<int>(Reason::not_understood); ++i) {
     const auto reason = static_cast<Reason>(i);
     page += std::string("| `") + to_string(reason) + "` | " + describe(reason) + " |\n";
   }

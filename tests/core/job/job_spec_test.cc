@@ -70,6 +70,26 @@ TEST(JobSpec, SharedSpecsAreOneAndEqualByWhatTheySay) {
   EXPECT_EQ(SharedSpec(), SharedSpec(JobSpec{}));
 }
 
+TEST(JobSpec, AStoredTextIsKeptWhateverThisProgramThinksOfIt) {
+  const std::string text = spec_text(small());
+  EXPECT_EQ(SharedSpec::stored(text), SharedSpec(small()));
+  EXPECT_EQ(SharedSpec::stored(text).problem(), "");
+  const std::string strange = R"({"name": "of tomorrow", "optimizer": "sophia"})";
+  const SharedSpec spec = SharedSpec::stored(strange);
+  EXPECT_EQ(spec.text(), strange);
+  EXPECT_EQ(spec->name, "of tomorrow");
+  EXPECT_NE(spec.problem().find("optimizer"), std::string::npos) << spec.problem();
+  EXPECT_FALSE(SharedSpec::stored("no JSON").problem().empty());
+}
+
+TEST(JobSpec, AStoredTextMayBeLongerThanWhatIsTakenFromAClient) {
+  JobSpec spec = small();
+  spec.datasets.assign(10'000, {"/data/" + std::string(100, 'x'), "text", "text"});
+  const std::string text = spec_text(spec);
+  EXPECT_FALSE(parse_spec_json(text).ok());
+  EXPECT_EQ(SharedSpec::stored(text).text(), text);
+}
+
 TEST(JobSpec, RefusesHostileTextWithoutThrowing) {
   EXPECT_EQ(refusal(""), "job spec is not valid JSON");
   EXPECT_EQ(refusal("[]"), "job spec: expected a mapping, got a list");
@@ -82,7 +102,8 @@ TEST(JobSpec, RefusesHostileTextWithoutThrowing) {
   EXPECT_EQ(refusal(std::string("{\"name\": \"a\0\"}", 13)), "job spec is not valid JSON");
   EXPECT_EQ(refusal(R"({"model": "llama-1m", "datasets": "a", "max_steps": 1, "max_steps": 2})"),
             "job spec: max_steps: already given as max_steps");
-  EXPECT_EQ(refusal(std::string(limits::kJobFileBytes + 1, ' ')), "job spec is larger than 1 MiB");
+  EXPECT_EQ(refusal(std::string(limits::kJobFileBytes + 1, ' ')),
+            "the job with all its fields written out is 1.0 MiB, more than 1.0 MiB");
 }
 
 }  // namespace

@@ -122,7 +122,7 @@ TEST(JobState, NamesReadBack) {
     const auto state = static_cast<JobState>(i);
     EXPECT_EQ(parse_job_state(to_string(state)), state);
   }
-  for (int i = 0; i <= static_cast<int>(Reason::user_resumed); ++i) {
+  for (int i = 0; i <= static_cast<int>(Reason::not_understood); ++i) {
     const auto reason = static_cast<Reason>(i);
     EXPECT_EQ(parse_reason(to_string(reason)), reason);
   }

@@ -89,8 +89,13 @@ class SchedulerProcess {
   }
 
   grpc::Status submit(const JobSpec& spec, const std::string& key, v1::SubmitResponse* response) {
+    return submit_text(spec_text(spec), key, response);
+  }
+  grpc::Status submit_text(const std::string& spec_json,
+                           const std::string& key,
+                           v1::SubmitResponse* response) {
     v1::SubmitRequest request;
-    request.set_spec_json(spec_text(spec));
+    request.set_spec_json(spec_json);
     request.set_idempotency_key(key);
     grpc::ClientContext context;
     return stub->Submit(&context, request, response);

@@ -4,6 +4,7 @@
 
 #include <set>
 
+#include "core/base/limits.h"
 #include "tests/scheduler/api/scheduler_process.h"
 
 namespace llmctl::testing {
@@ -143,6 +144,24 @@ TEST_F(Submit, NamesTheFieldOfABadSpec) {
   const grpc::Status status = scheduler.submit(spec, "", &response);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
   EXPECT_NE(status.error_message().find("learning_rate"), std::string::npos);
+}
+
+TEST_F(Submit, OfATextThatIsLongOnlyWhenItIsWrittenOutIsRefusedAndTheStoreStaysReadable) {
+  ASSERT_TRUE(scheduler.start()) << scheduler.log();
+  const std::string part(4'065, 'x');
+  std::string text = R"({"model": "llama-1m", "max_steps": 1, "datasets": [)";
+  for (int i = 0; i < limits::kDatasets; ++i) {
+    text += (i == 0 ? R"({"path": "/)" : R"(, {"path": "/)") + part + R"(", "field": ")" + part +
+            R"(", "field_system": ")" + part + R"(", "field_input": ")" + part + R"("})";
+  }
+  text += "]}";
+  ASSERT_LT(text.size(), static_cast<size_t>(limits::kJobFileBytes));
+  v1::SubmitResponse response;
+  const grpc::Status status = scheduler.submit_text(text, "", &response);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_NE(status.error_message().find("written out"), std::string::npos)
+      << status.error_message();
+  ASSERT_TRUE(scheduler.restart(SIGKILL)) << scheduler.log();
 }
 
 // Submits until the scheduler refuses; the ids it acknowledged.

@@ -4,6 +4,22 @@
 
 namespace llmctl {
 
+TEST(Lifecycle, AJobOfAnotherVersionThatIsNotUnderstoodFailsByItself) {
+  Scene scene;
+  scene.hello("w1");
+  const JobId id = scene.submit();
+  Event event;
+  event.seq = Seq{scene.state.last_seq.value + 1};
+  event.job = JobId{id.value + 1};
+  event.body = JobSubmitted{SharedSpec::stored(R"({"name": "strange"})"), "", {}, {}};
+  apply(scene.state, event);
+  scene.tick();
+  EXPECT_EQ(scene.last_move[event.job].to, JobState::failed);
+  EXPECT_EQ(scene.last_move[event.job].reason, Reason::not_understood);
+  EXPECT_NE(scene.last_move[event.job].detail, "");
+  EXPECT_EQ(scene.state_of(id), JobState::probing);
+}
+
 TEST(Lifecycle, AJobIsProbedThenPlacedThenRunsThenSucceeds) {
   Scene scene;
   scene.hello("w1");

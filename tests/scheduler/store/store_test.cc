@@ -43,6 +43,28 @@ struct Fixture : ::testing::Test {
 using Store = Fixture;
 using Archive = Fixture;
 
+TEST_F(Store, LoadsAJobThatIsNotUnderstoodAnyMore) {
+  const std::string text = R"({"name": "of another version"})";
+  {
+    const auto store = open();
+    State state;
+    submit(*store, state);
+    Event event;
+    event.seq = Seq{state.last_seq.value + 1};
+    event.job = JobId{2};
+    event.body = JobSubmitted{SharedSpec::stored(text), "", {}, {}};
+    apply(state, event);
+    ASSERT_TRUE(store->append(event).ok());
+    ASSERT_TRUE(store->put_job(job_record(state, state.jobs.at(JobId{2}), false)).ok());
+    ASSERT_TRUE(store->commit().ok());
+  }
+  auto loaded = open()->load();
+  ASSERT_TRUE(loaded.ok()) << loaded.error().message;
+  EXPECT_EQ(loaded->jobs.at(JobId{1}).spec.problem(), "");
+  EXPECT_NE(loaded->jobs.at(JobId{2}).spec.problem(), "");
+  EXPECT_EQ(loaded->jobs.at(JobId{2}).spec.text(), text);
+}
+
 TEST_F(Store, LoadsWhatWasCommittedAndNothingElse) {
   State state;
   {
