@@ -4,10 +4,13 @@
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
 
+#include <algorithm>
 #include <thread>
 
+#include "core/base/descriptors.h"
 #include "core/base/limits.h"
 #include "core/base/log.h"
+#include "scheduler/api/listener.h"
 #include "scheduler/api/service.h"
 #include "scheduler/fleet/fleet_server.h"
 #include "scheduler/loop/loop.h"
@@ -22,7 +25,10 @@ constexpr int kStreamsPerConnection = 1'024;  // concurrent calls of one client
 constexpr size_t kServerMemory = 512 << 20;   // of gRPC's buffers, all clients together
 constexpr int kKeepaliveMs = 20'000;          // finds peers that vanished without a word
 constexpr int kPingsApartMs = 5'000;          // clients may ping this often
-constexpr Millis kStopWait = 500;  // calls in progress at a stop; idle clients do not answer
+constexpr int kHandshakeMs = 20'000;          // who says nothing for so long is closed
+constexpr int kConnections = 16'384;   // workers and people; each takes some 20 KiB of gRPC's
+constexpr int kDescriptorsKept = 256;  // of the limit: the store, logs, gRPC's own
+constexpr Millis kStopWait = 500;      // calls in progress at a stop; idle clients do not answer
 
 class GrpcServer final : public Server, private LoopListener {
  public:
@@ -52,6 +58,7 @@ class GrpcServer final : public Server, private LoopListener {
 
   Status listen(const AccessOptions& access) {
     auto credentials = TRY(server_credentials(access));
+    listener_ = TRY(Listener::open(access.listen, most_connections()));
     TRY(loop_.load());
     (void)loop_.query([this](const State& state) {
       streams_.try_post([this, seq = state.last_seq] { watchers_.start(seq); });
@@ -64,16 +71,20 @@ class GrpcServer final : public Server, private LoopListener {
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
     grpc::ServerBuilder builder;
     configure(builder);
-    int port = 0;
-    builder.AddListeningPort(access.listen, credentials, &port);
+    acceptor_ = builder.experimental().AddExternalConnectionAcceptor(
+        grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, credentials);
     builder.RegisterService(&scheduler_service_);
     builder.RegisterService(&fleet_service_);
     server_ = builder.BuildAndStart();
-    if (!server_ || port == 0) {
-      return Error{Code::unavailable, "cannot listen on " + access.listen,
-                   "is the port in use? --listen 127.0.0.1:0 takes a free one"};
-    }
-    address_ = access.listen.substr(0, access.listen.rfind(':')) + ':' + std::to_string(port);
+    if (!server_) return Error{Code::internal, "gRPC does not start", ""};
+    listener_->start([this](int listening, int connection) {
+      grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters taken;
+      taken.listener_fd = listening;
+      taken.fd = connection;
+      acceptor_->HandleNewConnection(&taken);
+    });
+    address_ =
+        access.listen.substr(0, access.listen.rfind(':')) + ':' + std::to_string(listener_->port());
     return ok_status();
   }
 
@@ -86,6 +97,7 @@ class GrpcServer final : public Server, private LoopListener {
       logs_.close_all(stopping);
       fleet_.close_all(stopping);
     });
+    if (listener_) listener_->stop();
     if (server_) {
       server_->Shutdown(
           gpr_time_add(gpr_now(GPR_CLOCK_REALTIME), gpr_time_from_millis(kStopWait, GPR_TIMESPAN)));
@@ -99,6 +111,11 @@ class GrpcServer final : public Server, private LoopListener {
   }
 
  private:
+  // A small hard limit keeps at least half of its descriptors for clients.
+  static int most_connections() {
+    const int limit = raise_descriptor_limit();
+    return std::min(kConnections, std::max(limit - kDescriptorsKept, limit / 2));
+  }
   static void configure(grpc::ServerBuilder& builder) {
     grpc::ResourceQuota quota("llmctl-scheduler");
     quota.Resize(kServerMemory);
@@ -109,7 +126,7 @@ class GrpcServer final : public Server, private LoopListener {
     builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
                                kPingsApartMs);
     builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
-    builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);  // a second scheduler must fail
+    builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeMs);
   }
 
   // LoopListener, on the loop thread.
@@ -142,6 +159,8 @@ class GrpcServer final : public Server, private LoopListener {
   FleetHub fleet_;
   SchedulerService scheduler_service_;
   FleetService fleet_service_;
+  std::unique_ptr<Listener> listener_;
+  std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor_;
   std::unique_ptr<grpc::Server> server_;
   std::jthread loop_thread_;
   std::string address_;

@@ -1,7 +1,10 @@
 // The real scheduler process over loopback, on real files.
+#include <netinet/in.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 
+#include <chrono>
 #include <set>
 
 #include "core/base/limits.h"
@@ -331,6 +334,66 @@ TEST_F(Server, SaysNotFoundForUnknownJobs) {
   EXPECT_EQ(scheduler.get(17, &job).error_code(), grpc::StatusCode::NOT_FOUND);
   EXPECT_EQ(scheduler.cancel(17, &job).error_code(), grpc::StatusCode::NOT_FOUND);
   EXPECT_EQ(scheduler.get(-1, &job).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+}
+
+// Connections that say nothing.
+class SilentClients {
+ public:
+  SilentClients(const std::string& address, int count) {
+    sockaddr_in at{};
+    at.sin_family = AF_INET;
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    at.sin_port = htons(static_cast<in_port_t>(std::stoi(address.substr(address.rfind(':') + 1))));
+    for (int i = 0; i < count; ++i) {
+      const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+      EXPECT_EQ(::connect(fd, reinterpret_cast<sockaddr*>(&at), sizeof(at)), 0);
+      open_.push_back(fd);
+    }
+  }
+  ~SilentClients() {
+    for (const int fd : open_) ::close(fd);
+  }
+
+ private:
+  std::vector<int> open_;
+};
+
+// Sets the limits of open files of the process that is about to be the scheduler.
+std::function<void()> descriptors(rlim_t soft, rlim_t hard) {
+  return [soft, hard] {
+    const rlimit limit{soft, hard};
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+  };
+}
+
+bool answers(SchedulerProcess& scheduler) {
+  return eventually([&] {
+    v1::JobRequest request;
+    request.set_job_id(1);
+    v1::Job job;
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(5));
+    return scheduler.stub->Get(&context, request, &job).error_code() == grpc::StatusCode::NOT_FOUND;
+  });
+}
+
+TEST_F(Server, HearsAgainAfterMoreSilentClientsThanItMayHaveFiles) {
+  scheduler.before_exec = descriptors(300, 300);
+  ASSERT_TRUE(scheduler.start()) << scheduler.log();
+  {
+    const SilentClients many(scheduler.address(), 400);
+    EXPECT_TRUE(eventually([&] {
+      return scheduler.log().find("too many connections") != std::string::npos;
+    })) << scheduler.log();
+  }
+  EXPECT_TRUE(answers(scheduler)) << scheduler.log();
+}
+
+TEST_F(Server, HearsBesideAsManySilentClientsAsItsHardLimitHasRoomFor) {
+  scheduler.before_exec = descriptors(64, 1'024);
+  ASSERT_TRUE(scheduler.start()) << scheduler.log();
+  const SilentClients many(scheduler.address(), 500);
+  EXPECT_TRUE(answers(scheduler)) << scheduler.log();
 }
 
 TEST_F(Server, RefusesASecondSchedulerOnItsDirectory) {
