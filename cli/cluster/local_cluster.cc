@@ -17,9 +17,10 @@ namespace llmctl {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-constexpr Millis kStopPatience = 10'000;  // SIGTERM to exit of a worker or scheduler
-constexpr int kTailLines = 5;             // of a log, when a program did not start
-constexpr int kWorkersMax = 64;           // processes of one machine
+constexpr Millis kStopPatience = 10'000;    // SIGTERM to exit of a worker or scheduler
+constexpr Millis kAnswerPatience = 15'000;  // a call may take 10 s
+constexpr int kTailLines = 5;               // of a log, when a program did not start
+constexpr int kWorkersMax = 64;             // processes of one machine
 
 // Two `up` at once would start everything twice.
 class HomeLock {
@@ -168,6 +169,18 @@ static Result<Client> connect_local(const Home& home, const ClusterRecord& recor
   return Client(std::move(endpoint));
 }
 
+// Whether a scheduler that lives answers nothing: it is stopped, hangs, or hears no new connection.
+// It can be ended: all that it acknowledged is on disk.
+static bool is_mute(const Home& home, const ClusterRecord& record) {
+  Result<Client> client = connect_local(home, record);
+  if (!client.ok()) return false;
+  return !wait_until(kAnswerPatience, [&] {
+    const auto answer = client->workers();
+    return answer.ok() || (answer.error().code != Code::deadline_exceeded &&
+                           answer.error().code != Code::unavailable);
+  });
+}
+
 static Result<std::vector<WorkerView>> wait_for_workers(const Home& home,
                                                         const ClusterRecord& record,
                                                         Client& client,
@@ -229,6 +242,10 @@ Result<UpReport> bring_up(const Environment& env, const UpRequest& request, cons
     const ProcessRecord* process = record.find(name);
     return process == nullptr || !is_alive(*process);
   };
+  if (!missing("scheduler") && is_mute(home, record)) {
+    say("the scheduler does not answer: it is started again");
+    stop_process(*record.find("scheduler"), kStopPatience);
+  }
   if (missing("scheduler")) {
     say("starting scheduler");
     TRY(start_scheduler(env, home, record));
@@ -310,7 +327,10 @@ Result<std::vector<std::string>> bring_down(const Environment& env,
   const HomeLock lock(home);
   ClusterRecord record = TRY(read_cluster(home));
   const ProcessRecord* scheduler = record.find("scheduler");
-  if (!request.now && scheduler != nullptr && is_alive(*scheduler)) {
+  const bool asks = !request.now && scheduler != nullptr && is_alive(*scheduler);
+  if (asks && is_mute(home, record)) {
+    say("the scheduler does not answer: jobs are stopped without a last checkpoint");
+  } else if (asks) {
     Client client = TRY(connect_local(home, record));
     const Status drained = drain_all(record, client, request.patience_ms, say);
     TRY(write_cluster(home, record));  // what was drained must be undone by the next `up`

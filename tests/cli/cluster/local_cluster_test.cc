@@ -60,6 +60,17 @@ TEST_F(LocalClusterTest, UpRestartsWhatDiedAtTheSameAddress) {
   }
 }
 
+TEST_F(LocalClusterTest, ASchedulerThatDoesNotAnswerIsStartedAgainByUpAndEndedByDown) {
+  auto report = up(1);
+  ASSERT_TRUE(report.ok()) << report.error().message;
+  kill(static_cast<pid_t>(report->record.find("scheduler")->pid), SIGSTOP);
+  report = up(0);
+  ASSERT_TRUE(report.ok()) << report.error().message;
+  EXPECT_EQ(report->started, Names{"scheduler"});
+  kill(static_cast<pid_t>(report->record.find("scheduler")->pid), SIGSTOP);
+  EXPECT_EQ(down(/*now=*/false), (Names{"w1", "scheduler"}));
+}
+
 TEST_F(LocalClusterTest, MoreWorkersJoinButAnotherShapeIsRefused) {
   ASSERT_TRUE(up(1).ok());
   const auto grown = up(2);
