@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "core/base/limits.h"
+#include "core/base/random_hex.h"
 #include "llmctl/v1/scheduler.grpc.pb.h"
 #include "proto/convert.h"
 #include "proto/convert_event.h"
@@ -15,6 +16,7 @@
 namespace llmctl {
 
 constexpr std::chrono::seconds kCallDeadline{10};      // a local answer takes milliseconds
+constexpr int kJobTries = 3;                           // of a call that makes a job
 constexpr std::chrono::milliseconds kStreamTick{100};  // redraw and Ctrl-C latency of streams
 constexpr std::chrono::milliseconds kStreamEndDeadline{2000};  // after cancelling our side
 
@@ -76,6 +78,30 @@ struct Client::Wire {
     const grpc::Status status = (connected().*method)(&context, request, &response);
     if (!status.ok()) return error_of(status);
     return response;
+  }
+
+  // A call that makes a job. When its answer is lost it is made again; a key, its own where none
+  // is given, makes them one.
+  template <class Request>
+  Result<SubmittedView> make_job(grpc::Status (v1::Scheduler::Stub::*method)(grpc::ClientContext*,
+                                                                             const Request&,
+                                                                             v1::SubmitResponse*),
+                                 Request request) {
+    const bool own_key = request.idempotency_key().empty();
+    if (own_key) request.set_idempotency_key("cli-" + random_hex(16));
+    for (int tries = 1;; ++tries) {
+      auto response = call(method, request);
+      if (response.ok()) {
+        return SubmittedView{response->job_id(), response->state(),
+                             !own_key && response->existed()};
+      }
+      const Error& error = response.error();
+      const bool lost = error.code == Code::deadline_exceeded || error.code == Code::unavailable;
+      if (lost && tries < kJobTries) continue;
+      if (error.code != Code::deadline_exceeded) return error;
+      return Error{error.code, error.message + "; whether it took the job is not known",
+                   "`llmctl ls` shows whether it did"};
+    }
   }
 
   Result<JobView> call_job(grpc::Status (v1::Scheduler::Stub::*method)(grpc::ClientContext*,
@@ -229,8 +255,7 @@ Result<SubmittedView> Client::submit(const std::string& spec_json, const std::st
   v1::SubmitRequest request;
   request.set_spec_json(spec_json);
   request.set_idempotency_key(key);
-  const v1::SubmitResponse response = TRY(wire_->call(&v1::Scheduler::Stub::Submit, request));
-  return SubmittedView{response.job_id(), response.state(), response.existed()};
+  return wire_->make_job(&v1::Scheduler::Stub::Submit, std::move(request));
 }
 
 Result<PlanView> Client::plan(const std::string& spec_json) {
@@ -312,9 +337,9 @@ Result<std::vector<SeriesView>> Client::metrics(JobId id,
 }
 
 Result<SubmittedView> Client::retry(JobId id) {
-  const v1::SubmitResponse response =
-      TRY(wire_->call(&v1::Scheduler::Stub::Retry, job_request(id)));
-  return SubmittedView{response.job_id(), response.state(), response.existed()};
+  v1::RetryRequest request;
+  request.set_job_id(id.value);
+  return wire_->make_job(&v1::Scheduler::Stub::Retry, std::move(request));
 }
 
 Result<JobView> Client::set_priority(JobId id, int64_t priority) {
@@ -353,6 +378,7 @@ Status Client::watch(const WatchQuery& query, const std::function<bool(const Eve
   request.set_from_seq(query.from_seq);
   request.set_progress(query.progress);
   request.set_until_done(query.until_done);
+  request.set_until_now(query.until_now);
   std::optional<Error> unreadable;
   Status ended = wire_->stream<v1::Event>(
       [&](grpc::ClientContext* context, grpc::CompletionQueue* queue) {

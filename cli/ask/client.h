@@ -27,7 +27,8 @@ struct WatchQuery {
   int64_t job_id = 0;    // 0: everything
   int64_t from_seq = 0;  // first wanted; 0: only what comes
   bool progress = false;
-  bool until_done = false;
+  bool until_done = false;  // ends with the job
+  bool until_now = false;   // ends once all that has happened is told
 };
 
 struct LogsQuery {

@@ -1,6 +1,5 @@
 #include "cli/cluster/home.h"
 
-#include <sys/random.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -13,6 +12,7 @@
 #include <sstream>
 
 #include "core/base/json_reader.h"
+#include "core/base/random_hex.h"
 #include "core/base/write_and_rename.h"
 
 namespace llmctl {
@@ -119,17 +119,7 @@ Status write_cluster(const Home& home, const ClusterRecord& record) {
 
 static Status make_token(const Home& home) {
   if (fs::exists(home.token_path())) return ok_status();
-  std::array<unsigned char, kTokenBytes> random{};
-  if (getrandom(random.data(), random.size(), 0) != static_cast<ssize_t>(random.size())) {
-    return file_error("/dev/urandom", "read");
-  }
-  static constexpr std::string_view kHex = "0123456789abcdef";
-  std::string token;
-  for (const unsigned char byte : random) {
-    token += kHex[byte >> 4];
-    token += kHex[byte & 15];
-  }
-  return write_whole(home.token_path(), token + "\n");
+  return write_whole(home.token_path(), random_hex(kTokenBytes) + "\n");
 }
 
 Status make_home(const Home& home) {

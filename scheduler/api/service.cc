@@ -134,10 +134,16 @@ grpc::ServerUnaryReactor* SchedulerService::Submit(Context* context,
 }
 
 grpc::ServerUnaryReactor* SchedulerService::Retry(Context* context,
-                                                  const v1::JobRequest* request,
+                                                  const v1::RetryRequest* request,
                                                   v1::SubmitResponse* response) {
   const UnaryCall call(parts_, context, "Retry");
-  with_job_id(call, request->job_id(), [this, call, response](JobId id, const State& state) {
+  auto key = wire::text("idempotency_key", request->idempotency_key(), limits::kNameBytes);
+  if (!key.ok()) {
+    call.fail(key.error());
+    return call.reactor();
+  }
+  const auto retry = [this, call, response, key = std::move(key).value()](JobId id,
+                                                                          const State& state) {
     const auto live = state.jobs.find(id);
     if (live != state.jobs.end()) {
       return call.fail(Error{Code::failed_precondition,
@@ -145,12 +151,14 @@ grpc::ServerUnaryReactor* SchedulerService::Retry(Context* context,
                                  "; only a finished job can run again",
                              "llmctl watch " + id.str()});
     }
-    read_archive(call, [this, call, id, response](Archive& archive) {
+    read_archive(call, [this, call, id, key, response](Archive& archive) {
       auto input = retry_of(archive, id);
       if (!input.ok()) return call.fail(input.error());
+      input->idempotency_key = key;
       submit(call, std::move(input).value(), response);
     });
-  });
+  };
+  with_job_id(call, request->job_id(), retry);
   return call.reactor();
 }
 

@@ -26,7 +26,7 @@ class SchedulerService final : public v1::Scheduler::CallbackService {
   using Unary = grpc::ServerUnaryReactor;
 
   Unary* Submit(Context*, const v1::SubmitRequest*, v1::SubmitResponse*) override;
-  Unary* Retry(Context*, const v1::JobRequest*, v1::SubmitResponse*) override;
+  Unary* Retry(Context*, const v1::RetryRequest*, v1::SubmitResponse*) override;
   Unary* Cancel(Context*, const v1::JobRequest*, v1::Job*) override;
   Unary* Pause(Context*, const v1::JobRequest*, v1::Job*) override;
   Unary* Resume(Context*, const v1::JobRequest*, v1::Job*) override;

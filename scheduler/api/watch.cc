@@ -115,7 +115,7 @@ class Watcher final : public StreamWriter<v1::Event> {
       catching_up_ = false;
       for (v1::Event& event : live_) enqueue(std::move(event));
       live_.clear();
-      ending_ = request_.until_done() && page->job_final;
+      ending_ = request_.until_now() || (request_.until_done() && page->job_final);
     }
     on_ready();
   }

@@ -73,11 +73,10 @@ static VerbAction setup_ls(CLI::App& app) {
 // All events of the job up to now. A log that was compacted leaves the timeline empty.
 static std::vector<Event> timeline_of(Client& client, const JobView& job) {
   std::vector<Event> events;
-  if (job.last_seq == 0) return events;
-  (void)client.watch({job.id, /*from_seq=*/1, false, false}, [&](const Event* event) {
-    if (event == nullptr) return true;
-    events.push_back(*event);
-    return event->seq.value < job.last_seq;
+  const WatchQuery query{.job_id = job.id, .from_seq = 1, .until_now = true};
+  (void)client.watch(query, [&](const Event* event) {
+    if (event != nullptr) events.push_back(*event);
+    return true;
   });
   return events;
 }

@@ -98,6 +98,17 @@ TEST_F(SchedulerTest, SubmitThenShowThenList) {
   EXPECT_NE(table.out.find("submitted \"tiny\""), std::string::npos) << table.out;  // timeline
 }
 
+// Its own newest event is not the newest of all: nothing more comes of it, and nobody waits for it.
+TEST_F(SchedulerTest, EveryScreenOfAWaitingJobEndsThoughOthersGoOn) {
+  for (int i = 0; i < 3; ++i) ASSERT_GT(submit(), 0);
+  for (const char* verb : {"show", "explain", "metrics"}) {
+    for (const char* form : {"table", "json"}) {
+      EXPECT_EQ(run({verb, "2", "-o", form}).code, 0) << verb << " -o " << form;
+    }
+  }
+  EXPECT_NE(run({"show", "2"}).out.find("submitted \"tiny\""), std::string::npos);
+}
+
 TEST_F(SchedulerTest, AKeyMakesSubmitRepeatable) {
   const json first = run({"submit", job_file_, "--key", "k", "-o", "json"}).document();
   const json again = run({"submit", job_file_, "--key", "k", "-o", "json"}).document();

@@ -108,7 +108,7 @@ TEST_F(Change, OfAnEndedJobIsRefusedInOtherWordsThanOfAnUnknownOne) {
 
 TEST_F(Change, ARetryOfALiveJobIsRefused) {
   ASSERT_TRUE(scheduler.start()) << scheduler.log();
-  v1::JobRequest request;
+  v1::RetryRequest request;
   request.set_job_id(scheduler.submit(small_spec("live")));
   v1::SubmitResponse response;
   grpc::ClientContext context;
@@ -251,6 +251,23 @@ TEST_F(Watch, HasNoGapAcrossARestart) {
   all.insert(all.end(), second.begin(), second.end());
   ASSERT_GE(all.size(), 750U);
   for (size_t i = 0; i < all.size(); ++i) ASSERT_EQ(all[i].seq(), static_cast<int64_t>(i) + 1);
+}
+
+TEST_F(Watch, OfWhatHasHappenedEndsWithIt) {
+  ASSERT_TRUE(scheduler.start()) << scheduler.log();
+  const int64_t id = scheduler.submit(small_spec("waits"));
+  scheduler.submit(small_spec("later"));
+  v1::WatchRequest request;
+  request.set_job_id(id);
+  request.set_from_seq(1);
+  request.set_until_now(true);
+  grpc::ClientContext context;
+  const auto reader = scheduler.stub->Watch(&context, request);
+  v1::Event event;
+  ASSERT_TRUE(reader->Read(&event));
+  EXPECT_TRUE(event.has_job_submitted());
+  EXPECT_FALSE(reader->Read(&event));
+  EXPECT_TRUE(reader->Finish().ok());
 }
 
 TEST_F(Watch, EndsWhenTheJobIsDone) {
