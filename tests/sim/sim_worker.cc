@@ -54,11 +54,7 @@ void SimWorker::step() {
 }
 
 void SimWorker::dial() {
-  if (link_.cut) return;
-  if (!world_.scheduler().up()) {  // refused: nobody can have taken over
-    renew(world_.now() + kLease, false);
-    return;
-  }
+  if (link_.cut || !world_.scheduler().up()) return;
   dialed_ = true;
   welcomed_ = heard_desired_ = false;
   dialed_at_ = heard_at_ = world_.now();

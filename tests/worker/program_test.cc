@@ -219,13 +219,17 @@ TEST_F(ProgramTest, AServerThatStopsAnsweringStopsTheLease) {
   EXPECT_EQ(lease(), only);
 }
 
-TEST_F(ProgramTest, ASchedulerThatIsNotRunningKeepsTheLease) {
+// It is not known whether it still gives jobs away: its address may refuse for other reasons.
+TEST_F(ProgramTest, ASchedulerThatCannotBeReachedRenewsNothingAndIsFoundAgain) {
   start_run(kRuns);
   server.stop();
+  poll(nullptr, 0, 300);  // an answer may still be on its way
   const Millis at_stop = lease();
-  until([&] { return lease() > at_stop; });
+  poll(nullptr, 0, 500);
+  EXPECT_EQ(lease(), at_stop);
   server.restart();
   wait_hello(2);
+  until([&] { return lease() > at_stop; });
 }
 
 TEST_F(ProgramTest, ARankThatHangsIsKilledAndItsThreadsAreInTheLog) {

@@ -41,7 +41,7 @@ void Agent::receive(const FromScheduler& message) {
   if (const auto* welcome = std::get_if<Welcome>(&message)) on_welcome(*welcome);
   if (const auto* ack = std::get_if<HeartbeatAck>(&message)) on_ack(*ack);
   if (const auto* desired = std::get_if<Desired>(&message)) on_desired(*desired);
-  if (const auto* gone = std::get_if<Disconnected>(&message)) on_disconnected(*gone);
+  if (std::holds_alternative<Disconnected>(message)) on_disconnected();
 }
 
 // Of a very short lease, as tests use, a quarter: the rest must still be of use.
@@ -79,10 +79,9 @@ void Agent::on_ack(const HeartbeatAck& ack) {
   unanswered_.pop_front();
 }
 
-void Agent::on_disconnected(const Disconnected& message) {
+void Agent::on_disconnected() {
   link_ = Link::down;
   outbox_.clear();  // runs and facts are told again; progress in flight is lost with the stream
-  if (message.refused) renew(host_.boot_ms() + lease_ms_ - margin(), false);
 }
 
 // `thaw`: the scheduler itself has spoken. A lease that has lapsed comes back only for a run that

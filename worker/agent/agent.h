@@ -3,9 +3,10 @@
 // no file and no clock of its own. Owned by the worker's loop thread.
 //
 // Lease: an answered message renews it from the time that message was *made*, minus kLeaseMargin,
-// so the worker's view always ends before the scheduler's. While the scheduler's address refuses
-// connections nobody can take over and a lease that has not lapsed is renewed here; silence, and a
-// lease that has lapsed once, wait until the scheduler has said again what it wants.
+// so the worker's view always ends before the scheduler's. Nothing else renews it: that the
+// scheduler's address refuses connections says nothing, for a tunnel or a firewall may refuse while
+// the scheduler gives the job to another worker. Runs whose lease has lapsed wait until the
+// scheduler has said again what it wants.
 #pragma once
 
 #include <deque>
@@ -69,7 +70,7 @@ class Agent {
   void on_dialing();
   void on_welcome(const Welcome& welcome);
   void on_ack(const HeartbeatAck& ack);
-  void on_disconnected(const Disconnected& message);
+  void on_disconnected();
   void on_desired(const Desired& desired);
   Millis margin() const;
   void renew(Millis until_boot_ms, bool thaw);

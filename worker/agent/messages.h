@@ -43,7 +43,6 @@ using ToScheduler = std::variant<Hello, Heartbeat, RunReport, LogData>;
 // ---- scheduler -> worker, and what the link itself has to say
 struct Dialing {};  // a new stream: the next message must be a Hello
 struct Disconnected {
-  bool refused = false;  // nobody listens at the scheduler's address
   std::string detail;
 };
 struct Welcome {

@@ -14,15 +14,14 @@
 #include "core/base/log.h"
 #include "llmctl/v1/fleet.grpc.pb.h"
 #include "worker/files/open_file.h"
-#include "worker/link/tcp_probe.h"
 #include "worker/link/wire.h"
 
 namespace llmctl::worker {
 
-static constexpr Millis kBackoffFirst = 50;       // a scheduler restarts in well under a second
-static constexpr Millis kBackoffLimit = 1'000;    // far below any lease: a refusal renews it
+static constexpr Millis kBackoffFirst = 50;  // a scheduler restarts in well under a second
+static constexpr Millis kBackoffLimit =
+    1'000;  // far below any lease: training goes on when it is back
 static constexpr Millis kConnectTimeout = 2'000;  // of one attempt by gRPC
-static constexpr Millis kProbeTimeout = 300;      // of a plain connect after a failed dial
 static constexpr size_t kQueuedMessages = 8'192;  // unsent; more means the scheduler does not read
 
 // What gRPC's threads leave for the loop thread.
@@ -135,8 +134,6 @@ class SchedulerLink::Stream final
     const Error error = call_error(scheduler_, status);
     why.detail = status.ok() ? "the scheduler ended the stream" : error.message;
     if (!error.hint.empty()) why.detail += " (" + error.hint + ")";
-    why.refused = status.error_code() == grpc::StatusCode::UNAVAILABLE &&
-                  connection_refused(scheduler_.address, kProbeTimeout);
     const auto inbox = inbox_;  // after the push below another thread may destroy this object
     inbox->push({dial_, {}, false, std::move(why), std::move(self_)});
   }
