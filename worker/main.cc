@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstring>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "core/base/json_reader.h"
@@ -36,6 +37,8 @@ std::string new_instance() {
 
 AgentConfig agent_config(const Options& options, const std::vector<DeviceStats>& devices) {
   AgentConfig config;
+  const auto boot = read_small_file("/proc/sys/kernel/random/boot_id", 64).value_or("");
+  config.place = boot.substr(0, 36) + " " + std::filesystem::absolute(options.work_dir).string();
   config.name = options.name;
   config.instance = new_instance();
   config.jobs_dir = options.jobs_dir;
@@ -70,7 +73,9 @@ int serve(const Options& options, int stop_fd) {
   auto host = LocalHost::open(std::move(host_options), clock);
   if (!host.ok()) return fail(host.error());
   const auto devices = open_devices(options.inventory);
-  Agent agent(agent_config(options, devices->read({})), **host);
+  AgentConfig config = agent_config(options, devices->read({}));
+  config.cluster_id = (*host)->cluster();
+  Agent agent(std::move(config), **host);
   prometheus::Registry registry;
   WorkerMetrics metrics(registry, agent.inventory());
   std::unique_ptr<Exposition> exposition;

@@ -19,6 +19,7 @@ json to_json(const RunConfig& config) {
                    {"world_size", config.world_size},
                    {"master_addr", config.master_addr},
                    {"master_port", config.master_port},
+                   {"cluster_id", config.cluster_id},
                    {"job_dir", config.job_dir},
                    {"cache_dir", config.cache_dir},
                    {"device", config.device},
@@ -77,6 +78,7 @@ Result<RunConfig> parse_run_config(std::string_view text) {
   reader.read("world_size", config.world_size, 1);
   reader.read("master_addr", config.master_addr);
   reader.read("master_port", config.master_port);
+  reader.read("cluster_id", config.cluster_id);
   reader.read("job_dir", config.job_dir);
   reader.read("cache_dir", config.cache_dir);
   reader.read("device", config.device);
@@ -87,7 +89,7 @@ Result<RunConfig> parse_run_config(std::string_view text) {
   if (const json* plan = reader.child("plan")) config.plan = TRY(parse_plan(*plan));
   TRY(reader.status());
   TRY(check(config));
-  config.spec = TRY(parse_spec_json(document["spec"].dump()));
+  config.spec = TRY(read_stored_spec(document["spec"].dump()));
   return config;
 }
 

@@ -20,6 +20,7 @@ struct RunConfig {
   int32_t rank = 0, world_size = 1;
   std::string master_addr = "127.0.0.1";
   int32_t master_port = 0;     // rendezvous store; unused when world_size is 1
+  std::string cluster_id;      // whose job it is; empty: a run by hand
   std::string job_dir;         // checkpoints/ lives here; shared by all attempts of the job
   std::string cache_dir;       // token caches, shared by all jobs of the worker
   std::string device = "cpu";  // cpu | cuda:N

@@ -43,7 +43,7 @@ class GrpcServer final : public Server, private LoopListener {
         config_(options.scheduler),
         metrics_(registry, clock, options.version),
         loop_(config_, *store_, DiskReserve(directory.reserve_path()), clock, metrics_),
-        parts_{loop_, *archive_, archive_thread_, streams_, clock, metrics_, config_},
+        parts_{loop_, *archive_, archive_thread_, streams_, clock, metrics_, config_, ""},
         watchers_(parts_),
         logs_(parts_, fleet_),
         fleet_(parts_, logs_),
@@ -60,6 +60,7 @@ class GrpcServer final : public Server, private LoopListener {
     auto credentials = TRY(server_credentials(access));
     listener_ = TRY(Listener::open(access.listen, most_connections()));
     TRY(loop_.load());
+    parts_.cluster_id = loop_.cluster_id();
     (void)loop_.query([this](const State& state) {
       streams_.try_post([this, seq = state.last_seq] { watchers_.start(seq); });
       log_info("loaded", {{"jobs", std::to_string(state.jobs.size())},

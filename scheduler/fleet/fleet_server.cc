@@ -34,12 +34,16 @@ auto statuses(const google::protobuf::RepeatedPtrField<v1::RunStatus>& runs) {
                     [](const v1::RunStatus& run) { return from_wire(run); });
 }
 
+constexpr Bytes kPlaceBytes = 8 << 10;  // a path and a little more
+
 Result<HelloInput> read_hello(const v1::Hello& hello) {
   HelloInput out;
   out.name = TRY(wire::file_name("hello.name", hello.name()));
   out.instance = TRY(wire::text("hello.instance", hello.instance(), limits::kNameBytes));
   out.inventory = TRY(wire::inside("hello.inventory", from_wire(hello.inventory())));
   out.runs = TRY(wire::inside("hello", statuses(hello.runs())));
+  TRY(wire::text("hello.cluster_id", hello.cluster_id(), limits::kNameBytes));
+  TRY(wire::text("hello.place", hello.place(), kPlaceBytes));
   return out;
 }
 
@@ -159,6 +163,7 @@ class FleetSession final : public grpc::ServerBidiReactor<v1::WorkerMessage, v1:
   }
 
   void receive() {
+    heard_boot_ms_ = hub_.parts_.clock.boot_ms();
     switch (incoming_.body_case()) {
       case v1::WorkerMessage::kHello:
         return on_hello(incoming_.hello());
@@ -175,14 +180,38 @@ class FleetSession final : public grpc::ServerBidiReactor<v1::WorkerMessage, v1:
     finish({Code::invalid_argument, "message without a body, or of a newer version", ""});
   }
 
+  bool holds_runs_of_another_cluster(const v1::Hello& hello) const {
+    if (hello.cluster_id().empty() || hello.cluster_id() == hub_.parts_.cluster_id) return false;
+    return std::any_of(hello.runs().begin(), hello.runs().end(),
+                       [](const v1::RunStatus& run) { return run.phase() != "ended"; });
+  }
+
+  // Whether it was heard of within a lease: one whose machine has gone does not keep its name.
+  bool speaks() const {
+    return hub_.parts_.clock.boot_ms() - heard_boot_ms_ <= hub_.parts_.config.lease_ms;
+  }
+
   void on_hello(const v1::Hello& message) {
     if (!name_.empty()) return finish({Code::failed_precondition, "hello comes once", ""});
     auto hello = read_hello(message);
     if (!hello.ok()) return finish(hello.error());
+    const auto older = hub_.by_name_.find(hello->name);
+    FleetSession* replaced = older == hub_.by_name_.end() ? nullptr : older->second;
+    if (holds_runs_of_another_cluster(message)) {
+      return finish({Code::failed_precondition,
+                     "worker " + hello->name + " still holds runs of another cluster (" +
+                         message.cluster_id() + ")",
+                     "stop them there, or give it another --work-dir"});
+    }
+    if (replaced != nullptr && replaced->place_ != message.place() && replaced->speaks()) {
+      return finish({Code::already_exists,
+                     "worker " + hello->name + " is connected from " + replaced->context_->peer() +
+                         ", and this is another one, at " + context_->peer(),
+                     "give one of them another --name"});
+    }
     name_ = hello->name;
     instance_ = hello->instance;
-    const auto older = hub_.by_name_.find(name_);
-    FleetSession* replaced = older == hub_.by_name_.end() ? nullptr : older->second;
+    place_ = message.place();
     hub_.by_name_[name_] = this;
     if (replaced != nullptr) {
       replaced->finish({Code::aborted, "replaced by a newer connection of " + name_, ""});
@@ -198,6 +227,7 @@ class FleetSession final : public grpc::ServerBidiReactor<v1::WorkerMessage, v1:
     v1::SchedulerMessage message;
     v1::Welcome& welcome = *message.mutable_welcome();
     welcome.set_worker_id(worker_.value);
+    welcome.set_cluster_id(hub_.parts_.cluster_id);
     welcome.set_lease_ms(hub_.parts_.config.lease_ms);
     // A third of a short lease (tests, small clusters) still leaves two tries.
     welcome.set_heartbeat_ms(std::min(limits::kHeartbeat, hub_.parts_.config.lease_ms / 3));
@@ -275,9 +305,10 @@ class FleetSession final : public grpc::ServerBidiReactor<v1::WorkerMessage, v1:
 
   FleetHub& hub_;
   grpc::CallbackServerContext* context_;
-  std::shared_ptr<FleetSession> self_;  // until OnDone
-  std::string name_, instance_;         // empty: no hello yet
-  WorkerId worker_;                     // 0: not welcomed yet
+  std::shared_ptr<FleetSession> self_;   // until OnDone
+  std::string name_, instance_, place_;  // empty: no hello yet
+  Millis heard_boot_ms_ = 0;
+  WorkerId worker_;  // 0: not welcomed yet
   v1::WorkerMessage incoming_;
   v1::SchedulerMessage outgoing_;
   std::deque<v1::SchedulerMessage> waiting_;

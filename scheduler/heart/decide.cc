@@ -82,7 +82,7 @@ struct Dispatch {
   void operator()(const HeartbeatInput& input) const { on_heartbeat(turn, input); }
   void operator()(const DisconnectInput& input) const { on_disconnect(turn, input); }
   void operator()(const ReportInput& input) const { on_report(turn, input); }
-  void operator()(const TickInput&) const { on_tick(turn); }
+  void operator()(const TickInput& input) const { on_tick(turn, input); }
 };
 
 }  // namespace

@@ -38,6 +38,7 @@ RunOrder order_for(const State& state, const Job& job, const Attempt& attempt, i
   const Grant& grant = attempt.grants[static_cast<size_t>(rank)];
   RunOrder order;
   RunConfig& config = order.config;
+  config.cluster_id = state.cluster_id;
   config.job_id = job.id.value;
   config.epoch = attempt.epoch.value;
   config.rank = rank;

@@ -65,7 +65,11 @@ struct ReportInput {
   RankReport report;
 };
 
-struct TickInput {};
+struct TickInput {
+  // Since when the scheduler has run without a long gap (a stopped process, a machine that slept):
+  // what others did not say before that it could not have heard.
+  Millis awake_since_boot_ms = 0;
+};
 
 using InputBody = std::variant<SubmitInput,
                                CancelInput,

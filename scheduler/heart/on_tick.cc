@@ -8,10 +8,10 @@ namespace llmctl {
 namespace {
 
 // The worker stopped its ranks itself when its own, shorter lease passed.
-void lose_silent_workers(Turn& turn) {
+void lose_silent_workers(Turn& turn, Millis awake_since) {
   const Millis patience = turn.config.lease_ms + turn.config.grace_ms;
   for (const auto& [id, worker] : turn.state.workers) {
-    const Millis seen = std::max(worker.seen_boot_ms, turn.state.started_boot_ms);
+    const Millis seen = std::max({worker.seen_boot_ms, turn.state.started_boot_ms, awake_since});
     if (worker.lost || turn.boot_ms - seen <= patience) continue;
     const std::string detail = "not heard of for " + format_duration(turn.boot_ms - seen);
     turn.lost.insert(id);
@@ -24,12 +24,13 @@ void lose_silent_workers(Turn& turn) {
   }
 }
 
-void kill_those_that_do_not_leave(Turn& turn) {
+void kill_those_that_do_not_leave(Turn& turn, Millis awake_since) {
   for (const JobId id : turn.state.index.leaving) {
     const Job* job = turn.job(id);
     if (job == nullptr || !job->attempt || !job->attempt->stop_checkpoint) continue;
     const Attempt& attempt = *job->attempt;
-    const Millis since = std::max(attempt.stop_since_boot_ms, turn.state.started_boot_ms);
+    const Millis since =
+        std::max({attempt.stop_since_boot_ms, turn.state.started_boot_ms, awake_since});
     if (turn.boot_ms - since > turn.config.stop_grace_ms) {
       turn.stop(id, false, attempt.stop_reason);
     }
@@ -59,10 +60,10 @@ void fail_those_not_understood(Turn& turn) {
 
 }  // namespace
 
-void on_tick(Turn& turn) {
+void on_tick(Turn& turn, const TickInput& input) {
   fail_those_not_understood(turn);
-  lose_silent_workers(turn);
-  kill_those_that_do_not_leave(turn);
+  lose_silent_workers(turn, input.awake_since_boot_ms);
+  kill_those_that_do_not_leave(turn, input.awake_since_boot_ms);
   end_backoffs(turn);
   schedule(turn);
 }

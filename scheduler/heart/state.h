@@ -96,6 +96,7 @@ struct State {
   JobId last_job;
   WorkerId last_worker;
   Seq last_seq;
+  std::string cluster_id;      // made with the store; never changes
   Millis started_boot_ms = 0;  // when this scheduler process began; volatile
   Index index;                 // derived
   bool operator==(const State&) const = default;

@@ -50,7 +50,7 @@ void on_hello(Turn& turn, const HelloInput& input);
 void on_heartbeat(Turn& turn, const HeartbeatInput& input);
 void on_disconnect(Turn& turn, const DisconnectInput& input);
 void on_report(Turn& turn, const ReportInput& input);
-void on_tick(Turn& turn);
+void on_tick(Turn& turn, const TickInput& input);
 
 // A rank is known to be gone: the fact and what follows for its job.
 struct RankEnd {

@@ -12,6 +12,7 @@ namespace llmctl {
 namespace {
 
 constexpr Millis kTickEvery = 250;
+constexpr Millis kGap = 4 * kTickEvery;    // between two turns: the process was stopped
 constexpr Millis kFlushEvery = 1'000;      // progress and points: what a crash may lose
 constexpr size_t kPointsWaiting = 50'000;  // flushed earlier beyond this
 // An early tick may come again after this many times its own duration, so that scheduling a huge
@@ -63,6 +64,8 @@ void Loop::run(LoopListener& listener) {
 void Loop::run_batch(std::vector<Posted> posted) {
   now_boot_ms_ = clock_.boot_ms();
   now_unix_ms_ = clock_.unix_ms();
+  const Millis gap = now_boot_ms_ - std::exchange(turned_boot_ms_, now_boot_ms_);
+  if (gap > std::max(config_.lease_ms / 2, kGap)) awake_since_boot_ms_ = now_boot_ms_;
   Batch batch;
   for (Posted& one : posted) {
     if (!one.query) decide_one(batch, std::move(one.input), std::move(one.reply));
@@ -158,7 +161,7 @@ void Loop::tick_if_due(Batch& batch) {
   if (batch.wakes) tick_boot_ms_ = std::min(tick_boot_ms_, early_tick_boot_ms_);
   if (now_boot_ms_ < tick_boot_ms_) return;
   if (disk_full_) recover_space();
-  decide_one(batch, TickInput{}, nullptr);
+  decide_one(batch, TickInput{awake_since_boot_ms_}, nullptr);
   const Millis end = clock_.boot_ms();
   early_tick_boot_ms_ = end + kEarlyTickPause * (end - now_boot_ms_);
   tick_boot_ms_ = end + kTickEvery;

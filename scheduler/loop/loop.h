@@ -46,7 +46,8 @@ class Loop {
        const Clock& clock,
        SchedulerMetrics& metrics);
 
-  Status load();                     // once, before run()
+  Status load();                                                       // once, before run()
+  const std::string& cluster_id() const { return state_.cluster_id; }  // between load() and run()
   void run(LoopListener& listener);  // until stop(); what was posted before is still done
   void stop() { queue_.close(); }
 
@@ -100,8 +101,10 @@ class Loop {
   std::vector<MetricPoint> points_;  // wait for the next transaction
   std::set<JobId> progressed_;       // their stored progress is out of date
   Millis now_boot_ms_ = 0, now_unix_ms_ = 0;
-  Millis tick_boot_ms_ = 0;        // the next one at the latest
-  Millis early_tick_boot_ms_ = 0;  // the next one at the earliest
+  Millis turned_boot_ms_ = 0;       // when the last batch began
+  Millis awake_since_boot_ms_ = 0;  // no long gap between batches since then
+  Millis tick_boot_ms_ = 0;         // the next one at the latest
+  Millis early_tick_boot_ms_ = 0;   // the next one at the earliest
   Millis flush_boot_ms_ = 0;
   bool disk_full_ = false;
   // Notices that the listener could not take; offered again after each batch.

@@ -18,6 +18,7 @@ struct ServerParts {
   const Clock& clock;
   SchedulerMetrics& metrics;
   const SchedulerConfig& config;
+  std::string cluster_id;
 };
 
 inline Error too_busy() {

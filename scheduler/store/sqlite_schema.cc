@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include "core/base/random_hex.h"
+
 namespace llmctl {
 namespace {
 
@@ -74,6 +76,18 @@ Status create(Database& database) {
   return database.execute(stamp.c_str());
 }
 
+// A store from before clusters had ids gets one.
+Status make_cluster_id(Database& database) {
+  const int64_t there =
+      TRY(database.integer("SELECT count(*) FROM sqlite_schema WHERE name = 'cluster'"));
+  if (there > 0) return ok_status();
+  const std::string made =
+      "CREATE TABLE cluster(id TEXT NOT NULL) STRICT; INSERT INTO cluster "
+      "VALUES('" +
+      random_hex(16) + "')";
+  return database.execute(("BEGIN IMMEDIATE; " + made + "; COMMIT").c_str());
+}
+
 Status check_version(Database& database, const std::string& path) {
   const int64_t application = TRY(database.integer("PRAGMA application_id"));
   const int64_t version = TRY(database.integer("PRAGMA user_version"));
@@ -110,7 +124,7 @@ Status prepare_writer(Database& database, const std::string& path) {
                        "PRAGMA cell_size_check = ON;"
                        "PRAGMA temp_store = MEMORY"));
   if (tables == 0) TRY(create(database));
-  return ok_status();
+  return make_cluster_id(database);
 }
 
 }  // namespace

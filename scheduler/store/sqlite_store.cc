@@ -76,6 +76,8 @@ Result<State> SqliteStore::load() {
   State state;
   TRY(fold_events(state));
   TRY(read_profiles(state));
+  Statement cluster = TRY(database_.prepare("SELECT id FROM cluster"));
+  if (TRY(cluster.step())) state.cluster_id = cluster.text(0);
   state.last_seq.value = TRY(database_.integer("SELECT coalesce(max(seq), 0) FROM events"));
   state.last_job.value = TRY(database_.integer("SELECT coalesce(max(id), 0) FROM jobs"));
   return state;

@@ -4,6 +4,7 @@
 
 #include "core/plan/memory_model.h"
 #include "core/training/offload.h"
+#include "trainer/checkpoint/claim.h"
 #include "trainer/model/load_model.h"
 #include "trainer/run/device_flops.h"
 #include "trainer/run/schedule.h"
@@ -82,6 +83,9 @@ Result<PreparedRun> prepare(const RunConfig& config,
                             Saver& saver,
                             Reporter& report) {
   const JobSpec& spec = config.spec;
+  if (!config.cluster_id.empty() && config.rank == 0) {
+    TRY(claim_job_folder(config.job_dir, config.cluster_id, !config.resume.empty()));
+  }
   PreparedRun run(config, device);
   const auto phase = [&report](const std::string& text) { report.phase(text); };
   run.batches =

@@ -55,11 +55,28 @@ void Agent::on_dialing() {
   unanswered_.clear();
   hello_boot_ms_ = host_.boot_ms();
   outbox_.clear();
-  outbox_.emplace_back(Hello{config_.name, config_.instance, config_.inventory, statuses()});
+  outbox_.emplace_back(Hello{config_.name, config_.instance, config_.inventory, statuses(),
+                             config_.cluster_id, config_.place});
+}
+
+// A scheduler welcomes no worker that holds live runs of another cluster. What is left of that one
+// is no news here, and its epochs are no fence for jobs of the same numbers.
+void Agent::join(const std::string& cluster_id) {
+  if (cluster_id.empty() || cluster_id == config_.cluster_id) return;
+  if (!config_.cluster_id.empty()) {
+    for (const auto& [key, run] : runs_) host_.retire(key);
+    runs_.clear();
+    newest_epoch_.clear();
+    desired_.reset();
+    waiting_.clear();
+  }
+  config_.cluster_id = cluster_id;
+  host_.keep_cluster(cluster_id);
 }
 
 void Agent::on_welcome(const Welcome& welcome) {
   link_ = Link::up;
+  join(welcome.cluster_id);
   lease_ms_ = welcome.lease_ms;
   heartbeat_ms_ = welcome.heartbeat_ms;
   heartbeat_boot_ms_ = hello_boot_ms_;

@@ -23,7 +23,8 @@
 namespace llmctl::worker {
 
 struct AgentConfig {
-  std::string name, instance;
+  std::string name, instance, place;
+  std::string cluster_id;        // whose runs lie in the work folder; empty: not known
   std::string jobs_dir;          // <jobs_dir>/<job> is a run's job_dir
   std::string cache_dir;         // token caches of all jobs
   int32_t threads_per_rank = 1;  // CPU ranks
@@ -68,6 +69,7 @@ class Agent {
   enum class Link { down, greeting, up };
 
   void on_dialing();
+  void join(const std::string& cluster_id);
   void on_welcome(const Welcome& welcome);
   void on_ack(const HeartbeatAck& ack);
   void on_disconnected();

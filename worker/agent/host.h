@@ -13,6 +13,8 @@ class Host {
  public:
   virtual ~Host() = default;
   virtual Millis boot_ms() const = 0;
+  // Remembers, beyond this process, whose runs lie here.
+  virtual void keep_cluster(const std::string& id) = 0;
 
   // Lays the run directory and starts its supervisor. Requires: no run with this key was started.
   virtual Status start(const RunConfig& config, Millis lease_until_boot_ms) = 0;

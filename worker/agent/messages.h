@@ -22,6 +22,8 @@ struct Hello {
   std::string instance;  // new in every worker process
   Inventory inventory;
   std::vector<RunStatus> runs;
+  std::string cluster_id;  // of the last Welcome; empty: none yet
+  std::string place;       // machine, boot and work folder: tells a restart from a namesake
 };
 struct Heartbeat {
   int64_t number = 0;
@@ -48,6 +50,7 @@ struct Disconnected {
 struct Welcome {
   WorkerId worker;
   Millis lease_ms = 0, heartbeat_ms = 0;
+  std::string cluster_id;
 };
 struct HeartbeatAck {
   int64_t number = 0;

@@ -18,6 +18,8 @@ static void write(const Hello& hello, v1::WorkerMessage& message) {
   out.set_instance(hello.instance);
   *out.mutable_inventory() = llmctl::to_wire(hello.inventory);
   write_statuses(hello.runs, out);
+  out.set_cluster_id(hello.cluster_id);
+  out.set_place(hello.place);
 }
 
 static void write(const Heartbeat& heartbeat, v1::WorkerMessage& message) {
@@ -57,6 +59,8 @@ v1::WorkerMessage to_wire(const ToScheduler& message) {
   return out;
 }
 
+static constexpr size_t kClusterIdMost = 64;
+
 static Error wrong(const std::string& what) {
   return {Code::invalid_argument, "message of the scheduler: " + what, ""};
 }
@@ -67,7 +71,9 @@ static Result<FromScheduler> read(const v1::Welcome& in) {
   if (in.heartbeat_ms() <= 0 || in.heartbeat_ms() > in.lease_ms()) {
     return wrong("welcome.heartbeat_ms: expected 1 to lease_ms");
   }
-  return FromScheduler(Welcome{WorkerId{in.worker_id()}, in.lease_ms(), in.heartbeat_ms()});
+  if (in.cluster_id().size() > kClusterIdMost) return wrong("welcome.cluster_id: too long");
+  return FromScheduler(
+      Welcome{WorkerId{in.worker_id()}, in.lease_ms(), in.heartbeat_ms(), in.cluster_id()});
 }
 
 static Result<RunOrder> read(const v1::RunOrder& in) {

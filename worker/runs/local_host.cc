@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "core/base/log.h"
 #include "worker/contract/trainer_environment.h"
 #include "worker/runs/thread_dump.h"
 
@@ -49,6 +50,16 @@ Result<std::unique_ptr<LocalHost>> LocalHost::open(LocalHostOptions options, con
   host->inotify_ = OpenFile(inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
   TRY(host->nursery_.start());
   return host;
+}
+
+std::string LocalHost::cluster() const {
+  std::string id = read_small_file(options_.work_dir / "cluster", 64).value_or("");
+  return id.substr(0, id.find('\n'));
+}
+
+void LocalHost::keep_cluster(const std::string& id) {
+  const Status kept = replace_file(options_.work_dir / "cluster", id + "\n", true);
+  if (!kept.ok()) log_sentence("worker", kept.error().message);
 }
 
 std::vector<FoundRun> LocalHost::adopt_all() {

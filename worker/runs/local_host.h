@@ -47,7 +47,10 @@ class LocalHost final : public Host {
   // Where the files of a run lie, also of one that has ended; none: unknown or removed.
   std::optional<std::filesystem::path> find(const RunKey& run) const;
 
+  std::string cluster() const;  // as kept; empty: none was
+
   Millis boot_ms() const override { return clock_.boot_ms(); }
+  void keep_cluster(const std::string& id) override;
   Status start(const RunConfig& config, Millis lease_until_boot_ms) override;
   void renew_lease(const RunKey& run, Millis until_boot_ms) override;
   void ask_to_leave(const RunKey& run) override;

@@ -16,9 +16,10 @@ class ScriptedWorker {
   }
   ~ScriptedWorker() { close(); }
 
-  void hello(const std::string& instance) {
+  void hello(const std::string& instance, const v1::Hello& more = {}) {
     v1::WorkerMessage message;
     v1::Hello& hello = *message.mutable_hello();
+    hello = more;
     hello.set_name(name_);
     hello.set_instance(instance);
     v1::Device& device = *hello.mutable_inventory()->add_devices();
@@ -109,6 +110,47 @@ TEST_F(Fleet, ANewerConnectionOfTheSameNameReplacesTheOlder) {
   EXPECT_EQ(message.welcome().worker_id(), id);
   EXPECT_EQ(older.close().error_code(), grpc::StatusCode::ABORTED);
   EXPECT_EQ(worker_state(), "ready");
+}
+
+TEST_F(Fleet, AnotherWorkerOfTheSameNameIsRefusedWhileTheFirstSpeaks) {
+  v1::Hello here, there;
+  here.set_place("boot-1 /work");
+  there.set_place("boot-2 /work");
+  ScriptedWorker first(scheduler, "w1");
+  first.hello("i1", here);
+  v1::SchedulerMessage message;
+  ASSERT_TRUE(first.await(Kind::kWelcome, &message));
+  ScriptedWorker second(scheduler, "w1");
+  second.hello("i2", there);
+  const grpc::Status refused = second.close();
+  EXPECT_EQ(refused.error_code(), grpc::StatusCode::ALREADY_EXISTS);
+  EXPECT_NE(refused.error_message().find("127.0.0.1"), std::string::npos);
+  EXPECT_NE(refused.error_message().find("--name"), std::string::npos);
+  EXPECT_EQ(worker_state(), "ready") << "the first one was not disturbed";
+  ScriptedWorker restarted(scheduler, "w1");
+  restarted.hello("i3", here);
+  EXPECT_TRUE(restarted.await(Kind::kWelcome, &message)) << "a restart in the same place";
+}
+
+TEST_F(Fleet, AWorkerWithLiveRunsOfAnotherClusterIsRefusedAndOneWithoutIsWelcome) {
+  v1::Hello hello;
+  hello.set_cluster_id("of another store");
+  v1::RunStatus& run = *hello.add_runs();
+  run.set_job_id(1);
+  run.set_epoch(3);
+  run.set_phase("up");
+  run.set_pid(4711);
+  ScriptedWorker busy(scheduler, "w1");
+  busy.hello("i1", hello);
+  const grpc::Status refused = busy.close();
+  EXPECT_EQ(refused.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+  EXPECT_NE(refused.error_message().find("another cluster"), std::string::npos);
+  hello.clear_runs();
+  ScriptedWorker idle(scheduler, "w1");
+  idle.hello("i1", hello);
+  v1::SchedulerMessage message;
+  ASSERT_TRUE(idle.await(Kind::kWelcome, &message));
+  EXPECT_EQ(message.welcome().cluster_id().size(), 32u);
 }
 
 TEST_F(Fleet, NoticesThatAWorkerHasGone) {

@@ -74,6 +74,19 @@ TEST(Sample, IsToldOnceAndTheNewestIsKept) {
   EXPECT_EQ(scene.job(id).sample->text, " better");
 }
 
+TEST(Lease, OfEverybodyBeginsAnewWhenTheSchedulerItselfWasAway) {
+  Scene scene;
+  scene.hello("w1");
+  const JobId id = scene.running();
+  scene.now += 600'000;
+  scene.give(TickInput{scene.now});
+  EXPECT_EQ(scene.count("WorkerLost"), 0) << "nobody could be heard meanwhile";
+  scene.now += scene.config.lease_ms + scene.config.grace_ms + 1;
+  scene.give(TickInput{scene.now - scene.config.lease_ms - scene.config.grace_ms - 1});
+  EXPECT_EQ(scene.count("WorkerLost"), 1) << "now it has been silent";
+  EXPECT_NE(scene.state_of(id), JobState::running);
+}
+
 TEST(Heartbeat, RepeatedTellsNothingDurable) {
   Scene scene;
   const WorkerId worker = scene.hello("w1");

@@ -287,6 +287,38 @@ TEST_F(Training, TellsOfTheCheckpointItContinuesFrom) {
   EXPECT_EQ(told[0]["manifest_hash"], last.manifest_hash);
 }
 
+// The first checkpoint was committed while nobody listened: the scheduler names none.
+TEST_F(Training, ContinuesFromACheckpointThatTheSchedulerNeverHeardOf) {
+  RunConfig run = config("job", 12);
+  run.cluster_id = "ours";
+  run.resume_scan = false;
+  weights_after(run);
+  ++run.epoch;
+  TrainerProcess process(run, run_directory());
+  ASSERT_EQ(process.wait_exit(), 0);
+  const auto told = process.lines("checkpoint");
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_EQ(told[0]["path"], "e1-s12") << "it began anew";
+}
+
+// A new store gives job numbers again, over a folder of jobs that another one filled.
+TEST_F(Training, TouchesNothingInAFolderOfAnotherCluster) {
+  RunConfig theirs = config("job", 12);
+  weights_after(theirs);
+  const fs::path checkpoint = checkpoints(theirs).front().path;
+  RunConfig ours = config("job", 5);
+  ours.cluster_id = "ours";
+  ours.resume_scan = false;
+  for (const char* owner : {"", "theirs\n"}) {
+    if (*owner != '\0') write_file(fs::path(ours.job_dir) / "cluster", owner);
+    TrainerProcess process(ours, run_directory());
+    EXPECT_EQ(process.wait_exit(), exit_code(Outcome::bad_input));
+    EXPECT_NE(process.lines().back()["detail"].get<std::string>().find("--jobs-dir"),
+              std::string::npos);
+    EXPECT_TRUE(fs::exists(checkpoint));
+  }
+}
+
 TEST_F(Training, FallsBackFromACorruptCheckpoint) {
   RunConfig run = config("job", 12);
   run.spec.lr_scheduler = "constant";

@@ -21,8 +21,10 @@ class FakeHost final : public Host {
   std::map<RunKey, Millis> lease;
   std::map<RunKey, RunConfig> started;
   bool refuse_start = false;
+  std::string cluster;
 
   Millis boot_ms() const override { return now; }
+  void keep_cluster(const std::string& id) override { cluster = id; }
   Status start(const RunConfig& config, Millis lease_until) override {
     if (refuse_start) return Error{Code::internal, "no such program", ""};
     const RunKey key{JobId{config.job_id}, Epoch{config.epoch}, config.rank};
@@ -70,9 +72,9 @@ class AgentTest : public ::testing::Test {
     config.threads_per_rank = 3;
     return config;
   }
-  void connect() {
+  void connect(const std::string& cluster = "") {
     agent.receive(Dialing{});
-    agent.receive(Welcome{WorkerId{1}, 10'000, 1'000});
+    agent.receive(Welcome{WorkerId{1}, 10'000, 1'000, cluster});
   }
   void desire(std::vector<RunOrder> orders) { agent.receive(Desired{std::move(orders)}); }
   void pass(Millis ms) {
@@ -102,6 +104,28 @@ class AgentTest : public ::testing::Test {
   FakeHost host;
   Agent agent{config(), host};
 };
+
+// Another store over the same worker: its jobs have the same numbers and begin at epoch 1 again.
+TEST_F(AgentTest, WhatItKnewOfAnotherClusterIsNoFenceForThisOnesJobs) {
+  connect("theirs");
+  EXPECT_EQ(host.cluster, "theirs");
+  const RunKey old{JobId{7}, Epoch{5}, 0};
+  desire({order(old)});
+  agent.on_exit(old, Outcome::done, "");
+  asked();
+  connect("ours");
+  EXPECT_EQ(host.cluster, "ours");
+  EXPECT_EQ(asked(), Asked{"retire 7-e5-r0"});
+  desire({order(kRun)});
+  EXPECT_EQ(asked(), Asked{"start 7-e1-r0"});
+}
+
+TEST_F(AgentTest, SaysWhoseRunsItHoldsAndWhereItIs) {
+  connect("ours");
+  agent.take_outbox();
+  agent.receive(Dialing{});
+  EXPECT_EQ(sent<Hello>().at(0).cluster_id, "ours");
+}
 
 TEST_F(AgentTest, StartsWhatIsDesiredOnce) {
   connect();

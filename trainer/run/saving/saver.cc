@@ -26,14 +26,12 @@ Result<std::optional<Checkpoint>> Saver::newest() {
     // "../7/checkpoints/…" must be found before this job has a folder of its own.
     candidates.push_back((fs::path(config_.job_dir) / path).lexically_normal());
   }
-  // While nobody listened, an earlier attempt may have replaced the checkpoints that the scheduler
-  // knows by newer ones, each committed under its lease: they are the second choice.
-  if (!candidates.empty()) {
-    const size_t known = candidates.size();
-    for (fs::path& path : list_checkpoints(checkpoints_)) {
-      const auto end = candidates.begin() + static_cast<std::ptrdiff_t>(known);
-      if (std::find(candidates.begin(), end, path) == end) candidates.push_back(std::move(path));
-    }
+  // While nobody listened, an earlier attempt may have written a first checkpoint, or replaced
+  // those that the scheduler knows, each committed under its lease: they are the second choice.
+  const size_t known = candidates.size();
+  for (fs::path& path : list_checkpoints(checkpoints_)) {
+    const auto end = candidates.begin() + static_cast<std::ptrdiff_t>(known);
+    if (std::find(candidates.begin(), end, path) == end) candidates.push_back(std::move(path));
   }
   if (config_.resume_scan) {
     candidates = list_checkpoints(checkpoints_);
@@ -49,7 +47,8 @@ Result<std::optional<Checkpoint>> Saver::newest() {
     if (config_.rank == 0) tell_removed(bad.path.filename().string(), !missing);
   }
   if (found.checkpoint) newest_step_ = found.checkpoint->step;
-  if (!found.checkpoint && !candidates.empty()) {
+  const bool lost = known > 0 || config_.resume_scan;
+  if (!found.checkpoint && lost && !candidates.empty()) {
     const Error& newest = found.rejected.front().error;
     return Error{Code::data_loss, "no checkpoint can be read: " + newest.message, newest.hint};
   }
