@@ -334,6 +334,9 @@ void FleetHub::send_desired(WorkerId worker, const std::vector<RunOrder>& orders
     v1::RunOrder& run = *desired.add_runs();
     run.set_config_json(wire::utf8(to_json(order.config).dump()));
     run.set_stop(stop_text(order.stop));
+    run.set_job_id(order.config.job_id);
+    run.set_epoch(order.config.epoch);
+    run.set_rank(order.config.rank);
   }
   session->second->send_desired(std::move(desired));
 }

@@ -168,6 +168,10 @@ void Agent::start(const RunOrder& order) {
     end(run, Outcome::killed, "was not running here when it was asked to stop");
     return;
   }
+  if (!order.problem.empty()) {
+    end(run, Outcome::spawn_failed, "this worker does not understand its order: " + order.problem);
+    return;
+  }
   if (runs_.size() > limits::kRunsPerWorker) {
     end(run, Outcome::spawn_failed,
         "this worker already holds " + std::to_string(limits::kRunsPerWorker) + " runs");

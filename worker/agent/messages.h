@@ -58,6 +58,8 @@ struct HeartbeatAck {
 struct RunOrder {
   RunConfig config;
   enum class Stop { none, checkpoint, kill } stop = Stop::none;
+  // Why the config cannot be read, but for job, epoch and rank; empty: it can.
+  std::string problem{};
 };
 struct Desired {
   std::vector<RunOrder> runs;  // everything that should run here

@@ -78,7 +78,16 @@ static Result<FromScheduler> read(const v1::Welcome& in) {
 
 static Result<RunOrder> read(const v1::RunOrder& in) {
   RunOrder order;
-  order.config = TRY(parse_run_config(in.config_json()));
+  auto config = parse_run_config(in.config_json());
+  if (!config.ok() && in.job_id() == 0) return config.error();
+  if (config.ok()) {
+    order.config = std::move(config).value();
+  } else {  // the others of the message must be heard: this one ends by itself
+    order.problem = config.error().message;
+    order.config.job_id = in.job_id();
+    order.config.epoch = in.epoch();
+    order.config.rank = in.rank();
+  }
   if (order.config.job_id <= 0 || order.config.epoch <= 0)
     return wrong("desired: a run without id");
   if (in.stop() == "checkpoint") {

@@ -120,6 +120,16 @@ TEST_F(AgentTest, WhatItKnewOfAnotherClusterIsNoFenceForThisOnesJobs) {
   EXPECT_EQ(asked(), Asked{"start 7-e1-r0"});
 }
 
+TEST_F(AgentTest, AnOrderThatItDoesNotUnderstandEndsWithItsReason) {
+  connect();
+  RunOrder strange = order(kRun);
+  strange.problem = "run config: mode: train or probe";
+  desire({strange});
+  EXPECT_TRUE(asked().empty());
+  EXPECT_EQ(agent.runs().at(kRun).status.outcome, Outcome::spawn_failed);
+  EXPECT_NE(agent.runs().at(kRun).status.detail.find("train or probe"), std::string::npos);
+}
+
 TEST_F(AgentTest, SaysWhoseRunsItHoldsAndWhereItIs) {
   connect("ours");
   agent.take_outbox();

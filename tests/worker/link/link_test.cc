@@ -108,7 +108,28 @@ TEST_F(LinkTest, WhatIsSentWithoutAStreamIsDropped) {
   EXPECT_EQ(link->queued_bytes(), 0);
 }
 
-TEST_F(LinkTest, AnUnreadableOrderIsNotObeyed) {
+TEST_F(LinkTest, AnOrderThatCannotBeReadDoesNotMuteTheOthers) {
+  connect();
+  v1::SchedulerMessage message;
+  v1::RunOrder& bad = *message.mutable_desired()->add_runs();
+  bad.set_config_json(R"({"job_id": 3, "mode": "of tomorrow"})");
+  bad.set_job_id(3);
+  bad.set_epoch(2);
+  bad.set_rank(1);
+  v1::RunOrder& kill = *message.mutable_desired()->add_runs();
+  kill = bad;
+  kill.set_job_id(4);
+  kill.set_stop("kill");
+  server.send(message);
+  const Desired desired = wait_for<Desired>();
+  ASSERT_EQ(desired.runs.size(), 2u);
+  EXPECT_EQ(desired.runs[0].config.job_id, 3);
+  EXPECT_EQ(desired.runs[0].config.rank, 1);
+  EXPECT_NE(desired.runs[0].problem, "");
+  EXPECT_EQ(desired.runs[1].stop, RunOrder::Stop::kill);
+}
+
+TEST_F(LinkTest, AnOrderWithoutANameIsNotObeyed) {
   connect();
   v1::SchedulerMessage bad, good;
   bad.mutable_desired()->add_runs()->set_config_json("{\"job_id\":");
