@@ -125,7 +125,7 @@ const std::vector<Banned> kBanned = {
     {R"(\bstd::thread\b(?!::))", {"tests/", "bench/"}, "std::jthread in a file of the list"},
     {R"(\bstd::jthread\b)",
      {"tests/", "bench/", "metrics/exposition.cc", "scheduler/api/server.cc",
-      "scheduler/api/listener.cc", "scheduler/loop/work_thread", "scheduler/main.cc", "worker/",
+      "scheduler/api/listener", "scheduler/loop/work_thread", "scheduler/main.cc", "worker/",
       "trainer/", "cli/"},
      "the threads docs/ARCHITECTURE.md lists"},
     {R"(\.detach\(\))", {}, "a joined thread"},

@@ -11,6 +11,8 @@
 namespace llmctl {
 namespace {
 
+constexpr Bytes kBytesMost = Bytes{1} << 50;  // of a device: no arithmetic on it overflows
+
 // A rank that has just ended, with what was known before its RankGone was emitted.
 struct Ended {
   JobId job;
@@ -109,7 +111,27 @@ void measured(Turn& turn, const Ended& ended) {
   turn.move(ended.job, JobState::queued, Reason::fitted);
 }
 
-void after_probe(Turn& turn, const Ended& ended) {
+// What cannot be true of a probe under this cap; empty: nothing. One worker's nonsense would be in
+// the profile that all jobs of this shape are placed by.
+std::string nonsense(const std::vector<ProbeResult>& probes, Bytes cap) {
+  for (const ProbeResult& result : probes) {
+    const bool peak = result.peak_bytes > 0 && (result.oom || result.peak_bytes <= cap);
+    if (!peak || result.peak_bytes > kBytesMost) {
+      return "a probe under a cap of " + format_bytes(cap) + " reports a peak of " +
+             std::to_string(result.peak_bytes) + " bytes";
+    }
+    if (!(result.seconds_per_micro_batch >= 0) || !(result.device_flops >= 0)) {
+      return "a probe reports a time or a speed below zero";
+    }
+  }
+  return "";
+}
+
+void after_probe(Turn& turn, Ended ended) {
+  const std::string wrong = nonsense(ended.end.probes, ended.attempt.grants.front().bytes);
+  if (!wrong.empty()) {
+    ended.end = {ended.end.rank, Outcome::crashed, wrong, {}};
+  }
   const Outcome outcome = ended.end.outcome;
   if (!ended.end.probes.empty() && (outcome == Outcome::done || outcome == Outcome::oom)) {
     return measured(turn, ended);

@@ -173,9 +173,11 @@ void on_report(Turn& turn, const ReportInput& input) {
                        [&](const JobCheckpoint& kept) { return kept.commit.path == path; });
   };
   if (const auto* progress = std::get_if<Progressed>(&input.report)) {
-    if (input.rank == 0) turn.emit(input.job, input.epoch, *progress);
+    const bool beyond = job->spec->max_steps && progress->step > *job->spec->max_steps;
+    if (input.rank == 0 && !beyond) turn.emit(input.job, input.epoch, *progress);
   } else if (const auto* made = std::get_if<CheckpointCommitted>(&input.report)) {
-    if (!known(made->path)) turn.emit(input.job, input.epoch, *made);
+    const bool beyond = job->spec->max_steps && made->step > *job->spec->max_steps;
+    if (!known(made->path) && !beyond) turn.emit(input.job, input.epoch, *made);
   } else if (const auto* removed = std::get_if<CheckpointRemoved>(&input.report)) {
     if (known(removed->path)) turn.emit(input.job, input.epoch, *removed);
   } else if (const auto* sample = std::get_if<SampleGenerated>(&input.report)) {

@@ -1,4 +1,6 @@
 // The life of a job: from submission to its end, with failures on the way.
+#include <limits>
+
 #include "core/base/limits.h"
 #include "tests/scheduler/heart/scene.h"
 
@@ -18,6 +20,37 @@ TEST(Lifecycle, AJobOfAnotherVersionThatIsNotUnderstoodFailsByItself) {
   EXPECT_EQ(scene.last_move[event.job].reason, Reason::not_understood);
   EXPECT_NE(scene.last_move[event.job].detail, "");
   EXPECT_EQ(scene.state_of(id), JobState::probing);
+}
+
+TEST(Lifecycle, AProbeThatReportsNonsenseLeavesNoProfile) {
+  for (const Bytes peak : {std::numeric_limits<Bytes>::max(), Bytes{0}, Bytes{-5}}) {
+    Scene scene;
+    const WorkerId worker = scene.hello("w1");
+    const JobId id = scene.submit();
+    scene.tick();
+    std::vector<RunStatus> runs = scene.runs_on(worker);
+    runs.at(0).phase = RunStatus::Phase::ended;
+    runs[0].probes.push_back({.micro_batch_size = 1, .memory = {}, .peak_bytes = peak});
+    scene.heartbeat(worker, runs);
+    EXPECT_EQ(scene.state_of(id), JobState::recovering);
+    EXPECT_NE(scene.last_move[id].detail.find("reports a peak"), std::string::npos);
+    EXPECT_TRUE(scene.state.profiles.empty());
+  }
+}
+
+TEST(Lifecycle, StepsBeyondTheLastAreNotBelieved) {
+  Scene scene;
+  const WorkerId worker = scene.hello("w1");
+  JobSpec spec = small_job();
+  spec.max_steps = 100;
+  const JobId id = scene.running(spec);
+  Progressed far;
+  far.step = 1'000'000;
+  EXPECT_TRUE(scene.give(ReportInput{worker, id, scene.job(id).epoch, 0, far}).events.empty());
+  EXPECT_TRUE(scene.give(ReportInput{worker, id, scene.job(id).epoch, 0, checkpoint_at(101)})
+                  .events.empty());
+  EXPECT_FALSE(scene.give(ReportInput{worker, id, scene.job(id).epoch, 0, checkpoint_at(100)})
+                   .events.empty());
 }
 
 TEST(Lifecycle, AJobIsProbedThenPlacedThenRunsThenSucceeds) {
