@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "core/base/descriptors.h"
 #include "core/base/json_reader.h"
 #include "core/base/log.h"
 #include "metrics/exposition.h"
@@ -63,6 +64,7 @@ std::vector<std::string> own_environment() {
 }
 
 int serve(const Options& options, int stop_fd) {
+  raise_descriptor_limit();  // every run has several files open
   const SystemClock clock;
   LocalHostOptions host_options;
   host_options.work_dir = options.work_dir;

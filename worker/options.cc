@@ -87,7 +87,8 @@ static Status resolve(Options& options, RawOptions& raw) {
   if (!raw.token_file.empty()) raw.scheduler.token = TRY(read_text(raw.token_file, kTokenFile));
   options.scheduler = TRY(parse_endpoint(raw.scheduler));
   options.inventory.version = kVersion;
-  if (options.name.empty()) options.name = machine_inventory(options.inventory, {}).hostname;
+  // Not the advertised one: that may be an address, which several workers behind it share.
+  if (options.name.empty()) options.name = machine_inventory({}, {}).hostname;
   if (options.name.empty() || options.name.size() > limits::kNameBytes) {
     return Error{Code::invalid_argument, "--name: expected 1 to 128 characters", ""};
   }

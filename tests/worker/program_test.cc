@@ -44,8 +44,6 @@ class ProgramTest : public ::testing::Test {
     std::vector<std::string> words = {LLMCTL_BIN_DIR "/llmctl-worker",
                                       "--scheduler",
                                       server.address(),
-                                      "--name",
-                                      "w1",
                                       "--work-dir",
                                       work / "w1",
                                       "--jobs-dir",
@@ -62,6 +60,7 @@ class ProgramTest : public ::testing::Test {
                                       "4",
                                       "--hang-timeout",
                                       hang_timeout};
+    words.insert(words.end(), name.begin(), name.end());
     std::vector<char*> argv;
     for (std::string& word : words) argv.push_back(word.data());
     argv.push_back(nullptr);
@@ -132,6 +131,7 @@ class ProgramTest : public ::testing::Test {
   const testing::TestFolder folder{"program"};
   const fs::path work = folder.path();
   pid_t worker = 0;
+  std::vector<std::string> name = {"--name", "w1"};
   std::string hang_timeout = "120s";
 };
 
@@ -208,6 +208,17 @@ TEST_F(ProgramTest, TheLeaseIsRenewedByAnswersAndNotInSilence) {
   EXPECT_EQ(lease(), frozen);
   ::kill(worker, SIGCONT);
   until([&] { return lease() > frozen; });
+}
+
+// Several workers may be advertised under one address, of a router or a load balancer.
+TEST_F(ProgramTest, TheAdvertisedHostIsNotTheWorkersName) {
+  name = {"--advertise-host", "10.9.8.7"};
+  start_worker();
+  wait_hello(1);
+  const v1::Hello hello = server.received().at(0).hello();
+  EXPECT_EQ(hello.inventory().hostname(), "10.9.8.7");
+  EXPECT_NE(hello.name(), "10.9.8.7");
+  EXPECT_NE(hello.place().find((work / "w1").string()), std::string::npos);
 }
 
 TEST_F(ProgramTest, AServerThatStopsAnsweringStopsTheLease) {
