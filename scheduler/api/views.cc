@@ -39,11 +39,12 @@ v1::Worker worker_view(const State& state, const Worker& worker, Millis boot_ms)
   }
   out.set_state(worker_state(worker, idle));
   out.set_seen_ms_ago(std::max<Millis>(boot_ms - worker.seen_boot_ms, 0));
-  for (const auto& [id, job] : state.jobs) {
-    if (!job.attempt) continue;
-    const auto here = [&](const Grant& grant) { return grant.worker == worker.id; };
-    const auto& grants = job.attempt->grants;
-    if (std::any_of(grants.begin(), grants.end(), here)) out.add_job_ids(id.value);
+  const auto load = state.index.loads.find(worker.id);
+  if (load == state.index.loads.end()) return out;
+  JobId last;  // ranks come in the order of their jobs
+  for (const auto& [job, rank] : load->second.ranks) {
+    if (job != last) out.add_job_ids(job.value);
+    last = job;
   }
   return out;
 }
