@@ -15,7 +15,8 @@ Error unreadable(const std::string& what) {
 }
 
 Error no_such_job(JobId id) {
-  return Error{Code::not_found, "no job " + id.str(), "llmctl ls --all shows every job"};
+  return Error{Code::not_found, "no job " + id.str(),
+               "llmctl ls shows the newest jobs, --limit more"};
 }
 
 // "AND state IN (?, ?)" …: only the number of parameters depends on the request.

@@ -11,6 +11,37 @@ namespace {
 
 using Kind = Value::Kind;
 
+// The member that "function.name" leads to; undefined where there is none.
+Value attribute_of(Value item, std::string_view path) {
+  while (true) {
+    const size_t dot = path.find('.');
+    const Value* member = item.is(Kind::map) ? item.find(path.substr(0, dot)) : nullptr;
+    if (member == nullptr) return Value();
+    item = Value(*member);
+    if (dot == std::string_view::npos) return item;
+    path.remove_prefix(dot + 1);
+  }
+}
+
+// An option that would be passed over changes the text that is learned.
+Status refuse_unknown_options(const std::string& filter, const Arguments& a) {
+  static constexpr std::pair<std::string_view, std::string_view> kOptions[] = {
+      {"tojson", " indent "},
+      {"join", " d attribute "},
+      {"map", " attribute "},
+      {"int", " default "},
+      {"default", " default_value boolean "},
+      {"d", " default_value boolean "}};
+  for (const auto& [name, value] : a.named) {
+    bool known = false;
+    for (const auto& [of, names] : kOptions) {
+      known |= filter == of && names.find(" " + name + " ") != std::string_view::npos;
+    }
+    if (!known) return invalid(filter + " has no option " + name + " here");
+  }
+  return ok_status();
+}
+
 Result<Value> joined(const Value& value, const Arguments& a, Budget& budget) {
   const Value separator = a.get(0, "d", Value(""));
   if (!separator.is(Kind::text)) return not_for("join", separator);
@@ -18,10 +49,7 @@ Result<Value> joined(const Value& value, const Arguments& a, Budget& budget) {
   std::string out;
   bool first = true;
   for (Value item : TRY(items_of(value))) {
-    if (attribute.is(Kind::text)) {
-      const Value* member = item.is(Kind::map) ? item.find(attribute.text()) : nullptr;
-      item = member != nullptr ? *member : Value();
-    }
+    if (attribute.is(Kind::text)) item = attribute_of(item, attribute.text());
     if (!first) out += separator.text();
     first = false;
     out += TRY(text_of(item));
@@ -43,8 +71,7 @@ Result<Value> selected(const std::string& name, const Value& value, const Argume
   }
   Items kept;
   for (const Value& item : TRY(items_of(value))) {
-    const Value* member = by_member && item.is(Kind::map) ? item.find(key) : nullptr;
-    const Value tested = !by_member ? item : member != nullptr ? *member : Value();
+    const Value tested = by_member ? attribute_of(item, key) : item;
     const bool chosen =
         test.is(Kind::text) ? TRY(apply_test(test.text(), tested, rest)) : tested.truth();
     if (chosen == name.starts_with("select")) kept.push_back(item);
@@ -58,8 +85,7 @@ Result<Value> mapped(const Value& value, const Arguments& a, Budget& budget) {
   Items items;
   for (const Value& item : TRY(items_of(value))) {
     if (attribute.is(Kind::text)) {
-      const Value* member = item.is(Kind::map) ? item.find(attribute.text()) : nullptr;
-      items.push_back(member != nullptr ? *member : Value());
+      items.push_back(attribute_of(item, attribute.text()));
     } else {
       const std::string name = TRY(text_argument("map", filter));
       items.push_back(TRY(apply_filter(name, item, {}, budget)));
@@ -107,6 +133,7 @@ Result<Value> apply_filter(const std::string& name,
     const Value text = Value(TRY(text_of(value)));
     return call_text_method(text, name == "trim" ? "strip" : name, a, budget);
   }
+  TRY(refuse_unknown_options(name, a));
   if (is({"first", "last", "reverse", "list"})) return list_filter(name, value, budget);
   if (is({"selectattr", "rejectattr", "select", "reject"})) return selected(name, value, a);
   if (is({"length", "count"})) return Value(TRY(length_of(value)));

@@ -1,5 +1,6 @@
 // ls, show, explain, metrics, checkpoints: looking at jobs.
 #include <CLI/CLI.hpp>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "cli/ask/selector.h"
@@ -23,6 +24,7 @@ static RenderAt render_at(const Context& context) {
 
 struct LsArguments {
   ListFilter filter;
+  size_t limit = 0;  // 0: not given
   std::vector<std::string> labels;
 };
 
@@ -42,6 +44,9 @@ static Result<int> ls(Context& context, LsArguments arguments) {
     }
     arguments.filter.labels.emplace_back(label.substr(0, equals), label.substr(equals + 1));
   }
+  // A screen shows the newest; what a script reads is whole unless it asks for less.
+  constexpr size_t kScreen = 100, kAll = std::numeric_limits<size_t>::max();
+  arguments.filter.limit = arguments.limit > 0 ? arguments.limit : context.json() ? kAll : kScreen;
   Client client = TRY(connect(context.env));
   const std::vector<JobView> jobs = TRY(client.list(arguments.filter));
   if (context.json()) {
@@ -49,7 +54,13 @@ static Result<int> ls(Context& context, LsArguments arguments) {
     return kExitOk;
   }
   context.out << render_jobs(jobs, render_at(context));
-  if (jobs.empty()) context.err << "no jobs; `llmctl submit job.yaml` makes one\n";
+  const ListFilter& filter = arguments.filter;
+  const bool filtered =
+      !filter.states.empty() || !filter.name_contains.empty() || !filter.labels.empty();
+  if (jobs.empty()) {
+    context.err << (filtered ? "no job is like that; `llmctl ls` shows the others\n"
+                             : "no jobs; `llmctl submit job.yaml` makes one\n");
+  }
   if (jobs.size() == arguments.filter.limit) {
     context.err << "the newest " << jobs.size() << "; --limit shows more\n";
   }
@@ -62,9 +73,9 @@ static VerbAction setup_ls(CLI::App& app) {
       ->delimiter(',');
   app.add_option("--name", arguments->filter.name_contains, "Only names containing this");
   app.add_option("--label", arguments->labels, "Only jobs with this label")->type_name("KEY=VALUE");
-  app.add_option("-n,--limit", arguments->filter.limit, "Rows, newest first")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
+  app.add_option("-n,--limit", arguments->limit,
+                 "Rows, newest first (default: 100 on the screen, all with -o json)")
+      ->check(CLI::PositiveNumber);
   return [arguments](Context& context) { return ls(context, *arguments); };
 }
 

@@ -6,6 +6,7 @@
 #include <csignal>
 #include <filesystem>
 
+#include "core/base/process_stat.h"
 #include "tests/processes/patience.h"
 #include "tests/processes/test_folder.h"
 
@@ -30,6 +31,14 @@ class LocalClusterTest : public ::testing::Test {
     const auto stopped = bring_down(env_, {now, testing::kPatienceMs}, [](const std::string&) {});
     EXPECT_TRUE(stopped.ok()) << stopped.error().message;
     return stopped.ok() ? *stopped : std::vector<std::string>{};
+  }
+
+  static void freeze(const ProcessRecord& process) {
+    kill(static_cast<pid_t>(process.pid), SIGSTOP);
+    EXPECT_TRUE(testing::eventually([&] {
+      const auto stat = read_process_stat(process.pid);
+      return stat && stat->state == 'T';
+    }));
   }
 
   const testing::TestFolder folder_{"up"};
@@ -63,11 +72,11 @@ TEST_F(LocalClusterTest, UpRestartsWhatDiedAtTheSameAddress) {
 TEST_F(LocalClusterTest, ASchedulerThatDoesNotAnswerIsStartedAgainByUpAndEndedByDown) {
   auto report = up(1);
   ASSERT_TRUE(report.ok()) << report.error().message;
-  kill(static_cast<pid_t>(report->record.find("scheduler")->pid), SIGSTOP);
+  freeze(*report->record.find("scheduler"));
   report = up(0);
   ASSERT_TRUE(report.ok()) << report.error().message;
   EXPECT_EQ(report->started, Names{"scheduler"});
-  kill(static_cast<pid_t>(report->record.find("scheduler")->pid), SIGSTOP);
+  freeze(*report->record.find("scheduler"));
   EXPECT_EQ(down(/*now=*/false), (Names{"w1", "scheduler"}));
 }
 

@@ -98,6 +98,15 @@ TEST_F(SchedulerTest, SubmitThenShowThenList) {
   EXPECT_NE(table.out.find("submitted \"tiny\""), std::string::npos) << table.out;  // timeline
 }
 
+TEST_F(SchedulerTest, AListForScriptsIsWholeAndOneOfNothingSaysWhatItLookedFor) {
+  for (int i = 0; i < 103; ++i) ASSERT_GT(submit(), 0);
+  EXPECT_EQ(run({"ls", "-o", "json"}).document()["jobs"].size(), 103u);
+  EXPECT_EQ(run({"ls", "-o", "json", "--limit", "5"}).document()["jobs"].size(), 5u);
+  EXPECT_NE(run({"ls"}).err.find("--limit"), std::string::npos);
+  EXPECT_EQ(run({"ls", "--state", "running"}).err.find("submit"), std::string::npos);
+  EXPECT_EQ(run({"show", "99999"}).err.find("--all"), std::string::npos);
+}
+
 // Its own newest event is not the newest of all: nothing more comes of it, and nobody waits for it.
 TEST_F(SchedulerTest, EveryScreenOfAWaitingJobEndsThoughOthersGoOn) {
   for (int i = 0; i < 3; ++i) ASSERT_GT(submit(), 0);

@@ -27,8 +27,15 @@ TEST(Jinja, NamesTheLineOfWhatIsWrong) {
             "error: t: line 1: \"macro\" is not supported here");
   EXPECT_EQ(render("{{ x.y.z }}"), "error: t: line 1: \"y\" of an undefined value");
   EXPECT_EQ(render("{{ 'a' | shout }}"), "error: t: line 1: there is no filter shout");
+  EXPECT_EQ(render("{{ 1 | tojson(sort_keys=true) }}"),
+            "error: t: line 1: tojson has no option sort_keys here");
   EXPECT_EQ(render("{{ raise_exception('no ' ~ 1) }}"),
             "error: t: line 1: the template says: no 1");
+}
+
+TEST(Jinja, AnAttributeMayBeAPath) {
+  EXPECT_EQ(render("{{ [{'a': {'b': 1}}, {'a': {'b': 2}}] | map(attribute='a.b') | join(',') }}"),
+            "1,2");
 }
 
 TEST(Jinja, HostileTemplatesEndWithAnError) {

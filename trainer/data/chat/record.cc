@@ -75,6 +75,7 @@ Result<std::string> text_field(const Value& record, const std::string& name, boo
   if (value != nullptr && value->is(Value::Kind::text)) return value->text();
   const bool absent = value == nullptr || value->is(Value::Kind::none);
   if (absent && !needed) return std::string();
+  if (absent && value != nullptr) return invalid("\"" + name + "\" is null");
   if (absent)
     return invalid("no field \"" + name + "\"; " + keys_of(record), "name it: datasets[]");
   return invalid("\"" + name + "\" is not a string");
@@ -221,6 +222,10 @@ Result<std::string> type_of(const Value& record, const DatasetSpec& dataset) {
 }  // namespace
 
 Result<ChatRecord> read_chat_record(std::string_view line, const DatasetSpec& dataset) {
+  if (line.substr(0, line.find_first_not_of(" \t\r") + 1).ends_with('[')) {
+    return invalid("a JSON array, not an object",
+                   "JSONL has one record per line: jq -c '.[]' data.json > data.jsonl");
+  }
   const Value record = TRY(read_json_value(line));
   if (!record.is(Value::Kind::map)) return invalid("not a JSON object", "one record per line");
   const std::string type = TRY(type_of(record, dataset));

@@ -127,7 +127,10 @@ TEST(ChatRecord, AnAnswerOfWeightZeroIsNotLearned) {
 
 TEST(ChatRecord, WhatIsWrongIsNamed) {
   EXPECT_TRUE(marked("phi", "{").starts_with("error: not valid JSON: "));
-  EXPECT_EQ(marked("phi", "[1]"), "error: not a JSON object");
+  EXPECT_EQ(marked("phi", "[1]"), "error: a JSON array, not an object");
+  EXPECT_EQ(marked("phi", "["), "error: a JSON array, not an object") << "of many lines";
+  EXPECT_EQ(marked("phi", "1"), "error: not a JSON object");
+  EXPECT_EQ(marked("phi", R"({"instruction": "a", "output": null})"), "error: \"output\" is null");
   EXPECT_EQ(marked("phi", R"({"question":"Q","answer":"A"})"),
             "error: neither messages, conversations, prompt and completion, nor instruction and "
             "output; it has question, answer");
