@@ -94,9 +94,8 @@ Status Listener::bind_all(const std::string& address,
   for (const addrinfo* at = found; at != nullptr; at = at->ai_next) {
     set_port(*at->ai_addr, port_);  // the free one that the first address got
     const int fd = listen_on(*at);
-    if (fd < 0 && (errno == EADDRNOTAVAIL || errno == EAFNOSUPPORT) && at->ai_next != nullptr) {
-      continue;
-    }
+    const bool other = at->ai_next != nullptr || !listening_.empty();
+    if (fd < 0 && other && (errno == EADDRNOTAVAIL || errno == EAFNOSUPPORT)) continue;
     if (fd < 0) return cannot_listen(address, std::strerror(errno));
     listening_.push_back(fd);
     port_ = port_of(fd);

@@ -1,5 +1,6 @@
 #include "trainer/run/prepare.h"
 
+#include <algorithm>
 #include <limits>
 
 #include "core/plan/memory_model.h"
@@ -84,7 +85,10 @@ Result<PreparedRun> prepare(const RunConfig& config,
                             Reporter& report) {
   const JobSpec& spec = config.spec;
   if (!config.cluster_id.empty() && config.rank == 0) {
-    TRY(claim_job_folder(config.job_dir, config.cluster_id, !config.resume.empty()));
+    const bool knows_own = std::any_of(  // others are of the job that this one retries
+        config.resume.begin(), config.resume.end(),
+        [](const std::string& path) { return path.starts_with("checkpoints/"); });
+    TRY(claim_job_folder(config.job_dir, config.cluster_id, knows_own));
   }
   PreparedRun run(config, device);
   const auto phase = [&report](const std::string& text) { report.phase(text); };
