@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -27,18 +28,24 @@ class Forgetful final : public v1::Scheduler::Service {
     return answer(request->idempotency_key(), response);
   }
 
-  std::vector<std::string> keys;  // as they came
+  std::vector<std::string> keys() const {  // as they came
+    const std::lock_guard lock(mutex_);
+    return keys_;
+  }
 
  private:
   grpc::Status answer(const std::string& key, v1::SubmitResponse* response) {
-    keys.push_back(key);
-    if (keys.size() <= lost_) return {grpc::StatusCode::DEADLINE_EXCEEDED, "lost"};
+    const std::lock_guard lock(mutex_);
+    keys_.push_back(key);
+    if (keys_.size() <= lost_) return {grpc::StatusCode::DEADLINE_EXCEEDED, "lost"};
     response->set_job_id(7);
-    response->set_existed(keys.size() > 1);
+    response->set_existed(keys_.size() > 1);
     return grpc::Status::OK;
   }
 
   const size_t lost_;
+  mutable std::mutex mutex_;
+  std::vector<std::string> keys_;
 };
 
 struct LostAnswer : ::testing::Test {
@@ -59,9 +66,9 @@ TEST_F(LostAnswer, OfASubmissionIsAskedForAgainUnderTheSameKey) {
   ASSERT_TRUE(submitted.ok()) << submitted.error().message;
   EXPECT_EQ(submitted->id, 7);
   EXPECT_FALSE(submitted->existed) << "the key was the client's own";
-  ASSERT_EQ(service.keys.size(), 3u);
-  EXPECT_FALSE(service.keys[0].empty());
-  EXPECT_EQ(service.keys[0], service.keys[2]);
+  ASSERT_EQ(service.keys().size(), 3u);
+  EXPECT_FALSE(service.keys()[0].empty());
+  EXPECT_EQ(service.keys()[0], service.keys()[2]);
 }
 
 TEST_F(LostAnswer, OfARetryIsAskedForAgainUnderTheSameKey) {
@@ -69,9 +76,9 @@ TEST_F(LostAnswer, OfARetryIsAskedForAgainUnderTheSameKey) {
   Client calls = client(service);
   ASSERT_TRUE(calls.retry(JobId{3}).ok());
   ASSERT_TRUE(calls.retry(JobId{3}).ok());
-  ASSERT_EQ(service.keys.size(), 3u);
-  EXPECT_EQ(service.keys[0], service.keys[1]);
-  EXPECT_NE(service.keys[1], service.keys[2]) << "another call makes another job";
+  ASSERT_EQ(service.keys().size(), 3u);
+  EXPECT_EQ(service.keys()[0], service.keys()[1]);
+  EXPECT_NE(service.keys()[1], service.keys()[2]) << "another call makes another job";
 }
 
 TEST_F(LostAnswer, ThatNeverComesIsSaidToLeaveItOpen) {
@@ -79,7 +86,7 @@ TEST_F(LostAnswer, ThatNeverComesIsSaidToLeaveItOpen) {
   const auto submitted = client(service).submit("{}", "mine");
   ASSERT_FALSE(submitted.ok());
   EXPECT_NE(submitted.error().message.find("not known"), std::string::npos);
-  EXPECT_EQ(service.keys.back(), "mine");
+  EXPECT_EQ(service.keys().back(), "mine");
 }
 
 }  // namespace
