@@ -105,7 +105,7 @@ const std::vector<Home> kHomes = {
     {"sqlite3.h", {"scheduler/store/", "tests/", "bench/"}, "scheduler/store/store.h"},
     {"yaml-cpp/.*", {"cli/jobfile/"}, "core's Node"},
     {"prometheus/.*",
-     {"metrics/", "tests/metrics/", "scheduler/main.cc", "worker/main.cc"},
+     {"metrics/", "tests/metrics/", "tests/sim/", "scheduler/main.cc", "worker/main.cc"},
      "metrics/families.h"},
     {"g(test|mock)/.*", {"tests/"}, "a test"},
 };

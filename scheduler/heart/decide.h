@@ -4,6 +4,7 @@
 // on_worker.cc, on_tick.cc; queue.cc orders, placement.cc places, fit.cc chooses plans.
 #pragma once
 
+#include <functional>
 #include <set>
 #include <string>
 #include <vector>
@@ -38,6 +39,7 @@ struct Decision {
 };
 
 Decision decide(const State& state, const Input& input, const SchedulerConfig& config);
+using Decide = std::function<Decision(const State&, const Input&, const SchedulerConfig&)>;
 
 // What a worker should run, computed from State: a run that is not here must not run there.
 struct RunOrder {

@@ -40,8 +40,8 @@ class BoundedQueue {
   // Up to `most` items in order; waits at most `wait_ms` for the first one.
   std::vector<T> pop(size_t most, Millis wait_ms) {
     std::unique_lock lock(mutex_);
-    not_empty_.wait_for(lock, std::chrono::milliseconds(wait_ms),
-                        [&] { return closed_ || !items_.empty(); });
+    const auto ready = [&] { return closed_ || !items_.empty(); };
+    if (wait_ms > 0) not_empty_.wait_for(lock, std::chrono::milliseconds(wait_ms), ready);
     std::vector<T> taken;
     while (!items_.empty() && taken.size() < most) {
       taken.push_back(std::move(items_.front()));

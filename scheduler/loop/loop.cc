@@ -25,12 +25,14 @@ Loop::Loop(SchedulerConfig config,
            Store& store,
            DiskReserve reserve,
            const Clock& clock,
-           SchedulerMetrics& metrics)
+           SchedulerMetrics& metrics,
+           Decide decide)
     : config_(config),
       store_(store),
       reserve_(std::move(reserve)),
       clock_(clock),
       metrics_(metrics),
+      decide_(std::move(decide)),
       queue_(limits::kInputQueue) {}
 
 Status Loop::load() {
@@ -50,13 +52,18 @@ bool Loop::query(Query query) {
   return queue_.try_push(Posted{TickInput{}, nullptr, std::move(query)});
 }
 
-void Loop::run(LoopListener& listener) {
+void Loop::begin(LoopListener& listener) {
   listener_ = &listener;
   metrics_.load(state_);
-  while (!queue_.drained()) {
-    const Millis wait = std::max<Millis>(tick_boot_ms_ - clock_.boot_ms(), 0);
-    run_batch(queue_.pop(limits::kBatchInputs, wait));
-  }
+}
+
+void Loop::turn(Millis wait_most) {
+  run_batch(queue_.pop(limits::kBatchInputs, wait_most));
+}
+
+void Loop::run(LoopListener& listener) {
+  begin(listener);
+  while (!queue_.drained()) turn(std::max<Millis>(tick_boot_ms_ - clock_.boot_ms(), 0));
   flush_boot_ms_ = 0;
   run_batch({});
 }
@@ -100,7 +107,7 @@ void Loop::decide_one(Batch& batch, InputBody body, Reply reply) {
     Status ready = submit == nullptr ? ok_status() : look_up_finished_twin(*submit);
     Decision decision;
     if (ready.ok())
-      decision = decide(state_, {now_boot_ms_, now_unix_ms_, std::move(body)}, config_);
+      decision = decide_(state_, {now_boot_ms_, now_unix_ms_, std::move(body)}, config_);
     answered.answer = std::move(decision.answer);
     for (const Event& event : decision.events) {
       if (ready.ok()) ready = stage(batch, event);

@@ -44,12 +44,18 @@ class Loop {
        Store& store,
        DiskReserve reserve,
        const Clock& clock,
-       SchedulerMetrics& metrics);
+       SchedulerMetrics& metrics,
+       Decide decide = llmctl::decide);
 
   Status load();                                                       // once, before run()
   const std::string& cluster_id() const { return state_.cluster_id; }  // between load() and run()
   void run(LoopListener& listener);  // until stop(); what was posted before is still done
   void stop() { queue_.close(); }
+
+  // What run() is made of, for the simulator, whose time is not ours: begin() once, then turn()s.
+  void begin(LoopListener& listener);
+  void turn(Millis wait_most);                   // waits that long for a first input
+  const State& state() const { return state_; }  // loop thread only
 
   // Any thread. False: the queue is full or closed; nothing will happen.
   bool post(InputBody input, Reply reply);
@@ -93,6 +99,7 @@ class Loop {
   DiskReserve reserve_;
   const Clock& clock_;
   SchedulerMetrics& metrics_;
+  const Decide decide_;
   LoopListener* listener_ = nullptr;
   BoundedQueue<Posted> queue_;
 

@@ -59,6 +59,7 @@ void DataDir::retract() const {
 }
 
 bool DiskReserve::hold() {
+  if (path_.empty()) return true;
   const int file = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
   if (file < 0) return false;
   struct statvfs disk = {};

@@ -37,6 +37,7 @@ class DiskReserve {
   static constexpr Bytes kBytes = 8 << 20;       // thousands of small transactions
   static constexpr Bytes kRoomBeside = 1 << 20;  // else the next one would release it again
 
+  // An empty path: none is needed, the store is not on a disk.
   explicit DiskReserve(std::string path) : path_(std::move(path)) {}
   bool hold();  // false: no room for it and a few transactions beside it
   void release();

@@ -43,16 +43,16 @@ JobId some_live_job(World& world) {
 }
 
 void hurt_a_run(World& world, SimWorker& worker) {
-  if (worker.runs().empty()) return;
-  auto run = worker.runs().begin();
-  std::advance(run, world.random().between(0, static_cast<int64_t>(worker.runs().size()) - 1));
+  auto& runs = worker.host().runs();
+  if (runs.empty()) return;
+  auto run = runs.begin();
+  std::advance(run, world.random().between(0, static_cast<int64_t>(runs.size()) - 1));
   if (!run->second.alive()) return;
   if (world.random().one_in(2)) {
     run->second.hangs = true;
-    return;
+  } else {
+    worker.host().crash_run(run->second);
   }
-  run->second.status.phase = RunStatus::Phase::ended;
-  run->second.status.outcome = Outcome::crashed;
 }
 
 }  // namespace
@@ -69,7 +69,7 @@ void inject_fault(World& world) {
   } else if (kind == 6) {
     worker.slow_down(world.random().between(1, 2'500));
   } else if (kind == 7) {
-    worker.hang_up();
+    worker.break_connection();
   } else if (kind == 8) {
     world.say("fault", worker.name() + ": its agent crashes");
     worker.crash_agent();

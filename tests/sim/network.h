@@ -7,7 +7,7 @@
 #include <variant>
 #include <vector>
 
-#include "scheduler/heart/decide.h"
+#include "worker/agent/messages.h"
 
 namespace llmctl::sim {
 
@@ -25,19 +25,8 @@ struct Random {  // splitmix64
   bool one_in(int64_t n) { return between(1, n) == 1; }
 };
 
-struct Heartbeat {
-  int64_t number = 0;
-  std::vector<RunStatus> runs;
-};
-struct Welcome {
-  WorkerId worker;
-};
-struct Ack {
-  int64_t number = 0;
-};
-struct Closed {};  // by the scheduler's side
-using ToScheduler = std::variant<HelloInput, Heartbeat, ReportInput>;
-using ToWorker = std::variant<Welcome, Ack, std::vector<RunOrder>, Closed>;
+struct Hangup {};  // the worker's side has closed the connection
+using ToScheduler = std::variant<worker::ToScheduler, Hangup>;
 
 template <class Message>
 class Pipe {
@@ -64,11 +53,10 @@ class Pipe {
 
 struct Link {
   int64_t connection = 0;  // of the worker's newest dialing
-  int64_t greeted = 0;     // the newest whose hello has reached the scheduler
   bool cut = false;        // nothing is delivered
   Millis slowness_ms = 20;
   Pipe<ToScheduler> up;
-  Pipe<ToWorker> down;
+  Pipe<worker::FromScheduler> down;  // Disconnected: closed by the scheduler's side
 };
 
 }  // namespace llmctl::sim

@@ -9,35 +9,44 @@ namespace llmctl::sim {
 
 static constexpr Millis kSaveEvery = 1'300;  // at most two saves in one lease
 static constexpr size_t kSavesKept = 4;      // more than can be made without being heard
+static constexpr Millis kLonely = 5'000;     // then a rank without its peers gives up
 
-void SimWorker::step_run(SimRun& run) {
+static std::string name_of(const SimRun& run) {
+  return "job " + std::to_string(run.config.job_id) + " e" + std::to_string(run.config.epoch);
+}
+
+void SimHost::step_run(SimRun& run) {
   if (!run.alive()) return;
-  if (run.dies_at && world_.now() >= *run.dies_at) return end(run, Outcome::killed);
+  if (run.dies_at && world_.now() >= *run.dies_at) return end(run, run.verdict);
   if (world_.now() > run.lease_until) {  // waits
     run.next_at = std::max(run.next_at, world_.now() + 50);
     return;
   }
-  if (world_.now() < run.next_at) return;
-  if (run.status.phase == RunStatus::Phase::spawning) return begin(run);
-  if (run.hangs) return end(run, Outcome::hang);
+  if (world_.now() < run.next_at || run.hangs) return;
+  if (run.phase == SimRun::Phase::spawning) return begin(run);
   if (run.config.mode == "probe") return probe(run);
   if (lonely(run)) return;
   train(run);
 }
 
-void SimWorker::end(SimRun& run, Outcome outcome) {
-  run.status.phase = RunStatus::Phase::ended;
-  run.status.outcome = outcome;
-  world_.say(name_, "job " + run.status.job.str() + " e" + run.status.epoch.str() +
-                        " ends: " + to_string(outcome));
+void SimHost::end(SimRun& run, Outcome outcome) {
+  run.phase = SimRun::Phase::ended;
+  run.outcome = outcome;
+  world_.say(name_, name_of(run) + " ends: " + to_string(outcome));
 }
 
-void SimWorker::begin(SimRun& run) {
-  run.status.phase = RunStatus::Phase::up;
-  run.status.pid = run.status.job.value * 100 + run.status.epoch.value;
+void SimHost::begin(SimRun& run) {
   run.next_at = world_.now() + kSaveEvery;
-  if (run.config.resume.empty() || run.config.mode == "probe") return;
-  const auto& disk = world_.storage()[run.status.job];
+  if (run.config.mode != "probe" && !resume(run)) return;
+  run.phase = SimRun::Phase::up;
+  run.report.emplace_back(worker::UpLine{run.config.job_id * 100 + run.config.epoch});
+}
+
+// False: it has ended.
+bool SimHost::resume(SimRun& run) {
+  if (run.config.resume.empty()) return true;
+  const JobId job{run.config.job_id};
+  const auto& disk = world_.storage()[job];
   auto newest = disk.end();
   for (const std::string& entry : run.config.resume) {
     newest = disk.find(entry.substr(entry.rfind('/') + 1));
@@ -49,32 +58,34 @@ void SimWorker::begin(SimRun& run) {
     newest = each;
   }
   if (newest == disk.end()) {
-    world_.checkers().complain("job " + run.status.job.str() + ": no checkpoint is left");
-    return end(run, Outcome::checkpoint_lost);
+    world_.checkers().complain("job " + job.str() + ": no checkpoint is left");
+    end(run, Outcome::checkpoint_lost);
+    return false;
   }
   run.step = newest->second;
   run.kept = {newest->first};
+  return true;
 }
 
-void SimWorker::probe(SimRun& run) {
+void SimHost::probe(SimRun& run) {
   for (const Plan& plan : run.config.candidates) {
     ProbeResult result{plan.micro_batch_size, plan.gradient_checkpointing, false, {}, 0, 0};
     result.peak_bytes = plan.peak_bytes_predicted;
     result.oom = result.peak_bytes > run.config.memory_cap_bytes;
     result.seconds_per_micro_batch = 0.1 + 0.05 * static_cast<double>(plan.micro_batch_size);
-    run.status.probes.push_back(result);
+    run.report.emplace_back(result);
   }
   end(run, Outcome::done);
 }
 
 // A rank whose peer is gone cannot step, and gives up after a while.
-bool SimWorker::lonely(SimRun& run) {
+bool SimHost::lonely(SimRun& run) {
   if (run.config.world_size == 1) return false;
   int32_t there = 0, done = 0;
-  for (const SimRun* peer : world_.gang(run.status.job, run.status.epoch)) {
-    if (peer->status.phase == RunStatus::Phase::up) ++there;
-    if (!peer->alive() && peer->status.outcome == Outcome::done) ++done;
-    if (!peer->alive() && peer->status.outcome == Outcome::left) ++done;
+  for (const SimRun* peer : world_.gang(JobId{run.config.job_id}, Epoch{run.config.epoch})) {
+    if (peer->phase == SimRun::Phase::up) ++there;
+    if (!peer->alive() && peer->outcome == Outcome::done) ++done;
+    if (!peer->alive() && peer->outcome == Outcome::left) ++done;
   }
   if (done > 0) {
     end(run, run.leave ? Outcome::left : Outcome::done);
@@ -85,41 +96,37 @@ bool SimWorker::lonely(SimRun& run) {
     return false;
   }
   if (run.lonely_since == 0) run.lonely_since = world_.now();
-  if (world_.now() - run.lonely_since > 5'000) end(run, Outcome::crashed);
+  if (world_.now() - run.lonely_since > kLonely) end(run, Outcome::crashed);
   return true;
 }
 
-void SimWorker::train(SimRun& run) {
+void SimHost::train(SimRun& run) {
   run.next_at = world_.now() + kSaveEvery;
-  const auto true_peak = static_cast<Bytes>(
-      world_.lie_of(run.status.job) * static_cast<double>(run.config.plan.peak_bytes_predicted));
+  const auto true_peak =
+      static_cast<Bytes>(world_.lie_of(JobId{run.config.job_id}) *
+                         static_cast<double>(run.config.plan.peak_bytes_predicted));
   if (true_peak > run.config.memory_cap_bytes) return end(run, Outcome::oom);
-  if (run.config.rank != 0) {  // rank 0 leads
-    run.next_at = world_.now() + 100;
-    return;
-  }
   run.step += 10;
+  Progressed progress;
+  progress.step = run.step;
+  run.report.emplace_back(progress);
+  if (run.config.rank != 0) return;  // rank 0 leads
   save(run);
   if (run.step >= *run.config.spec.max_steps) return end(run, Outcome::done);
   if (run.leave) end(run, Outcome::left);
 }
 
-void SimWorker::save(SimRun& run) {
-  const std::string path = "e" + run.status.epoch.str() + "-s" + std::to_string(run.step);
-  world_.storage()[run.status.job][path] = run.step;
-  run.facts.push_back({run.step, run.step * 512, path, 1'000, 3.0, path});
+void SimHost::save(SimRun& run) {
+  const std::string path = "e" + std::to_string(run.config.epoch) + "-s" + std::to_string(run.step);
+  auto& disk = world_.storage()[JobId{run.config.job_id}];
+  disk[path] = run.step;
+  run.report.emplace_back(CheckpointCommitted{run.step, run.step * 512, path, 1'000, 3.0, path});
   run.kept.push_back(path);
-  if (welcomed_) {
-    send(ReportInput{id_, run.status.job, run.status.epoch, 0, run.facts.back()});
-  }
   if (run.kept.size() <= kSavesKept) return;
   const std::string oldest = run.kept.front();
   run.kept.erase(run.kept.begin());
-  world_.storage()[run.status.job].erase(oldest);
-  run.removals.push_back({oldest, false});
-  if (welcomed_) {
-    send(ReportInput{id_, run.status.job, run.status.epoch, 0, run.removals.back()});
-  }
+  disk.erase(oldest);
+  run.report.emplace_back(CheckpointRemoved{oldest, false});
 }
 
 }  // namespace llmctl::sim

@@ -1,22 +1,24 @@
-// SimScheduler: what loop.cc does, with a log in memory: decide, apply, commit the batch, and only
-// then answer and send. It may crash before the commit (the batch is gone) or right after it (the
-// answers are gone), and starts again from the durable events of live jobs and of workers.
+// SimScheduler: the real loop over a store in memory, turned by the world's clock. The process may
+// crash before a commit (the batch is gone) or right after it (the answers are gone), may be
+// stopped for a while, and starts again from what the store has.
 #pragma once
 
+#include <prometheus/registry.h>
+
 #include <functional>
-#include <map>
+#include <memory>
 #include <set>
-#include <string>
 #include <vector>
 
-#include "network.h"
+#include "scheduler/loop/loop.h"
+#include "sim_fleet.h"
+#include "sim_store.h"
 
 namespace llmctl::sim {
 
 class World;
-using Decide = std::function<Decision(const State&, const Input&, const SchedulerConfig&)>;
 
-class SimScheduler {
+class SimScheduler final : public LoopListener {
  public:
   SimScheduler(World& world, Decide decide);
 
@@ -24,36 +26,34 @@ class SimScheduler {
   void ask(InputBody body, Reply reply);  // from people; lost while it is down
   void step();
   void crash(bool before_commit);
-  bool up() const { return up_; }
+  bool up() const { return process_ != nullptr; }
 
-  const State& state() const { return state_; }
-  const std::vector<Event>& log() const { return log_; }
+  const State& state() const;  // empty while it is down
+  const std::vector<Event>& log() const { return store_.log(); }
   const SchedulerConfig& config() const { return config_; }
 
  private:
-  struct Batch {
-    std::vector<Event> durable;
-    std::set<WorkerId> sync;
-    std::vector<std::function<void()>> answers;
+  struct Process {
+    Process(SimScheduler& scheduler, World& world);
+    prometheus::Registry registry;
+    SchedulerMetrics metrics;
+    SimFleet fleet;
+    Loop loop;
   };
-  void receive(Batch& batch);
-  void decide_one(Batch& batch, InputBody body, const Reply& reply);
-  void look_up_twin(SubmitInput& submit) const;
-  void commit(Batch& batch);
-  void restart();
-  State replay() const;
+  void start();
+  void end();
+
+  bool committed(std::shared_ptr<const std::vector<Event>> events) override;
+  bool events_missed() override { return true; }
+  bool desired(WorkerId worker, std::vector<RunOrder> orders) override;
+  bool state_reloaded() override;
 
   World& world_;
   Decide decide_;
   SchedulerConfig config_;
-  State state_;
-  std::vector<Event> log_;
-  std::vector<std::pair<InputBody, Reply>> asked_;
-  std::map<WorkerId, size_t> seat_;  // worker id -> index in the world
-  bool up_ = true;
+  SimStore store_;
+  std::unique_ptr<Process> process_;
   Millis down_until_ = 0;
-  Millis tick_at_ = 0;
-  enum class Crash { none, before_commit, after_commit } crash_ = Crash::none;
 };
 
 }  // namespace llmctl::sim

@@ -2,180 +2,98 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 #include <variant>
-#include <vector>
 
 #include "world.h"
 
 namespace llmctl::sim {
 namespace {
 
-constexpr Millis kLease = 3'000 - 600;  // the worker's view is shorter than the scheduler's
-constexpr Millis kHeartbeat = 300;
-constexpr Millis kSilence = 1'500;  // then the connection is given up
-constexpr Millis kForget = 10'000;
-
-RunKey key_of(const RunConfig& config) {
-  return {JobId{config.job_id}, Epoch{config.epoch}, config.rank};
-}
+constexpr Millis kSilence = 1'500;       // then the connection is given up
+constexpr Millis kRedial = 500;          // at most
+constexpr Millis kHangTimeout = 10'000;  // more than ranks wait for each other
+constexpr Millis kAgentAway = 10'000;    // at most
 
 }  // namespace
 
 SimWorker::SimWorker(World& world, std::string name, Inventory inventory)
-    : world_(world), name_(std::move(name)), inventory_(std::move(inventory)) {}
+    : world_(world), name_(std::move(name)), inventory_(std::move(inventory)), host_(world, name_) {
+  start_agent();
+}
 
-bool SimWorker::works(const SimRun& run) const {
-  return run.alive() && run.status.phase == RunStatus::Phase::up && world_.now() <= run.lease_until;
+void SimWorker::start_agent() {
+  worker::AgentConfig config;
+  config.name = name_;
+  config.instance = name_ + "." + std::to_string(++lives_);
+  config.hang_timeout_ms = kHangTimeout;
+  config.inventory = inventory_;
+  agent_.emplace(std::move(config), host_);
+  host_.adopt(*agent_);
 }
 
 void SimWorker::step() {
-  for (auto& [key, run] : runs_) step_run(run);
-  if (!agent_up_) {
-    agent_up_ = world_.now() >= agent_back_at_;
-    return;
+  host_.step();
+  if (!agent_) {
+    if (world_.now() < agent_back_at_) return;
+    start_agent();
   }
   if (dialed_ && world_.now() - heard_at_ > kSilence) hang_up();
-  if (!dialed_) dial();
-  if (!link_.cut) {
-    for (auto& [connection, message] : link_.down.receive(world_.now())) {
-      if (connection == link_.connection && dialed_) receive(message);
-    }
-  }
-  if (desired_) {
-    std::vector<RunOrder> orders;
-    for (const auto& [key, order] : *desired_) orders.push_back(order);
-    follow(orders);
-  }
-  if (!welcomed_ || world_.now() < beat_at_) return;
-  beat_at_ = world_.now() + kHeartbeat;
-  unanswered_[++beat_] = world_.now();
-  send(Heartbeat{beat_, statuses()});
-  if (world_.random().one_in(20)) send(Heartbeat{beat_, statuses()});  // said twice
+  if (!dialed_ && world_.now() >= redial_at_) dial();
+  receive();
+  host_.tell(*agent_);
+  agent_->tick();
+  send();
 }
 
 void SimWorker::dial() {
-  if (link_.cut || !world_.scheduler().up()) return;
   dialed_ = true;
-  welcomed_ = heard_desired_ = false;
-  dialed_at_ = heard_at_ = world_.now();
-  unanswered_.clear();
+  heard_at_ = world_.now();
   ++link_.connection;
-  send(HelloInput{name_, instance(), inventory_, statuses()});
+  agent_->receive(worker::Dialing{});
+  if (!world_.scheduler().up() && !link_.cut) hang_up();
 }
 
 void SimWorker::hang_up() {
-  dialed_ = welcomed_ = false;
+  if (!std::exchange(dialed_, false)) return;
+  link_.up.send(link_.connection, world_.now() + link_.slowness_ms, Hangup{});
+  redial_at_ = world_.now() + world_.random().between(50, kRedial);
+  if (agent_) agent_->receive(worker::Disconnected{""});
 }
 
-void SimWorker::receive(const ToWorker& message) {
-  heard_at_ = world_.now();
-  if (const auto* welcome = std::get_if<Welcome>(&message)) {
-    id_ = welcome->worker;
-    welcomed_ = true;
-    beat_at_ = world_.now();
-    renew(dialed_at_ + kLease, false);
-    for (auto& [key, run] : runs_) {
-      for (const auto& fact : run.facts) send(ReportInput{id_, key.job, key.epoch, key.rank, fact});
-      for (const auto& gone : run.removals) {
-        send(ReportInput{id_, key.job, key.epoch, key.rank, gone});
-      }
-    }
-  } else if (const auto* ack = std::get_if<Ack>(&message)) {
-    const auto sent = unanswered_.find(ack->number);
-    // A lapsed lease comes back only after this connection has said what is wanted.
-    if (sent != unanswered_.end()) renew(sent->second + kLease, heard_desired_);
-  } else if (const auto* orders = std::get_if<std::vector<RunOrder>>(&message)) {
-    heard_desired_ = true;
-    desired_.emplace();
-    for (const RunOrder& order : *orders) desired_->emplace(key_of(order.config), order);
-    follow(*orders);
-  } else {
-    hang_up();
-  }
-}
-
-void SimWorker::renew(Millis until, bool thaw) {
-  if (world_.now() <= lease_until_ || thaw || heard_desired_ || welcomed_) {
-    lease_until_ = std::max(lease_until_, until);
-  }
-  for (auto& [key, run] : runs_) {
-    const bool lapsed = world_.now() > run.lease_until;
-    const bool wanted = desired_ && desired_->contains(key) && !run.dies_at;
-    if (!run.alive() || (lapsed && !(thaw && wanted))) continue;
-    run.lease_until = std::max(run.lease_until, until);
-  }
-}
-
-void SimWorker::follow(const std::vector<RunOrder>& orders) {
-  for (auto run = runs_.begin(); run != runs_.end();) {
-    const bool wanted = desired_->contains(run->first);
-    if (!wanted && !run->second.alive()) {
-      run = runs_.erase(run);
-      continue;
-    }
-    if (!wanted && !run->second.dies_at) {
-      run->second.dies_at = world_.now() + world_.random().between(0, 200);
-    }
-    ++run;
-  }
-  if (!heard_desired_) return;  // as Agent: only this connection's wishes are started
-  for (const RunOrder& order : orders) {
-    const RunKey key = key_of(order.config);
-    const auto run = runs_.find(key);
-    if (run == runs_.end()) {
-      bool older = false;
-      for (const auto& [other, old] : runs_) {
-        older = older || (other.job == key.job && other.epoch < key.epoch && old.alive());
-      }
-      if (!older) start(order);
-    } else if (order.stop == RunOrder::Stop::kill && !run->second.dies_at) {
-      run->second.dies_at = world_.now() + world_.random().between(0, 200);
-    } else if (order.stop == RunOrder::Stop::checkpoint) {
-      run->second.leave = true;
+void SimWorker::receive() {
+  if (link_.cut) return;
+  for (auto& [connection, message] : link_.down.receive(world_.now())) {
+    if (connection != link_.connection || !dialed_) continue;
+    heard_at_ = world_.now();
+    if (std::holds_alternative<worker::Disconnected>(message)) {
+      hang_up();
+    } else {
+      agent_->receive(message);
     }
   }
 }
 
-void SimWorker::start(const RunOrder& order) {
-  const RunKey key = key_of(order.config);
-  SimRun& run = runs_[key];
-  run.config = order.config;
-  run.status.job = key.job;
-  run.status.epoch = key.epoch;
-  run.status.rank = key.rank;
-  run.status.device = device_label(order.config.device, 0);
-  run.lease_until = lease_until_;
-  run.next_at = world_.now() + world_.random().between(50, 400);
-  world_.say(name_, "starts job " + key.job.str() + " e" + key.epoch.str());
-  if (order.stop != RunOrder::Stop::none) end(run, Outcome::killed);
-}
-
-void SimWorker::send(ToScheduler message) {
-  const Millis delay = world_.random().between(0, link_.slowness_ms);
-  link_.up.send(link_.connection, world_.now() + delay, std::move(message));
-}
-
-std::vector<RunStatus> SimWorker::statuses() const {
-  std::vector<RunStatus> all;
-  for (const auto& [key, run] : runs_) all.push_back(run.status);
-  return all;
+void SimWorker::send() {
+  for (worker::ToScheduler& message : agent_->take_outbox()) {
+    if (!dialed_) continue;
+    const Millis due = world_.now() + world_.random().between(0, link_.slowness_ms);
+    const bool twice =
+        std::holds_alternative<worker::Heartbeat>(message) && world_.random().one_in(20);
+    if (twice) link_.up.send(link_.connection, due, message);
+    link_.up.send(link_.connection, due, std::move(message));
+  }
 }
 
 void SimWorker::crash_agent() {
-  agent_up_ = false;
-  agent_back_at_ = world_.now() + world_.random().between(100, kForget);
+  agent_.reset();
+  agent_back_at_ = world_.now() + world_.random().between(100, kAgentAway);
   hang_up();
-  desired_.reset();
-  lease_until_ = 0;
-  ++instance_;
 }
 
 void SimWorker::crash_machine(bool disk_too) {
   crash_agent();
-  for (auto& [key, run] : runs_) {
-    if (run.alive()) end(run, Outcome::crashed);
-  }
-  if (disk_too) runs_.clear();
+  host_.crash(disk_too);
 }
 
 void SimWorker::heal() {

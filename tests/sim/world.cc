@@ -37,8 +37,8 @@ void World::run() {
     step();
   }
   faults_over_ = true;
-  const Millis end = now_ + kHealing;
-  while (now_ < end && checkers_.problems().empty()) {
+  const Millis end = now() + kHealing;
+  while (now() < end && checkers_.problems().empty()) {
     heal();
     people.step(*this);
     people.let_go(*this);
@@ -49,7 +49,7 @@ void World::run() {
 }
 
 void World::step() {
-  now_ += kStep;
+  clock_.now += kStep;
   for (const auto& worker : workers_) worker->step();
   check_what_runs();
   scheduler_->step();
@@ -65,8 +65,8 @@ bool World::everything_ended() const {
 
 void World::check_what_runs() {
   for (const auto& worker : workers_) {
-    for (const auto& [key, run] : worker->runs()) {
-      if (worker->works(run)) checkers_.works(key.job, key.epoch);
+    for (const auto& [key, run] : worker->host().runs()) {
+      if (worker->host().works(run)) checkers_.works(key.job, key.epoch);
       if (run.alive()) {
         checkers_.occupies(worker->name(), worker->device(), run.config.memory_cap_bytes);
       }
@@ -83,7 +83,7 @@ double World::lie_of(JobId job) const {
 std::vector<SimRun*> World::gang(JobId job, Epoch epoch) {
   std::vector<SimRun*> ranks;
   for (const auto& worker : workers_) {
-    for (auto& [key, run] : worker->runs()) {
+    for (auto& [key, run] : worker->host().runs()) {
       if (key.job == job && key.epoch == epoch) ranks.push_back(&run);
     }
   }
@@ -92,7 +92,7 @@ std::vector<SimRun*> World::gang(JobId job, Epoch epoch) {
 
 void World::say(const std::string& who, const std::string& what) const {
   if (!options_.verbose) return;
-  std::printf("%8.2fs  %-12s %s\n", static_cast<double>(now_ - 1'000'000) / 1e3, who.c_str(),
+  std::printf("%8.2fs  %-12s %s\n", static_cast<double>(now() - 1'000'000) / 1e3, who.c_str(),
               what.c_str());
 }
 

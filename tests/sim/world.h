@@ -1,6 +1,7 @@
-// World: the real decide() and apply() with simulated workers, a network, people and faults, in
-// virtual time, one thread, one seed. The same seed gives the same history, event by event.
-// Nothing here is asynchronous: every 50 ms of virtual time each part takes its step in turn.
+// World: the scheduler's real loop and heart and the workers' real agents, with simulated machines,
+// a network, people and faults, in virtual time, one thread, one seed. The same seed gives the same
+// history, event by event. Nothing here is asynchronous: every 50 ms of virtual time each part
+// takes its step in turn.
 #pragma once
 
 #include <cstdint>
@@ -30,7 +31,8 @@ class World {
   const std::vector<std::string>& problems() const { return checkers_.problems(); }
 
   // What the parts of the world ask of it.
-  Millis now() const { return now_; }
+  Millis now() const { return clock_.now; }
+  const Clock& clock() const { return clock_; }
   Random& random() { return random_; }
   Checkers& checkers() { return checkers_; }
   SimScheduler& scheduler() { return *scheduler_; }
@@ -47,8 +49,14 @@ class World {
   bool everything_ended() const;
   void check_what_runs();
 
+  struct VirtualClock final : Clock {
+    Millis now = 1'000'000;
+    Millis boot_ms() const override { return now; }
+    Millis unix_ms() const override { return now; }
+  };
+
   Options options_;
-  Millis now_ = 1'000'000;
+  VirtualClock clock_;
   Random random_;
   bool faults_over_ = false;
   Checkers checkers_;
