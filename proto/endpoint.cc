@@ -14,28 +14,30 @@
 #include "proto/status.h"
 
 namespace llmctl {
-namespace {
 
-constexpr size_t kCaFileMax = 1 << 20;  // a bundle of every public authority is 200 KiB
-constexpr size_t kTokenMax = 4 << 10;
-
-struct HostPort {
-  std::string_view host, port;
-};
-
-HostPort split(std::string_view address) {
+HostPort split_host_port(std::string_view address) {
   const size_t colon = address.rfind(':');
   if (colon == std::string_view::npos) return {address, ""};
   return {address.substr(0, colon), address.substr(colon + 1)};
 }
 
+std::string_view without_brackets(std::string_view host) {
+  const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
+  return bracketed ? host.substr(1, host.size() - 2) : host;
+}
+
+namespace {
+
+constexpr size_t kCaFileMax = 1 << 20;  // a bundle of every public authority is 200 KiB
+constexpr size_t kTokenMax = 4 << 10;
+
 bool is_host_port(std::string_view address) {
-  const auto [host, port] = split(address);
+  const auto [host, port] = split_host_port(address);
   const bool port_ok = !port.empty() && port.size() <= 5 &&
                        port.find_first_not_of("0123456789") == std::string_view::npos &&
                        std::stoi(std::string(port)) <= 65'535;
-  const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
-  const std::string_view name = bracketed ? host.substr(1, host.size() - 2) : host;
+  const std::string_view name = without_brackets(host);
+  const bool bracketed = name.size() < host.size();
   return port_ok && !name.empty() && std::all_of(name.begin(), name.end(), [&](char c) {
            return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '.' || c == '-' ||
                   c == '_' || (bracketed && (c == ':' || c == '%'));
@@ -91,7 +93,7 @@ Error no_tls_connection(const Endpoint& endpoint, const std::string& why) {
             "pass the authority that signed it: --tls-ca FILE; also check that it has not expired"};
   }
   if (has(why, "Peer name") || has(why, "Hostname Verification")) {
-    const std::string host(split(address).host);
+    const std::string host(split_host_port(address).host);
     return {Code::unauthenticated, "the certificate of " + address + " is for another host",
             "use a name that it lists, or issue one with subjectAltName " + host};
   }
@@ -116,7 +118,7 @@ Error no_connection(const Endpoint& endpoint, const std::string& why) {
 }  // namespace
 
 bool is_loopback(const std::string& address) {
-  const std::string host(split(address).host);
+  const std::string host(split_host_port(address).host);
   in_addr ip{};
   if (inet_pton(AF_INET, host.c_str(), &ip) == 1) return ntohl(ip.s_addr) >> 24 == 127;
   return host == "localhost" || host == "[::1]";

@@ -6,6 +6,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "core/base/result.h"
 
@@ -34,6 +35,11 @@ struct Endpoint {
 // failed_precondition: the token would be sent in the clear to another machine.
 Result<Endpoint> parse_endpoint(const EndpointText& text);
 
+struct HostPort {  // views
+  std::string_view host, port;
+};
+HostPort split_host_port(std::string_view address);        // "[::1]:80" -> "[::1]", "80"
+std::string_view without_brackets(std::string_view host);  // "[::1]" -> "::1"
 bool is_loopback(const std::string& address);  // host:port that never leaves this machine
 
 std::shared_ptr<grpc::ChannelCredentials> channel_credentials(const Endpoint& endpoint);

@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <csignal>
 #include <cstring>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "core/base/descriptors.h"
@@ -39,7 +38,7 @@ std::string new_instance() {
 AgentConfig agent_config(const Options& options, const std::vector<DeviceStats>& devices) {
   AgentConfig config;
   const auto boot = read_small_file("/proc/sys/kernel/random/boot_id", 64).value_or("");
-  config.place = boot.substr(0, 36) + " " + std::filesystem::absolute(options.work_dir).string();
+  config.place = boot.substr(0, 36) + " " + options.work_dir;
   config.name = options.name;
   config.instance = new_instance();
   config.jobs_dir = options.jobs_dir;

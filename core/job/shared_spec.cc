@@ -11,7 +11,7 @@ SharedSpec::SharedSpec(JobSpec spec) {
 
 SharedSpec::SharedSpec(Body body) : body_(std::make_shared<const Body>(std::move(body))) {}
 
-// The name and labels of a job that is not understood, for lists.
+// The name of a job that is not understood, for lists.
 static JobSpec what_can_be_read(const std::string& text) {
   JobSpec spec;
   const auto document = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);

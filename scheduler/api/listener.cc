@@ -12,6 +12,7 @@
 #include <cstring>
 
 #include "core/base/log.h"
+#include "proto/endpoint.h"
 
 namespace llmctl {
 namespace {
@@ -22,19 +23,6 @@ constexpr int kAgainMs = 100;    // after an accept() that failed for want of so
 Error cannot_listen(const std::string& address, const std::string& why) {
   return {Code::unavailable, "cannot listen on " + address + ": " + why,
           "is the port in use? --listen 127.0.0.1:0 takes a free one"};
-}
-
-struct HostPort {
-  std::string host, port;
-};
-Result<HostPort> split(const std::string& address) {
-  const size_t colon = address.rfind(':');
-  if (colon == std::string::npos) return cannot_listen(address, "expected host:port");
-  std::string host = address.substr(0, colon);
-  if (host.size() > 2 && host.front() == '[' && host.back() == ']') {
-    host = host.substr(1, host.size() - 2);
-  }
-  return HostPort{std::move(host), address.substr(colon + 1)};
 }
 
 // A socket that listens there, or -1 with errno. Nobody else may listen on the port: a second
@@ -72,18 +60,18 @@ void set_port(sockaddr& address, int port) {
 }  // namespace
 
 Result<std::unique_ptr<Listener>> Listener::open(const std::string& address, int most) {
-  const auto [host, port] = TRY(split(address));
+  if (address.find(':') == std::string::npos) return cannot_listen(address, "expected host:port");
   std::unique_ptr<Listener> listener(new Listener(most));
   listener->wake_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (listener->wake_ < 0) return cannot_listen(address, std::strerror(errno));
-  TRY(listener->bind_all(address, host, port));
+  TRY(listener->bind_all(address));
   return listener;
 }
 
 // "localhost" is two addresses; a machine may have only one of their families.
-Status Listener::bind_all(const std::string& address,
-                          const std::string& host,
-                          const std::string& port) {
+Status Listener::bind_all(const std::string& address) {
+  const auto [named, number] = split_host_port(address);
+  const std::string host(without_brackets(named)), port(number);
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;

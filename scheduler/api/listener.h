@@ -32,7 +32,7 @@ class Listener {
 
  private:
   explicit Listener(int most) : most_(most) {}
-  Status bind_all(const std::string& address, const std::string& host, const std::string& port);
+  Status bind_all(const std::string& address);
   void run(const std::stop_token& stopping);
   // Returns whether more may wait there. `again`: false when accepting failed and wants a pause.
   bool accept_one(int listening, bool& again);

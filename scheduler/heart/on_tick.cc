@@ -11,7 +11,7 @@ namespace {
 void lose_silent_workers(Turn& turn, Millis awake_since) {
   const Millis patience = turn.config.lease_ms + turn.config.grace_ms;
   for (const auto& [id, worker] : turn.state.workers) {
-    const Millis seen = std::max({worker.seen_boot_ms, turn.state.started_boot_ms, awake_since});
+    const Millis seen = std::max(worker.seen_boot_ms, awake_since);
     if (worker.lost || turn.boot_ms - seen <= patience) continue;
     const std::string detail = "not heard of for " + format_duration(turn.boot_ms - seen);
     turn.lost.insert(id);
@@ -29,8 +29,7 @@ void kill_those_that_do_not_leave(Turn& turn, Millis awake_since) {
     const Job* job = turn.job(id);
     if (job == nullptr || !job->attempt || !job->attempt->stop_checkpoint) continue;
     const Attempt& attempt = *job->attempt;
-    const Millis since =
-        std::max({attempt.stop_since_boot_ms, turn.state.started_boot_ms, awake_since});
+    const Millis since = std::max(attempt.stop_since_boot_ms, awake_since);
     if (turn.boot_ms - since > turn.config.stop_grace_ms) {
       turn.stop(id, false, attempt.stop_reason);
     }
@@ -62,8 +61,9 @@ void fail_those_not_understood(Turn& turn) {
 
 void on_tick(Turn& turn, const TickInput& input) {
   fail_those_not_understood(turn);
-  lose_silent_workers(turn, input.awake_since_boot_ms);
-  kill_those_that_do_not_leave(turn, input.awake_since_boot_ms);
+  const Millis awake_since = std::max(turn.state.started_boot_ms, input.awake_since_boot_ms);
+  lose_silent_workers(turn, awake_since);
+  kill_those_that_do_not_leave(turn, awake_since);
   end_backoffs(turn);
   schedule(turn);
 }

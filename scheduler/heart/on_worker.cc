@@ -172,12 +172,13 @@ void on_report(Turn& turn, const ReportInput& input) {
     return std::any_of(job->checkpoints.begin(), job->checkpoints.end(),
                        [&](const JobCheckpoint& kept) { return kept.commit.path == path; });
   };
+  const auto possible = [job](int64_t step) {
+    return !job->spec->max_steps || step <= *job->spec->max_steps;
+  };
   if (const auto* progress = std::get_if<Progressed>(&input.report)) {
-    const bool beyond = job->spec->max_steps && progress->step > *job->spec->max_steps;
-    if (input.rank == 0 && !beyond) turn.emit(input.job, input.epoch, *progress);
+    if (input.rank == 0 && possible(progress->step)) turn.emit(input.job, input.epoch, *progress);
   } else if (const auto* made = std::get_if<CheckpointCommitted>(&input.report)) {
-    const bool beyond = job->spec->max_steps && made->step > *job->spec->max_steps;
-    if (!known(made->path) && !beyond) turn.emit(input.job, input.epoch, *made);
+    if (!known(made->path) && possible(made->step)) turn.emit(input.job, input.epoch, *made);
   } else if (const auto* removed = std::get_if<CheckpointRemoved>(&input.report)) {
     if (known(removed->path)) turn.emit(input.job, input.epoch, *removed);
   } else if (const auto* sample = std::get_if<SampleGenerated>(&input.report)) {

@@ -11,7 +11,7 @@ namespace llmctl {
 
 // Takes the folder for a cluster: its id is kept in <job_dir>/cluster. failed_precondition when the
 // folder is another's, or has checkpoints from before clusters had ids that the scheduler does not
-// know (`known`: it named some).
+// know (`known`: it named some of this folder).
 Status claim_job_folder(const std::filesystem::path& job_dir,
                         const std::string& cluster,
                         bool known);

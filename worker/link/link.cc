@@ -18,9 +18,8 @@
 
 namespace llmctl::worker {
 
-static constexpr Millis kBackoffFirst = 50;  // a scheduler restarts in well under a second
-static constexpr Millis kBackoffLimit =
-    1'000;  // far below any lease: training goes on when it is back
+static constexpr Millis kBackoffFirst = 50;       // a scheduler restarts in well under a second
+static constexpr Millis kBackoffLimit = 1'000;    // trainers may be waiting for it
 static constexpr Millis kConnectTimeout = 2'000;  // of one attempt by gRPC
 static constexpr size_t kQueuedMessages = 8'192;  // unsent; more means the scheduler does not read
 

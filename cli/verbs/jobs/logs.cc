@@ -1,6 +1,5 @@
 // logs: what a rank of a job wrote. Follows across scheduler restarts; Ctrl-C only detaches.
 #include <algorithm>
-
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 

@@ -45,8 +45,8 @@ static Result<int> ls(Context& context, LsArguments arguments) {
     arguments.filter.labels.emplace_back(label.substr(0, equals), label.substr(equals + 1));
   }
   // A screen shows the newest; what a script reads is whole unless it asks for less.
-  constexpr size_t kScreen = 100, kAll = std::numeric_limits<size_t>::max();
-  arguments.filter.limit = arguments.limit > 0 ? arguments.limit : context.json() ? kAll : kScreen;
+  if (context.json()) arguments.filter.limit = std::numeric_limits<size_t>::max();
+  if (arguments.limit > 0) arguments.filter.limit = arguments.limit;
   Client client = TRY(connect(context.env));
   const std::vector<JobView> jobs = TRY(client.list(arguments.filter));
   if (context.json()) {

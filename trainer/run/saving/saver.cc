@@ -21,20 +21,21 @@ Saver::Saver(const RunConfig& config, const Lease& lease, Reporter& report)
       cpus_(allowed_cpus()) {}
 
 Result<std::optional<Checkpoint>> Saver::newest() {
-  std::vector<fs::path> candidates;
-  for (const std::string& path : config_.resume) {
-    // "../7/checkpoints/…" must be found before this job has a folder of its own.
-    candidates.push_back((fs::path(config_.job_dir) / path).lexically_normal());
+  std::vector<fs::path> in_folder = list_checkpoints(checkpoints_), candidates;
+  if (!config_.resume_scan) {
+    for (const std::string& path : config_.resume) {
+      // "../7/checkpoints/…" must be found before this job has a folder of its own.
+      candidates.push_back((fs::path(config_.job_dir) / path).lexically_normal());
+    }
   }
   // While nobody listened, an earlier attempt may have written a first checkpoint, or replaced
   // those that the scheduler knows, each committed under its lease: they are the second choice.
   const size_t known = candidates.size();
-  for (fs::path& path : list_checkpoints(checkpoints_)) {
+  for (fs::path& path : in_folder) {
     const auto end = candidates.begin() + static_cast<std::ptrdiff_t>(known);
     if (std::find(candidates.begin(), end, path) == end) candidates.push_back(std::move(path));
   }
   if (config_.resume_scan) {
-    candidates = list_checkpoints(checkpoints_);
     // By hand nobody counts attempts; a fresh epoch keeps names from colliding.
     for (const fs::path& path : candidates) {
       const Result<Checkpoint> one = load_checkpoint(path);
