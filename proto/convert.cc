@@ -9,6 +9,8 @@
 namespace llmctl {
 namespace {
 
+constexpr Bytes kPlaceBytes = 8 << 10;  // a path and a little more
+
 constexpr auto kOrigins = std::to_array<Origin>(
     {Origin::given, Origin::preset_default, Origin::predicted, Origin::measured});
 
@@ -76,6 +78,7 @@ v1::Inventory to_wire(const Inventory& inventory) {
   out.set_version(wire::utf8(inventory.version));
   out.set_cpus(inventory.cpus);
   out.set_ram_total(inventory.ram_total);
+  out.set_place(wire::utf8(inventory.place));
   for (const Device& device : inventory.devices) *out.add_devices() = to_wire(device);
   return out;
 }
@@ -88,6 +91,7 @@ Result<Inventory> from_wire(const v1::Inventory& inventory) {
   out.ram_total = TRY(wire::at_least("ram_total", inventory.ram_total(), int64_t{0}));
   out.devices = TRY(wire::list("devices", inventory.devices(), limits::kDevicesPerWorker,
                                [](const v1::Device& device) { return from_wire(device); }));
+  out.place = TRY(wire::text("place", inventory.place(), kPlaceBytes));
   return out;
 }
 

@@ -37,8 +37,6 @@ std::string new_instance() {
 
 AgentConfig agent_config(const Options& options, const std::vector<DeviceStats>& devices) {
   AgentConfig config;
-  const auto boot = read_small_file("/proc/sys/kernel/random/boot_id", 64).value_or("");
-  config.place = boot.substr(0, 36) + " " + options.work_dir;
   config.name = options.name;
   config.instance = new_instance();
   config.jobs_dir = options.jobs_dir;
@@ -46,6 +44,8 @@ AgentConfig agent_config(const Options& options, const std::vector<DeviceStats>&
   config.threads_per_rank = std::max(1, options.threads / options.inventory.slots);
   config.hang_timeout_ms = options.hang_timeout_ms;
   config.inventory = machine_inventory(options.inventory, devices);
+  const auto boot = read_small_file("/proc/sys/kernel/random/boot_id", 64).value_or("");
+  config.inventory.place = boot.substr(0, 36) + " " + options.work_dir;
   return config;
 }
 

@@ -144,11 +144,17 @@ struct WorkerLost {  // lease and grace passed without a word
 };
 
 // ---- volatile
-struct WorkerSeen {  // a heartbeat, at the envelope's boot_ms
+struct Greeting {           // a hello
+  std::string address;      // of the worker's end of the connection
+  Millis made_boot_ms = 0;  // on the worker's own clock
+  bool operator==(const Greeting&) const = default;
+};
+struct WorkerSeen {  // a hello or a heartbeat, at the envelope's boot_ms
   bool connected = true;
   std::vector<Device> devices;  // empty: unchanged
   // Where ranks still run that nobody wants any more, by device_label(); empty text: anywhere here.
   std::set<std::string> leftovers;
+  std::optional<Greeting> greeting{};  // of a hello; not streamed
   bool operator==(const WorkerSeen&) const = default;
 };
 struct RankUp {  // the rank's trainer runs and has said so

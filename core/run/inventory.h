@@ -27,6 +27,8 @@ struct Inventory {
   int32_t cpus = 0;
   Bytes ram_total = 0;
   std::vector<Device> devices;
+  // Machine, boot and work folder: of two workers with one name, tells a restart from a namesake.
+  std::string place{};
   bool operator==(const Inventory&) const = default;
 };
 

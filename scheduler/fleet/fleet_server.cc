@@ -34,8 +34,6 @@ auto statuses(const google::protobuf::RepeatedPtrField<v1::RunStatus>& runs) {
                     [](const v1::RunStatus& run) { return from_wire(run); });
 }
 
-constexpr Bytes kPlaceBytes = 8 << 10;  // a path and a little more
-
 Result<HelloInput> read_hello(const v1::Hello& hello) {
   HelloInput out;
   out.name = TRY(wire::file_name("hello.name", hello.name()));
@@ -43,7 +41,7 @@ Result<HelloInput> read_hello(const v1::Hello& hello) {
   out.inventory = TRY(wire::inside("hello.inventory", from_wire(hello.inventory())));
   out.runs = TRY(wire::inside("hello", statuses(hello.runs())));
   TRY(wire::text("hello.cluster_id", hello.cluster_id(), limits::kNameBytes));
-  TRY(wire::text("hello.place", hello.place(), kPlaceBytes));
+  out.made_boot_ms = TRY(wire::at_least("hello.made_boot_ms", hello.made_boot_ms(), int64_t{0}));
   return out;
 }
 
@@ -163,7 +161,6 @@ class FleetSession final : public grpc::ServerBidiReactor<v1::WorkerMessage, v1:
   }
 
   void receive() {
-    heard_boot_ms_ = hub_.parts_.clock.boot_ms();
     switch (incoming_.body_case()) {
       case v1::WorkerMessage::kHello:
         return on_hello(incoming_.hello());
@@ -186,41 +183,29 @@ class FleetSession final : public grpc::ServerBidiReactor<v1::WorkerMessage, v1:
                        [](const v1::RunStatus& run) { return run.phase() != "ended"; });
   }
 
-  // Whether it was heard of within a lease: one whose machine has gone does not keep its name.
-  bool speaks() const {
-    return hub_.parts_.clock.boot_ms() - heard_boot_ms_ <= hub_.parts_.config.lease_ms;
-  }
-
   void on_hello(const v1::Hello& message) {
     if (!name_.empty()) return finish({Code::failed_precondition, "hello comes once", ""});
     auto hello = read_hello(message);
     if (!hello.ok()) return finish(hello.error());
-    const auto older = hub_.by_name_.find(hello->name);
-    FleetSession* replaced = older == hub_.by_name_.end() ? nullptr : older->second;
     if (holds_runs_of_another_cluster(message)) {
       return finish({Code::failed_precondition,
                      "worker " + hello->name + " still holds runs of another cluster (" +
                          message.cluster_id() + ")",
                      "stop them there, or give it another --work-dir"});
     }
-    if (replaced != nullptr && replaced->place_ != message.place() && replaced->speaks()) {
-      return finish({Code::already_exists,
-                     "worker " + hello->name + " is connected from " + replaced->context_->peer() +
-                         ", and this is another one, at " + context_->peer(),
-                     "give one of them another --name"});
-    }
     name_ = hello->name;
     instance_ = hello->instance;
-    place_ = message.place();
-    hub_.by_name_[name_] = this;
-    if (replaced != nullptr) {
-      replaced->finish({Code::aborted, "replaced by a newer connection of " + name_, ""});
-    }
+    hello->address = context_->peer();
     // Nothing more is read until the worker has its id.
     post(std::move(hello).value(), [this](const Answer& answer) { on_welcome(answer); });
   }
 
+  // Two connections are welcomed in the order in which the loop has taken their hellos.
   void on_welcome(const Answer& answer) {
+    FleetSession* const replaced = std::exchange(hub_.by_name_[name_], this);
+    if (replaced != nullptr) {
+      replaced->finish({Code::aborted, "replaced by a newer connection of " + name_, ""});
+    }
     worker_ = answer.worker;
     log_info("worker connected", {{"worker", name_}, {"id", worker_.str()}});
     hub_.by_worker_[worker_] = this;
@@ -305,10 +290,9 @@ class FleetSession final : public grpc::ServerBidiReactor<v1::WorkerMessage, v1:
 
   FleetHub& hub_;
   grpc::CallbackServerContext* context_;
-  std::shared_ptr<FleetSession> self_;   // until OnDone
-  std::string name_, instance_, place_;  // empty: no hello yet
-  Millis heard_boot_ms_ = 0;
-  WorkerId worker_;  // 0: not welcomed yet
+  std::shared_ptr<FleetSession> self_;  // until OnDone
+  std::string name_, instance_;         // empty: no hello yet
+  WorkerId worker_;                     // 0: not welcomed yet
   v1::WorkerMessage incoming_;
   v1::SchedulerMessage outgoing_;
   std::deque<v1::SchedulerMessage> waiting_;

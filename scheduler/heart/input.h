@@ -45,6 +45,8 @@ struct HelloInput {
   std::string name, instance;
   Inventory inventory;
   std::vector<RunStatus> runs;
+  Millis made_boot_ms = 0;  // on the worker's own clock
+  std::string address{};    // of its end of the connection, for people
 };
 struct HeartbeatInput {
   WorkerId worker;

@@ -91,6 +91,30 @@ std::set<std::string> leftovers(const Turn& turn,
   return devices;
 }
 
+// A name belongs to the worker that has it while that one is connected, or may hold ranks.
+bool has_the_name(const Turn& turn, const Worker& worker) {
+  if (worker.lost) return false;
+  return worker.connected || !worker.leftovers.empty() ||
+         turn.state.index.loads.contains(worker.id);
+}
+
+// Why this is not the worker that it says it is; empty: it is, or the name is free.
+std::string mistaken(const Turn& turn, const HelloInput& input) {
+  const auto known = turn.state.worker_names.find(input.name);
+  if (known == turn.state.worker_names.end()) return "";
+  const Worker& worker = turn.state.workers.at(known->second);
+  const std::string& place = worker.inventory.place;
+  if (place == input.inventory.place) {
+    const bool older = input.made_boot_ms < worker.greeting.made_boot_ms;
+    return older ? "a newer hello of worker " + input.name + " has come" : "";
+  }
+  if (place.empty() || !has_the_name(turn, worker)) return "";
+  const std::string& address = worker.greeting.address;
+  return "worker " + input.name + (worker.connected ? " is connected" : " may still run jobs") +
+         (address.empty() ? "" : " from " + address) + ", and this is another one, at " +
+         input.address;
+}
+
 WorkerId register_worker(Turn& turn, const HelloInput& input) {
   const auto known = turn.state.worker_names.find(input.name);
   WorkerId id{turn.state.last_worker.value + 1};
@@ -101,7 +125,10 @@ WorkerId register_worker(Turn& turn, const HelloInput& input) {
     news = worker.lost || worker.instance != input.instance || worker.inventory != input.inventory;
   }
   if (news) turn.emit(id, WorkerRegistered{input.name, input.instance, input.inventory});
-  turn.emit(id, WorkerSeen{true, {}, leftovers(turn, id, input.runs)});
+  turn.emit(
+      id,
+      WorkerSeen{
+          true, {}, leftovers(turn, id, input.runs), Greeting{input.address, input.made_boot_ms}});
   return id;
 }
 
@@ -114,6 +141,11 @@ void on_hello(Turn& turn, const HelloInput& input) {
   if (!known && turn.state.workers.size() >= limits::kWorkers) {
     turn.refuse(Code::resource_exhausted,
                 "this scheduler has " + std::to_string(limits::kWorkers) + " workers, its limit");
+    return;
+  }
+  if (const std::string why = mistaken(turn, input); !why.empty()) {
+    turn.refuse(Code::already_exists, why,
+                "give one of them another --name, or wait until the first one is lost");
     return;
   }
   const WorkerId id = register_worker(turn, input);

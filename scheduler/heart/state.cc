@@ -173,6 +173,7 @@ void apply_to_job(State& state, const Event& event) {
 
 void see(State& state, Worker& worker, const Event& event, const WorkerSeen& seen) {
   if (seen.connected) worker.seen_boot_ms = event.boot_ms;
+  if (seen.greeting) worker.greeting = *seen.greeting;
   const bool same = worker.connected == seen.connected && worker.leftovers == seen.leftovers;
   if (same && seen.devices.empty()) return;
   state.index.remove(worker);

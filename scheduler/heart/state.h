@@ -77,6 +77,7 @@ struct Worker {
   bool lost = false;
   bool connected = false;           // volatile
   std::set<std::string> leftovers;  // volatile; as in WorkerSeen
+  Greeting greeting;                // volatile; the newest
   Millis seen_boot_ms = 0;          // volatile; State::started_boot_ms until the first heartbeat
   bool operator==(const Worker&) const = default;
 };

@@ -84,6 +84,7 @@ void Checkers::replayed(const State& live, const State& replay) {
     for (auto& [id, worker] : state.workers) {
       worker.connected = false;
       worker.leftovers.clear();
+      worker.greeting = {};
       worker.seen_boot_ms = 0;
     }
     return state;

@@ -37,20 +37,10 @@ void SimFleet::receive(Loop& loop, const Line& line, ToScheduler message) {
 }
 
 void SimFleet::on_hello(Loop& loop, const Line& line, worker::Hello hello) {
-  if (std::exchange(newest_[line.first], std::max(newest_[line.first], line.second)) >
-      line.second) {
-    return;  // of a connection that the worker has given up long ago
-  }
-  const auto older = by_name_.find(hello.name);
-  if (older != by_name_.end()) {
-    const Line replaced = older->second;
-    by_name_.erase(older);
-    finish(nullptr, replaced);
-  }
-  by_name_[hello.name] = line;
   sessions_[line] = {hello.name, hello.instance, {}};
-  HelloInput input{std::move(hello.name), std::move(hello.instance), std::move(hello.inventory),
-                   std::move(hello.runs)};
+  HelloInput input{std::move(hello.name),      std::move(hello.instance),
+                   std::move(hello.inventory), std::move(hello.runs),
+                   hello.made_boot_ms,         world_.workers()[line.first]->name()};
   (void)loop.post(std::move(input), [this, &loop, line](const Answer& answer, const State&) {
     if (!sessions_.contains(line)) return;
     if (answer.error) return finish(&loop, line);
@@ -59,6 +49,13 @@ void SimFleet::on_hello(Loop& loop, const Line& line, worker::Hello hello) {
 }
 
 void SimFleet::on_welcome(const Line& line, WorkerId worker) {
+  const auto older = by_name_.find(sessions_.at(line).name);
+  if (older != by_name_.end()) {
+    const Line replaced = older->second;
+    by_name_.erase(older);
+    finish(nullptr, replaced);
+  }
+  by_name_[sessions_.at(line).name] = line;
   sessions_.at(line).worker = worker;
   const Millis lease = world_.scheduler().config().lease_ms;
   send(line, worker::Welcome{worker, lease, lease / 10, "sim"});

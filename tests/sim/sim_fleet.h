@@ -39,7 +39,6 @@ class SimFleet {
   World& world_;
   std::map<Line, Session> sessions_;
   std::map<std::string, Line> by_name_;  // the newest connection of each worker
-  std::map<size_t, int64_t> newest_;     // the last one that has said hello, by seat
 };
 
 }  // namespace llmctl::sim

@@ -218,7 +218,7 @@ TEST_F(ProgramTest, TheAdvertisedHostIsNotTheWorkersName) {
   const v1::Hello hello = server.received().at(0).hello();
   EXPECT_EQ(hello.inventory().hostname(), "10.9.8.7");
   EXPECT_NE(hello.name(), "10.9.8.7");
-  EXPECT_NE(hello.place().find((work / "w1").string()), std::string::npos);
+  EXPECT_NE(hello.inventory().place().find((work / "w1").string()), std::string::npos);
 }
 
 TEST_F(ProgramTest, AServerThatStopsAnsweringStopsTheLease) {

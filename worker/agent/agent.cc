@@ -56,7 +56,7 @@ void Agent::on_dialing() {
   hello_boot_ms_ = host_.boot_ms();
   outbox_.clear();
   outbox_.emplace_back(Hello{config_.name, config_.instance, config_.inventory, statuses(),
-                             config_.cluster_id, config_.place});
+                             config_.cluster_id, hello_boot_ms_});
 }
 
 // A scheduler welcomes no worker that holds live runs of another cluster. What is left of that one

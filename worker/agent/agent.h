@@ -23,7 +23,7 @@
 namespace llmctl::worker {
 
 struct AgentConfig {
-  std::string name, instance, place;
+  std::string name, instance;
   std::string cluster_id;        // whose runs lie in the work folder; empty: not known
   std::string jobs_dir;          // <jobs_dir>/<job> is a run's job_dir
   std::string cache_dir;         // token caches of all jobs

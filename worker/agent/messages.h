@@ -23,7 +23,7 @@ struct Hello {
   Inventory inventory;
   std::vector<RunStatus> runs;
   std::string cluster_id;  // of the last Welcome; empty: none yet
-  std::string place;       // machine, boot and work folder: tells a restart from a namesake
+  Millis made_boot_ms = 0;
 };
 struct Heartbeat {
   int64_t number = 0;

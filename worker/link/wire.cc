@@ -19,7 +19,7 @@ static void write(const Hello& hello, v1::WorkerMessage& message) {
   *out.mutable_inventory() = llmctl::to_wire(hello.inventory);
   write_statuses(hello.runs, out);
   out.set_cluster_id(hello.cluster_id);
-  out.set_place(hello.place);
+  out.set_made_boot_ms(hello.made_boot_ms);
 }
 
 static void write(const Heartbeat& heartbeat, v1::WorkerMessage& message) {

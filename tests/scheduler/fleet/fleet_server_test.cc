@@ -114,8 +114,8 @@ TEST_F(Fleet, ANewerConnectionOfTheSameNameReplacesTheOlder) {
 
 TEST_F(Fleet, AnotherWorkerOfTheSameNameIsRefusedWhileTheFirstSpeaks) {
   v1::Hello here, there;
-  here.set_place("boot-1 /work");
-  there.set_place("boot-2 /work");
+  here.mutable_inventory()->set_place("boot-1 /work");
+  there.mutable_inventory()->set_place("boot-2 /work");
   ScriptedWorker first(scheduler, "w1");
   first.hello("i1", here);
   v1::SchedulerMessage message;

@@ -244,4 +244,49 @@ TEST(Lease, ALostWorkerHasToSayHelloAgain) {
   EXPECT_EQ(scene.state_of(id), JobState::probing);
 }
 
+// ---- names
+
+HelloInput hello_from(const std::string& place, const std::string& instance, Millis made) {
+  HelloInput input{"w1", instance, cpu_box(8 * kGiB), {}, made, place + ":4711"};
+  input.inventory.place = place;
+  return input;
+}
+
+TEST(Names, ALateHelloDoesNotReplaceANewerOne) {
+  Scene scene;
+  ASSERT_FALSE(scene.give(hello_from("here", "first", 500)).answer.error);
+  const JobId id = scene.submit();
+  scene.tick();
+  ASSERT_EQ(scene.state_of(id), JobState::probing);
+  scene.give(HeartbeatInput{WorkerId{1}, "first", {}, {scene.run(id, 0)}});
+  const Decision late = scene.give(hello_from("here", "first", 400));
+  ASSERT_TRUE(late.answer.error);
+  EXPECT_NE(late.answer.error->message.find("newer hello"), std::string::npos);
+  EXPECT_EQ(scene.state_of(id), JobState::probing) << "a rank it does not name has not ended";
+  EXPECT_FALSE(scene.give(hello_from("here", "second", 600)).answer.error) << "a restart";
+}
+
+TEST(Names, ANamesakeIsRefusedWhileTheFirstMayHoldRanks) {
+  Scene scene;
+  ASSERT_FALSE(scene.give(hello_from("here", "first", 500)).answer.error);
+  const JobId id = scene.submit();
+  scene.tick();
+  ASSERT_EQ(scene.state_of(id), JobState::probing);
+  scene.give(DisconnectInput{WorkerId{1}, "first"});
+  const Decision twin = scene.give(hello_from("there", "other", 100));
+  ASSERT_TRUE(twin.answer.error) << "a short cut of the first one gives its name to nobody";
+  EXPECT_NE(twin.answer.error->message.find("here:4711"), std::string::npos);
+  EXPECT_NE(twin.answer.error->message.find("there:4711"), std::string::npos);
+  scene.wait(scene.config.lease_ms + scene.config.grace_ms + 1);
+  EXPECT_FALSE(scene.give(hello_from("there", "other", 200)).answer.error) << "the first is lost";
+}
+
+TEST(Names, ANamesakeTakesANameThatNobodyUses) {
+  Scene scene;
+  ASSERT_FALSE(scene.give(hello_from("here", "first", 500)).answer.error);
+  EXPECT_TRUE(scene.give(hello_from("there", "other", 100)).answer.error) << "it is connected";
+  scene.give(DisconnectInput{WorkerId{1}, "first"});
+  EXPECT_FALSE(scene.give(hello_from("there", "other", 100)).answer.error);
+}
+
 }  // namespace llmctl

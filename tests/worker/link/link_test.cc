@@ -27,7 +27,7 @@ class LinkTest : public ::testing::Test {
       if (done()) return true;
       link->tick();
       for (FromScheduler& message : link->receive()) {
-        if (std::holds_alternative<Dialing>(message)) link->send(Hello{"w1", "i1", {}, {}, "", ""});
+        if (std::holds_alternative<Dialing>(message)) link->send(Hello{"w1", "i1", {}, {}, "", 0});
         seen.push_back(std::move(message));
       }
       pollfd wake{link->wake_fd(), POLLIN, 0};
