@@ -79,6 +79,7 @@ v1::Inventory to_wire(const Inventory& inventory) {
   out.set_cpus(inventory.cpus);
   out.set_ram_total(inventory.ram_total);
   out.set_place(wire::utf8(inventory.place));
+  out.set_jobs_folder(wire::utf8(inventory.jobs_folder));
   for (const Device& device : inventory.devices) *out.add_devices() = to_wire(device);
   return out;
 }
@@ -92,6 +93,7 @@ Result<Inventory> from_wire(const v1::Inventory& inventory) {
   out.devices = TRY(wire::list("devices", inventory.devices(), limits::kDevicesPerWorker,
                                [](const v1::Device& device) { return from_wire(device); }));
   out.place = TRY(wire::text("place", inventory.place(), kPlaceBytes));
+  out.jobs_folder = TRY(wire::text("jobs_folder", inventory.jobs_folder(), limits::kNameBytes));
   return out;
 }
 
@@ -222,6 +224,7 @@ v1::Checkpoint to_wire(const CheckpointCommitted& checkpoint) {
   out.set_loss(checkpoint.loss);
   out.set_manifest_hash(wire::utf8(checkpoint.manifest_hash));
   out.set_seconds(checkpoint.seconds);
+  out.set_folder(wire::utf8(checkpoint.folder));
   return out;
 }
 
@@ -235,6 +238,7 @@ Result<CheckpointCommitted> from_wire(const v1::Checkpoint& checkpoint) {
   out.manifest_hash =
       TRY(wire::text("manifest_hash", checkpoint.manifest_hash(), limits::kNameBytes));
   out.seconds = TRY(wire::finite("seconds", checkpoint.seconds()));
+  out.folder = TRY(wire::text("folder", checkpoint.folder(), limits::kNameBytes));
   return out;
 }
 

@@ -5,6 +5,9 @@
 #include <algorithm>
 #include <array>
 
+#include "core/base/log.h"
+#include "worker/runs/jobs_folder.h"
+
 namespace llmctl::worker {
 
 static constexpr Millis kRunsPollPeriod = 200;  // a supervisor that was killed sends no event
@@ -68,6 +71,14 @@ void Loop::read_devices() {
   devices.reserve(stats.size());
   for (const DeviceStats& one : stats) devices.push_back(one.device);
   parts_.agent.set_devices(std::move(devices));
+  look_at_jobs_folder();
+}
+
+// Mounted, or gone, since the last look: a new hello tells the scheduler.
+void Loop::look_at_jobs_folder() {
+  if (!parts_.agent.set_jobs_folder(jobs_folder_id(parts_.jobs_dir))) return;
+  log_sentence("worker", parts_.jobs_dir.string() + " is another folder than before");
+  parts_.link.hang_up();
 }
 
 void Loop::send() {

@@ -17,6 +17,7 @@
 #include "metrics/exposition.h"
 #include "worker/loop.h"
 #include "worker/options.h"
+#include "worker/runs/jobs_folder.h"
 #include "worker/spawn/supervise.h"
 
 extern char** environ;
@@ -46,6 +47,7 @@ AgentConfig agent_config(const Options& options, const std::vector<DeviceStats>&
   config.inventory = machine_inventory(options.inventory, devices);
   const auto boot = read_small_file("/proc/sys/kernel/random/boot_id", 64).value_or("");
   config.inventory.place = boot.substr(0, 36) + " " + options.work_dir;
+  config.inventory.jobs_folder = jobs_folder_id(options.jobs_dir);
   return config;
 }
 
@@ -95,7 +97,8 @@ int serve(const Options& options, int stop_fd) {
         link,
         *devices,
         metrics,
-        {{"runs", options.work_dir}, {"jobs", options.jobs_dir}}})
+        {{"runs", options.work_dir}, {"jobs", options.jobs_dir}},
+        options.jobs_dir})
       .run(stop_fd);
   log_sentence("worker", "stopping; running ranks go on and will be adopted");
   unlink((options.work_dir + "/worker.json").c_str());

@@ -61,6 +61,7 @@ struct CheckpointCommitted {
   double loss = 0;            // training loss at that step
   std::string manifest_hash;  // hex XXH3-128 of manifest.json
   double seconds = 0;         // that training waited for it; 0: unknown
+  std::string folder{};       // Inventory::jobs_folder where it lies; the scheduler adds it
   bool operator==(const CheckpointCommitted&) const = default;
 };
 struct InheritedCheckpoint {  // of an earlier job, which a retry may continue from

@@ -29,6 +29,8 @@ struct Inventory {
   std::vector<Device> devices;
   // Machine, boot and work folder: of two workers with one name, tells a restart from a namesake.
   std::string place{};
+  // Names the jobs folder: workers that share one see each other's checkpoints; empty: not known.
+  std::string jobs_folder{};
   bool operator==(const Inventory&) const = default;
 };
 

@@ -13,6 +13,16 @@ std::string worker_name(const State& state, WorkerId id) {
   return worker == state.workers.end() ? "worker " + id.str() : worker->second.name;
 }
 
+std::string who_has_the_folder(const State& state, const Job& job) {
+  const std::string folder = need_of(job).folder;
+  std::string names;
+  for (const auto& [id, worker] : state.workers) {
+    if (worker.inventory.jobs_folder != folder) continue;
+    names += (names.empty() ? "" : ", ") + worker.name + (worker.lost ? " (lost)" : "");
+  }
+  return names.empty() ? "no known worker" : names;
+}
+
 std::string sentence(const State& state, const Job& job, const Refusal& refusal) {
   const std::string name = worker_name(state, refusal.worker);
   const std::string& device = job.spec->resources.device;
@@ -30,6 +40,9 @@ std::string sentence(const State& state, const Job& job, const Refusal& refusal)
       return name + ": the device is not healthy";
     case Refusal::Why::leftovers:
       return name + " still ends ranks of the time before it was lost";
+    case Refusal::Why::folder:
+      return name + " does not see the checkpoints of the job, which lie in the jobs folder of " +
+             who_has_the_folder(state, job);
     case Refusal::Why::slots:
       if (refusal.have == 0) return name + ": every slot is taken";
       return "needs " + std::to_string(refusal.need) + " ranks, " + std::to_string(refusal.have) +
@@ -77,6 +90,8 @@ std::string next_step_for(const Refusal& refusal) {
       return "llmctl drain --undo opens the worker again";
     case Refusal::Why::unhealthy:
       return "llmctl workers shows the device";
+    case Refusal::Why::folder:
+      return "start the worker that has them, or mount its jobs folder where others have theirs";
     default:
       return "start the worker again; llmctl workers shows when it was last seen";
   }

@@ -56,7 +56,7 @@ std::optional<Plan> plan_from_profiles(const State& state,
                                        const SchedulerConfig& config) {
   std::optional<Plan> best;
   if (state.profiles.empty()) return best;
-  for (const DeviceType& type : matching_types(state, *job.spec)) {
+  for (const DeviceType& type : matching_types(state, job)) {
     const auto profile = state.profiles.find(profile_key(*job.spec, type.name));
     if (profile == state.profiles.end()) continue;
     // Measured under a much smaller cap, it says nothing about the plans that fit here.
@@ -85,7 +85,7 @@ std::optional<Plan> plan_after_oom(const State& state,
   ++plan->oom_refits;
   plan->peak_bytes_measured = grant.bytes + grant.bytes / 4;
   const Bytes need = with_headroom(plan->peak_bytes_measured, config);
-  for (const DeviceType& type : matching_types(state, *job.spec)) {
+  for (const DeviceType& type : matching_types(state, job)) {
     if (need <= type.cap) return plan;
   }
   return std::nullopt;

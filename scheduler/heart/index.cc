@@ -10,12 +10,19 @@ QueueKey queue_key(const Job& job) {
   return {-job.priority, job.id};
 }
 
+// The jobs folder that a job has to go on in.
+static std::string folder_of(const Job& job) {
+  if (!job.checkpoints.empty()) return job.checkpoints.back().commit.folder;
+  return job.inherited.empty() ? "" : job.inherited.back().checkpoint.folder;
+}
+
 Need need_of(const Job& job) {
   const ResourceSpec& resources = job.spec->resources;
   Need need;
   need.cap = resources.memory;
   need.device = resources.device;
   need.device_name = resources.device_name;
+  need.folder = folder_of(job);
   need.probe = !job.fitted;
   if (need.probe) {
     need.fit_key = job.fit_key;

@@ -36,6 +36,7 @@ struct Need {
   Bytes floor = 0;  // what a rank had when it ran out
   Bytes cap = 0;    // resources.memory
   std::string device, device_name;
+  std::string folder;   // where its newest checkpoint lies; empty: anywhere
   std::string fit_key;  // of a probe: one probe measures for all that are like it
   auto operator<=>(const Need&) const = default;
 };

@@ -210,7 +210,10 @@ void on_report(Turn& turn, const ReportInput& input) {
   if (const auto* progress = std::get_if<Progressed>(&input.report)) {
     if (input.rank == 0 && possible(progress->step)) turn.emit(input.job, input.epoch, *progress);
   } else if (const auto* made = std::get_if<CheckpointCommitted>(&input.report)) {
-    if (!known(made->path) && possible(made->step)) turn.emit(input.job, input.epoch, *made);
+    if (known(made->path) || !possible(made->step)) return;
+    CheckpointCommitted here = *made;
+    here.folder = turn.state.workers.at(input.worker).inventory.jobs_folder;
+    turn.emit(input.job, input.epoch, std::move(here));
   } else if (const auto* removed = std::get_if<CheckpointRemoved>(&input.report)) {
     if (known(removed->path)) turn.emit(input.job, input.epoch, *removed);
   } else if (const auto* sample = std::get_if<SampleGenerated>(&input.report)) {

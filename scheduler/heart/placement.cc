@@ -8,14 +8,25 @@
 namespace llmctl {
 namespace {
 
-// The kind that `auto` means now.
-std::string auto_kind(const State& state) {
-  const auto cuda = state.index.types.lower_bound("cuda/");
-  return cuda != state.index.types.end() && cuda->first.starts_with("cuda/") ? "cuda" : "cpu";
+bool has_folder(const Need& need, const Worker& worker) {
+  return need.folder.empty() || need.folder == worker.inventory.jobs_folder;
 }
 
-bool suits(const Need& need, const std::string& auto_kind, const Device& device) {
-  if (device.kind != (need.device == "auto" ? auto_kind : need.device)) return false;
+// `auto` means CUDA where there is any, now.
+std::string kind_of(const State& state, const Need& need) {
+  if (need.device != "auto") return need.device;
+  const auto& types = state.index.types;
+  for (auto type = types.lower_bound("cuda/"); type != types.end(); ++type) {
+    if (!type->first.starts_with("cuda/")) break;
+    for (const auto& [worker, device] : type->second) {
+      if (has_folder(need, state.workers.at(worker))) return "cuda";
+    }
+  }
+  return "cpu";
+}
+
+bool suits(const Need& need, const std::string& kind, const Device& device) {
+  if (device.kind != kind) return false;
   return need.device_name.empty() || device.name.find(need.device_name) != std::string::npos;
 }
 
@@ -38,8 +49,7 @@ Bytes ask_of(const Need& need, Bytes usable, const SchedulerConfig& config) {
 
 }  // namespace
 
-Supply::Supply(const State& state, const std::set<WorkerId>& without, bool empty)
-    : auto_kind_(auto_kind(state)) {
+Supply::Supply(const State& state, const std::set<WorkerId>& without, bool empty) : state_(state) {
   const auto add = [&](const Worker& worker) {
     if (worker.lost || worker.draining || !worker.connected || without.contains(worker.id)) return;
     for (const Device& device : worker.inventory.devices) {
@@ -62,9 +72,10 @@ Supply::Supply(const State& state, const std::set<WorkerId>& without, bool empty
 
 std::vector<Supply::Room> Supply::rooms(const Need& need, const SchedulerConfig& config) const {
   std::vector<Room> found;
+  const std::string kind = kind_of(state_, need);
   for (size_t i = 0; i < offers_.size(); ++i) {
     const Offer& offer = offers_[i];
-    if (!suits(need, auto_kind_, *offer.device)) continue;
+    if (!suits(need, kind, *offer.device) || !has_folder(need, *offer.worker)) continue;
     const Bytes ask = ask_of(need, offer.usable, config);
     if (ask <= 0 || ask > offer.free || offer.slots <= 0) continue;
     const int64_t most = offer.device->kind == "cuda" ? 1 : offer.free / ask;
@@ -83,8 +94,27 @@ void Supply::give(const Room& room, int64_t ranks, std::vector<Grant>& grants) {
   }
 }
 
+std::vector<Need> Supply::by_folder(const Job& job) const {
+  Need need = need_of(job);
+  if (need.ranks == 1 || !need.folder.empty()) return {need};
+  std::set<std::string> folders;
+  for (const Offer& offer : offers_) folders.insert(offer.worker->inventory.jobs_folder);
+  std::vector<Need> each;
+  for (const std::string& folder : folders) {
+    need.folder = folder;
+    each.push_back(need);
+  }
+  return each;
+}
+
 std::optional<std::vector<Grant>> Supply::take(const Job& job, const SchedulerConfig& config) {
-  const Need need = need_of(job);
+  for (const Need& need : by_folder(job)) {
+    if (auto grants = take(need, config)) return grants;
+  }
+  return std::nullopt;
+}
+
+std::optional<std::vector<Grant>> Supply::take(const Need& need, const SchedulerConfig& config) {
   std::vector<Room> found = rooms(need, config);
   // Tightest first, so that large holes stay; equal ones by worker and device.
   std::stable_sort(found.begin(), found.end(), [&](const Room& a, const Room& b) {
@@ -117,27 +147,28 @@ std::optional<std::vector<Grant>> Supply::take(const Job& job, const SchedulerCo
 }
 
 bool Supply::fits(const Job& job, const SchedulerConfig& config) const {
-  const Need need = need_of(job);
-  int64_t total = 0;
-  for (const Room& room : rooms(need, config)) total += room.ranks;
-  return total >= need.ranks;
+  for (const Need& need : by_folder(job)) {
+    int64_t total = 0;
+    for (const Room& room : rooms(need, config)) total += room.ranks;
+    if (total >= need.ranks) return true;
+  }
+  return false;
 }
 
 bool Supply::rivals(const Job& a, const Job& b) const {
-  const auto kind = [this](const Job& job) {
-    const std::string& device = job.spec->resources.device;
-    return device == "auto" ? auto_kind_ : device;
-  };
-  return kind(a) == kind(b);
+  return kind_of(state_, need_of(a)) == kind_of(state_, need_of(b));
 }
 
 // Why each worker says no, when Supply::take() has found no place.
 class PlaceRefusals {
  public:
   PlaceRefusals(const State& state, const Job& job, const SchedulerConfig& config)
-      : state_(state), need_(need_of(job)), config_(config), auto_kind_(auto_kind(state)) {
-    for (const Supply::Room& room : Supply(state, {}, false).rooms(need_, config)) {
-      rooms_ += room.ranks;
+      : state_(state), need_(need_of(job)), config_(config), kind_(kind_of(state, need_)) {
+    const Supply supply(state, {}, false);
+    for (const Need& need : supply.by_folder(job)) {
+      int64_t rooms = 0;
+      for (const Supply::Room& room : supply.rooms(need, config)) rooms += room.ranks;
+      rooms_ = std::max(rooms_, rooms);
     }
   }
 
@@ -152,7 +183,7 @@ class PlaceRefusals {
   void ask(const Worker& worker) {
     const size_t before = refusals_.size();
     for (const Device& device : worker.inventory.devices) {
-      if (suits(need_, auto_kind_, device)) ask(worker, device);
+      if (suits(need_, kind_, device)) ask(worker, device);
     }
     if (refusals_.size() == before)
       refusals_.push_back({worker.id, Why::no_such_device, 0, 0, true});
@@ -166,6 +197,8 @@ class PlaceRefusals {
     const Bytes cap = cap_of(need_, device.memory_total);
     if (least > cap) {
       refusals_.push_back({worker.id, Why::memory, least, cap, true});
+    } else if (!has_folder(need_, worker)) {
+      refusals_.push_back({worker.id, Why::folder, 0, 0, false});
     } else if (worker.lost) {
       refusals_.push_back({worker.id, Why::lost, 0, 0, false});
     } else if (worker.draining) {
@@ -189,8 +222,8 @@ class PlaceRefusals {
   const State& state_;
   const Need need_;
   const SchedulerConfig& config_;
-  const std::string auto_kind_;
-  int64_t rooms_ = 0;  // ranks that would find a place now
+  const std::string kind_;
+  int64_t rooms_ = 0;  // ranks that would find a place now, in one jobs folder
   std::vector<Refusal> refusals_;
 };
 
@@ -200,12 +233,9 @@ Placement place(const State& state, const Job& job, const SchedulerConfig& confi
   return PlaceRefusals(state, job, config).all();
 }
 
-std::vector<DeviceType> matching_types(const State& state, const JobSpec& spec) {
-  Need need;
-  need.device = spec.resources.device;
-  need.device_name = spec.resources.device_name;
-  need.cap = spec.resources.memory;
-  const std::string kind = auto_kind(state);
+std::vector<DeviceType> matching_types(const State& state, const Job& job) {
+  const Need need = need_of(job);
+  const std::string kind = kind_of(state, need);
   std::vector<DeviceType> matching;
   for (const auto& [name, devices] : state.index.types) {
     const auto& [worker, device_name] = *devices.begin();  // a sample: they are alike
@@ -221,7 +251,7 @@ std::vector<DeviceType> matching_types(const State& state, const JobSpec& spec) 
 
 bool may_ever_fit(const State& state, const Job& job, const SchedulerConfig& config) {
   const Need need = need_of(job);
-  for (const DeviceType& type : matching_types(state, *job.spec)) {
+  for (const DeviceType& type : matching_types(state, job)) {
     if (ask_of(need, type.cap, config) > 0) return true;
   }
   return false;

@@ -1,6 +1,7 @@
 // Placement: workers x job -> a grant for every rank, or why not, per worker. Pure. A rank asks for
 // bytes and one slot of a device; a probe asks for all that its device could give. Ranks of a gang
-// share a CPU but never a GPU. A job whose device is `auto` runs on CUDA where there is any.
+// share a CPU but never a GPU, and need one jobs folder, as a job does that has checkpoints. A job
+// whose device is `auto` runs on CUDA where there is any.
 #pragma once
 
 #include <set>
@@ -23,7 +24,8 @@ struct Refusal {
     unhealthy,
     leftovers,
     memory,
-    slots
+    slots,
+    folder  // has not the jobs folder that the job's checkpoints lie in
   } why;
   Bytes need = 0, have = 0;  // memory: bytes; slots: ranks
   bool for_ever = false;     // would not fit even an empty device
@@ -60,10 +62,13 @@ class Supply {
   };
   friend class PlaceRefusals;
 
+  // What one of them needs, once for each jobs folder that all ranks could share.
+  std::vector<Need> by_folder(const Job& job) const;
   std::vector<Room> rooms(const Need& need, const SchedulerConfig& config) const;
+  std::optional<std::vector<Grant>> take(const Need& need, const SchedulerConfig& config);
   void give(const Room& room, int64_t ranks, std::vector<Grant>& grants);
 
-  std::string auto_kind_;
+  const State& state_;
   std::vector<Offer> offers_;  // by worker, then as in its inventory
 };
 
@@ -72,7 +77,7 @@ struct DeviceType {
   std::string name;
   Bytes cap = 0;
 };
-std::vector<DeviceType> matching_types(const State& state, const JobSpec& spec);
+std::vector<DeviceType> matching_types(const State& state, const Job& job);
 
 // False: not even one rank would fit an empty device of any worker that is not lost.
 bool may_ever_fit(const State& state, const Job& job, const SchedulerConfig& config);

@@ -221,6 +221,26 @@ TEST_F(ProgramTest, TheAdvertisedHostIsNotTheWorkersName) {
   EXPECT_NE(hello.inventory().place().find((work / "w1").string()), std::string::npos);
 }
 
+// Machines that mount one folder have its id in common; a mount that comes late is another folder.
+TEST_F(ProgramTest, TheHelloNamesTheJobsFolderThatIsThere) {
+  start_worker();
+  wait_hello(1);
+  const auto told = [this](size_t hello) {
+    size_t seen = 0;
+    for (const auto& message : server.received()) {
+      if (!message.has_hello() || ++seen < hello) continue;
+      return message.hello().inventory().jobs_folder();
+    }
+    return std::string();
+  };
+  const std::string first = told(1);
+  EXPECT_EQ(first.size(), 32u);
+  fs::rename(work / "jobs", work / "unmounted");
+  fs::create_directory(work / "jobs");
+  std::ofstream(work / "jobs" / "folder") << "another one\n";
+  until([&] { return told(2) == "another one"; });
+}
+
 TEST_F(ProgramTest, AServerThatStopsAnsweringStopsTheLease) {
   server.answer_heartbeats = false;
   start_run(kRuns);

@@ -262,6 +262,10 @@ void Agent::set_devices(std::vector<Device> devices) {
   devices_changed_ = true;
 }
 
+bool Agent::set_jobs_folder(const std::string& id) {
+  return std::exchange(config_.inventory.jobs_folder, id) != id;
+}
+
 bool Agent::fenced(const RunKey& key) const {
   const auto newest = newest_epoch_.find(key.job);
   return newest != newest_epoch_.end() && newest->second > key.epoch;

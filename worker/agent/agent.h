@@ -55,6 +55,8 @@ class Agent {
   void on_report_line(const RunKey& key, const ReportLine& line);
   void on_exit(const RunKey& key, Outcome outcome, const std::string& detail);
   void set_devices(std::vector<Device> devices);
+  // Which jobs folder is there now; true: another one than the scheduler was told of.
+  bool set_jobs_folder(const std::string& id);
   void tick();
 
   // Messages to send, oldest first. While the link is down only bounded news is kept.

@@ -193,6 +193,10 @@ void SchedulerLink::tick() {
   if (stream_ && now - heard_boot_ms_ > limits::kLease) stream_->cancel();
 }
 
+void SchedulerLink::hang_up() {
+  if (stream_) stream_->cancel();
+}
+
 Millis SchedulerLink::next_tick_boot_ms() const {
   if (dialing_unread_) return clock_.boot_ms();
   return stream_ ? heard_boot_ms_ + limits::kLease + 1 : redial_boot_ms_;

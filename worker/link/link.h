@@ -21,6 +21,7 @@ class SchedulerLink {
   int wake_fd() const;  // readable: receive() has something
   // Dials when it is time to; gives a stream up that has been silent for a lease.
   void tick();
+  void hang_up();  // dials again
   Millis next_tick_boot_ms() const;
   // In order. After a Dialing the next message sent must be a Hello.
   std::vector<FromScheduler> receive();

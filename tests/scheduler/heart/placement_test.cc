@@ -1,5 +1,6 @@
 #include "scheduler/heart/placement.h"
 
+#include "scheduler/heart/explain.h"
 #include "scheduler/heart/fit.h"
 #include "tests/scheduler/heart/scene.h"
 
@@ -177,6 +178,54 @@ TEST(Fit, SpeedIsThatOfTheWholeGlobalBatch) {
   EXPECT_DOUBLE_EQ(plan->seconds_per_step, 1.0);
   EXPECT_DOUBLE_EQ(plan->tokens_per_second, 8 * 64);
   EXPECT_EQ(plan->micro_batch_origin, Origin::measured);
+}
+
+// ---- jobs folders
+
+Inventory box_with(const std::string& folder, int32_t slots = 4) {
+  Inventory inventory = cpu_box(8 * kGiB, slots);
+  inventory.jobs_folder = folder;
+  return inventory;
+}
+
+TEST(Folder, AJobGoesOnOnlyWhereItsCheckpointsAre) {
+  Scene scene;
+  const WorkerId first = scene.hello("w1", box_with("a"));
+  const JobId id = scene.running();
+  scene.report(id, 0, checkpoint_at(10));
+  EXPECT_EQ(scene.job(id).checkpoints[0].commit.folder, "a") << "as the worker's hello has it";
+  const WorkerId elsewhere = scene.hello("w2", box_with("b"));
+  for (int i = 0; i < 4; ++i) {  // w1 is silent, and lost
+    scene.now += scene.config.lease_ms;
+    scene.heartbeat(elsewhere, {});
+    scene.tick();
+  }
+  ASSERT_TRUE(scene.state.workers.at(first).lost);
+  EXPECT_EQ(scene.state_of(id), JobState::queued) << "it waits, and forgets nothing";
+  EXPECT_EQ(scene.job(id).checkpoints.size(), 1U);
+  const Explanation why = explain(scene.state, scene.job(id), scene.config);
+  bool told = false;
+  for (const std::string& line : why.evidence) told |= line.find("w1 (lost)") != line.npos;
+  EXPECT_TRUE(told) << why.headline;
+  const WorkerId shared = scene.hello("w3", box_with("a"));
+  scene.tick();
+  ASSERT_TRUE(scene.job(id).attempt);
+  EXPECT_EQ(scene.job(id).attempt->grants[0].worker, shared);
+}
+
+TEST(Folder, AGangRunsInOneFolder) {
+  Scene scene;
+  scene.hello("w1", box_with("a", 1));
+  scene.hello("w2", box_with("b", 1));
+  const Job gang = fitted(gang_job(2), kGiB);
+  EXPECT_TRUE(placed(scene, gang).empty());
+  const std::vector<Refusal> refusals = refused(scene, gang);
+  ASSERT_FALSE(refusals.empty());
+  EXPECT_EQ(refusals[0].have, 1) << "ranks that would find a place in one folder";
+  const WorkerId third = scene.hello("w3", box_with("b", 1));
+  const std::vector<Grant> grants = placed(scene, gang);
+  ASSERT_EQ(grants.size(), 2U);
+  EXPECT_EQ(grants[1].worker, third);
 }
 
 }  // namespace llmctl
