@@ -301,6 +301,21 @@ TEST_F(Training, ContinuesFromACheckpointThatTheSchedulerNeverHeardOf) {
   EXPECT_EQ(told[0]["path"], "e1-s12") << "it began anew";
 }
 
+TEST_F(Training, ContinuesFromTheNewestOfTheFolderNotFromTheNewestThatIsKnown) {
+  RunConfig run = config("job", 12);
+  run.spec.save_steps = 6;
+  weights_after(run);
+  ASSERT_EQ(checkpoints(run).size(), 2u);
+  run.resume_scan = false;
+  run.resume = {"checkpoints/e1-s6"};
+  ++run.epoch;
+  TrainerProcess process(run, run_directory());
+  ASSERT_EQ(process.wait_exit(), 0);
+  const auto told = process.lines("checkpoint");
+  ASSERT_EQ(told.size(), 1u) << "steps were made twice";
+  EXPECT_EQ(told[0]["path"], "e1-s12");
+}
+
 // A new store gives job numbers again, over a folder of jobs that another one filled.
 TEST_F(Training, TouchesNothingInAFolderOfAnotherCluster) {
   RunConfig theirs = config("job", 12);

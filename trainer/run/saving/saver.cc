@@ -21,19 +21,18 @@ Saver::Saver(const RunConfig& config, const Lease& lease, Reporter& report)
       cpus_(allowed_cpus()) {}
 
 Result<std::optional<Checkpoint>> Saver::newest() {
-  std::vector<fs::path> in_folder = list_checkpoints(checkpoints_), candidates;
-  if (!config_.resume_scan) {
-    for (const std::string& path : config_.resume) {
-      // "../7/checkpoints/…" must be found before this job has a folder of its own.
-      candidates.push_back((fs::path(config_.job_dir) / path).lexically_normal());
-    }
-  }
-  // While nobody listened, an earlier attempt may have written a first checkpoint, or replaced
-  // those that the scheduler knows, each committed under its lease: they are the second choice.
-  const size_t known = candidates.size();
-  for (fs::path& path : in_folder) {
-    const auto end = candidates.begin() + static_cast<std::ptrdiff_t>(known);
-    if (std::find(candidates.begin(), end, path) == end) candidates.push_back(std::move(path));
+  // The folder tells more than the scheduler: while nobody listened, an earlier attempt may have
+  // written checkpoints, each committed under its lease. Behind them come those that the scheduler
+  // knows and the folder has not: removed ones, and those of earlier jobs.
+  std::vector<fs::path> candidates = list_checkpoints(checkpoints_);
+  const size_t known = config_.resume_scan ? 0 : config_.resume.size();
+  for (size_t i = 0; i < known; ++i) {
+    // "../7/checkpoints/…" must be found before this job has a folder of its own.
+    const fs::path path = (fs::path(config_.job_dir) / config_.resume[i]).lexically_normal();
+    const bool listed = std::find(candidates.begin(), candidates.end(), path) != candidates.end();
+    if (listed) continue;
+    candidates.push_back(path);
+    tell_removed(path, false);
   }
   if (config_.resume_scan) {
     // By hand nobody counts attempts; a fresh epoch keeps names from colliding.
@@ -45,7 +44,7 @@ Result<std::optional<Checkpoint>> Saver::newest() {
   FoundCheckpoint found = newest_readable(candidates);
   for (const RejectedCheckpoint& bad : found.rejected) {
     const bool missing = bad.error.code == Code::not_found;
-    if (config_.rank == 0) tell_removed(bad.path.filename().string(), !missing);
+    tell_removed(bad.path, !missing);
   }
   if (found.checkpoint) newest_step_ = found.checkpoint->step;
   const bool lost = known > 0 || config_.resume_scan;
@@ -141,11 +140,15 @@ void Saver::tell_written(const Written& written, CheckpointCommitted about) {
   about.manifest_hash = written.saved.manifest_hash;
   report_.line(to_report(about));
   for (const RemovedCheckpoint& removed : written.removed) {
-    tell_removed(removed.name, removed.corrupt);
+    tell_removed(checkpoints_ / removed.name, removed.corrupt);
   }
 }
 
-void Saver::tell_removed(const std::string& name, bool corrupt) {
+// When the whole folder is not there it may only be out of sight, and all in it intact.
+void Saver::tell_removed(const fs::path& path, bool corrupt) {
+  const std::string name = path.filename().string();
+  const bool own = path.parent_path().lexically_normal() == checkpoints_.lexically_normal();
+  if (config_.rank != 0 || !own || !fs::exists(checkpoints_)) return;
   if (!told_.insert(name).second) return;
   report_.line(to_report(CheckpointRemoved{name, corrupt}));
 }

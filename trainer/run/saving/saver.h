@@ -70,7 +70,7 @@ class Saver {
                         int64_t best_step,
                         const std::stop_token& stop);
   void tell_written(const Written& written, CheckpointCommitted about);
-  void tell_removed(const std::string& name, bool corrupt);
+  void tell_removed(const std::filesystem::path& path, bool corrupt);
 
   const RunConfig& config_;
   const Lease& lease_;
