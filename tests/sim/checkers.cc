@@ -6,6 +6,8 @@
 
 namespace llmctl::sim {
 
+constexpr Millis kPatience = 4'000;  // lease and grace of SimScheduler
+
 void Checkers::complain(std::string problem) {
   if (problems_.size() < 20) problems_.push_back(std::move(problem));
 }
@@ -31,6 +33,9 @@ void Checkers::committed(const Event& event) {
   } else if (const auto* gone = std::get_if<RankGone>(&event.body)) {
     if (event.epoch != epochs_[event.job] || ranks_left_[event.job].erase(gone->rank) == 0) {
       complain("job " + event.job.str() + ": the end of a rank that is not there");
+    }
+    if (gone->outcome == Outcome::lost && event.boot_ms - woke_boot_ms_ <= kPatience) {
+      complain("job " + event.job.str() + ": its worker is lost for the scheduler's own silence");
     }
   } else if (const auto* made = std::get_if<CheckpointCommitted>(&event.body)) {
     const std::string writer = "e" + event.epoch.str() + "-";
@@ -86,6 +91,7 @@ void Checkers::replayed(const State& live, const State& replay) {
       worker.leftovers.clear();
       worker.greeting = {};
       worker.seen_boot_ms = 0;
+      for (Device& device : worker.inventory.devices) device.memory_foreign = 0;
     }
     return state;
   };
@@ -106,16 +112,16 @@ void Checkers::cancel_acknowledged(JobId job) {
   canceled_.insert(job);
 }
 
-void Checkers::works(JobId job, Epoch epoch) {
-  const auto [other, fresh] = working_.emplace(job, epoch);
+void Checkers::works(const std::string& cluster, JobId job, Epoch epoch) {
+  const auto [other, fresh] = working_.emplace(std::pair(cluster, job), epoch);
   if (!fresh && other->second != epoch) {
     complain("job " + job.str() + ": epochs " + other->second.str() + " and " + epoch.str() +
              " run at the same time");
   }
 }
 
-void Checkers::occupies(const std::string& worker, const Device& device, Bytes bytes) {
-  const std::string name = worker + " " + device_label(device.kind, device.index);
+void Checkers::occupies(const std::string& place, const Device& device, Bytes bytes) {
+  const std::string name = place + " " + device_label(device.kind, device.index);
   Promised& used = occupied_[name];
   used.bytes += bytes;
   ++used.ranks;
@@ -124,6 +130,17 @@ void Checkers::occupies(const std::string& worker, const Device& device, Bytes b
              format_bytes(used.bytes) + " share a device of " + std::to_string(device.slots) +
              " slots and " + format_bytes(device.memory_total));
   }
+}
+
+void Checkers::forget() {
+  last_seq_ = 0;
+  states_.clear();
+  specs_.clear();
+  epochs_.clear();
+  ranks_left_.clear();
+  keys_.clear();
+  acknowledged_.clear();
+  canceled_.clear();
 }
 
 void Checkers::step_over() {

@@ -21,10 +21,15 @@ class Checkers {
   void replayed(const State& live, const State& replay);  // a restart finds what there was
   void acknowledged(const std::string& key, JobId job);   // no job is lost, one job per key
   void cancel_acknowledged(JobId job);                    // cancel wins
-  void works(JobId job, Epoch epoch);                     // a run that may have effects, now
+  void works(const std::string& cluster,
+             JobId job,
+             Epoch epoch);  // a run that may have effects, now
   // A process that lives on a device, wanted or not, working or not.
-  void occupies(const std::string& worker, const Device& device, Bytes bytes);
+  void occupies(const std::string& place, const Device& device, Bytes bytes);
   void step_over();
+  // The scheduler hears again: nobody may be given up for what it could not hear before.
+  void woke(Millis now) { woke_boot_ms_ = now; }
+  void forget();  // the store is gone, and its jobs with it
   void at_the_end();
 
   const std::map<JobId, JobState>& states() const { return states_; }
@@ -35,14 +40,15 @@ class Checkers {
 
   std::vector<std::string> problems_;
   int64_t last_seq_ = 0;
+  Millis woke_boot_ms_ = 0;
   std::map<JobId, JobState> states_;
   std::map<JobId, JobSpec> specs_;
   std::map<JobId, Epoch> epochs_;
   std::map<JobId, std::set<int32_t>> ranks_left_;  // of the newest attempt
   std::map<std::string, JobId> keys_, acknowledged_;
   std::set<JobId> canceled_;
-  std::map<JobId, Epoch> working_;
-  std::map<std::string, Promised> occupied_;  // by worker and device
+  std::map<std::pair<std::string, JobId>, Epoch> working_;  // by cluster and job
+  std::map<std::string, Promised> occupied_;                // by worker and device
 };
 
 }  // namespace llmctl::sim

@@ -26,6 +26,8 @@ JobSpec some_job(World& world) {
   spec.max_steps = 10 * world.random().between(1, 6);
   spec.priority = world.random().between(0, 100);
   spec.retry.max_restarts = world.random().between(2, 6);
+  const bool gang = spec.resources.ranks > 1;  // one machine may have to hold it
+  if (gang || world.random().one_in(2)) spec.resources.device = "cpu";
   return spec;
 }
 
@@ -55,14 +57,24 @@ void hurt_a_run(World& world, SimWorker& worker) {
   }
 }
 
+void hurt_the_scheduler(World& world) {
+  if (world.random().one_in(4)) {
+    world.say("fault", "the scheduler begins anew");
+    return world.scheduler().lose_store();
+  }
+  const Millis pause = world.random().between(2'000, 15'000);
+  world.say("fault", "the scheduler is stopped for " + std::to_string(pause) + " ms");
+  world.scheduler().stop_until(world.now() + pause);
+}
+
 }  // namespace
 
 void inject_fault(World& world) {
   if (!world.random().one_in(25)) return;
   SimWorker& worker = some_worker(world);
-  const int64_t kind = world.random().between(1, 12);
+  const int64_t kind = world.random().between(1, 17);
   if (kind <= 2) {
-    world.say("fault", worker.name() + " is cut off");
+    world.say("fault", worker.place() + " is cut off");
     worker.cut(true);
   } else if (kind <= 5) {
     worker.cut(false);
@@ -71,13 +83,22 @@ void inject_fault(World& world) {
   } else if (kind == 7) {
     worker.break_connection();
   } else if (kind == 8) {
-    world.say("fault", worker.name() + ": its agent crashes");
+    world.say("fault", worker.place() + ": its agent crashes");
     worker.crash_agent();
   } else if (kind == 9) {
-    world.say("fault", worker.name() + ": the machine crashes");
+    world.say("fault", worker.place() + ": the machine crashes");
     worker.crash_machine(world.random().one_in(2));
   } else if (kind == 10) {
     hurt_a_run(world, worker);
+  } else if (kind == 11) {
+    world.say("fault", worker.place() + ": somebody refuses its connections");
+    worker.reject(true);
+  } else if (kind == 12) {
+    worker.reject(false);
+  } else if (kind == 13) {
+    worker.use_memory(world.random().between(0, 256 << 20));
+  } else if (kind == 14) {
+    hurt_the_scheduler(world);
   } else {
     world.say("fault", "the scheduler crashes");
     world.scheduler().crash(world.random().one_in(2));

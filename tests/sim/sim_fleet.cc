@@ -37,10 +37,16 @@ void SimFleet::receive(Loop& loop, const Line& line, ToScheduler message) {
 }
 
 void SimFleet::on_hello(Loop& loop, const Line& line, worker::Hello hello) {
+  const bool stranger =
+      !hello.cluster_id.empty() && hello.cluster_id != world_.scheduler().cluster();
+  const auto lives = [](const RunStatus& run) { return run.phase != RunStatus::Phase::ended; };
+  if (stranger && std::any_of(hello.runs.begin(), hello.runs.end(), lives)) {
+    return send(line, worker::Disconnected{});
+  }
   sessions_[line] = {hello.name, hello.instance, {}};
   HelloInput input{std::move(hello.name),      std::move(hello.instance),
                    std::move(hello.inventory), std::move(hello.runs),
-                   hello.made_boot_ms,         world_.workers()[line.first]->name()};
+                   hello.made_boot_ms,         world_.workers()[line.first]->place()};
   (void)loop.post(std::move(input), [this, &loop, line](const Answer& answer, const State&) {
     if (!sessions_.contains(line)) return;
     if (answer.error) return finish(&loop, line);
@@ -58,7 +64,7 @@ void SimFleet::on_welcome(const Line& line, WorkerId worker) {
   by_name_[sessions_.at(line).name] = line;
   sessions_.at(line).worker = worker;
   const Millis lease = world_.scheduler().config().lease_ms;
-  send(line, worker::Welcome{worker, lease, lease / 10, "sim"});
+  send(line, worker::Welcome{worker, lease, lease / 10, world_.scheduler().cluster()});
 }
 
 void SimFleet::on_heartbeat(Loop& loop, const Line& line, worker::Heartbeat heartbeat) {

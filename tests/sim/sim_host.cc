@@ -47,7 +47,9 @@ void SimHost::crash(bool disk_too) {
   for (auto& [key, run] : runs_) {
     if (run.alive()) end(run, Outcome::crashed);
   }
-  if (disk_too) runs_.clear();
+  if (!disk_too) return;
+  runs_.clear();
+  cluster_.clear();
 }
 
 Status SimHost::start(const RunConfig& config, Millis lease_until_boot_ms) {

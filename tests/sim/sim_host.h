@@ -15,8 +15,13 @@ namespace llmctl::sim {
 
 class World;
 
-// Checkpoints on disk, shared by all workers: by job and path, the step.
-using Storage = std::map<JobId, std::map<std::string, int64_t>>;
+// What lies in a jobs folder for one job.
+struct JobFolder {
+  std::string cluster;                   // whose it is; empty: nobody's yet
+  std::map<std::string, int64_t> saved;  // checkpoints: by path, the step
+};
+// By the id of the jobs folder, which machines may share, then by job.
+using Storage = std::map<std::string, std::map<int64_t, JobFolder>>;
 
 struct SimRun {
   RunConfig config;
@@ -39,7 +44,8 @@ struct SimRun {
 
 class SimHost final : public worker::Host {
  public:
-  SimHost(World& world, std::string name) : world_(world), name_(std::move(name)) {}
+  SimHost(World& world, std::string name, std::string jobs_folder)
+      : world_(world), name_(std::move(name)), jobs_folder_(std::move(jobs_folder)) {}
 
   void step();                       // of every trainer
   void adopt(worker::Agent& agent);  // a new agent finds what is on disk
@@ -49,9 +55,11 @@ class SimHost final : public worker::Host {
 
   std::map<worker::RunKey, SimRun>& runs() { return runs_; }
   bool works(const SimRun& run) const;  // alive, and its lease lasts
+  const std::string& cluster() const { return cluster_; }
+  const std::string& jobs_folder() const { return jobs_folder_; }
 
   Millis boot_ms() const override;
-  void keep_cluster(const std::string&) override {}  // one cluster, for good
+  void keep_cluster(const std::string& id) override { cluster_ = id; }
   Status start(const RunConfig& config, Millis lease_until_boot_ms) override;
   void renew_lease(const worker::RunKey& run, Millis until_boot_ms) override;
   void ask_to_leave(const worker::RunKey& run) override;
@@ -63,6 +71,8 @@ class SimHost final : public worker::Host {
   // sim_run.cc: what a trainer does with its time.
   void step_run(SimRun& run);
   void begin(SimRun& run);
+  JobFolder& folder(const SimRun& run);
+  bool claim(SimRun& run);
   bool resume(SimRun& run);
   void probe(SimRun& run);
   void train(SimRun& run);
@@ -71,7 +81,8 @@ class SimHost final : public worker::Host {
   bool lonely(SimRun& run);
 
   World& world_;
-  const std::string name_;
+  const std::string name_, jobs_folder_;
+  std::string cluster_;  // of the last welcome
   std::map<worker::RunKey, SimRun> runs_;
 };
 

@@ -37,27 +37,33 @@ void SimHost::end(SimRun& run, Outcome outcome) {
 
 void SimHost::begin(SimRun& run) {
   run.next_at = world_.now() + kSaveEvery;
-  if (run.config.mode != "probe" && !resume(run)) return;
+  if (run.config.mode != "probe" && !(claim(run) && resume(run))) return;
   run.phase = SimRun::Phase::up;
   run.report.emplace_back(worker::UpLine{run.config.job_id * 100 + run.config.epoch});
 }
 
+JobFolder& SimHost::folder(const SimRun& run) {
+  return world_.storage()[jobs_folder_][run.config.job_id];
+}
+
+// Numbers of jobs begin again with a new store. False: it has ended.
+bool SimHost::claim(SimRun& run) {
+  std::string& owner = folder(run).cluster;
+  if (owner.empty()) owner = run.config.cluster_id;
+  if (owner == run.config.cluster_id) return true;
+  end(run, Outcome::bad_input);
+  return false;
+}
+
 // False: it has ended.
 bool SimHost::resume(SimRun& run) {
-  if (run.config.resume.empty()) return true;
   const JobId job{run.config.job_id};
-  const auto& disk = world_.storage()[job];
-  auto newest = disk.end();
-  for (const std::string& entry : run.config.resume) {
-    newest = disk.find(entry.substr(entry.rfind('/') + 1));
-    if (newest != disk.end()) break;
-  }
-  // Retention may have removed all that the scheduler knows of while nobody could tell it about
-  // newer ones; those are whole, so they serve as well.
-  for (auto each = disk.begin(); newest == disk.end() && each != disk.end(); ++each) {
-    newest = each;
-  }
+  const auto& disk = folder(run).saved;
+  const auto newest = std::max_element(
+      disk.begin(), disk.end(),
+      [](const auto& one, const auto& other) { return one.second < other.second; });
   if (newest == disk.end()) {
+    if (run.config.resume.empty()) return true;
     world_.checkers().complain("job " + job.str() + ": no checkpoint is left");
     end(run, Outcome::checkpoint_lost);
     return false;
@@ -82,7 +88,7 @@ void SimHost::probe(SimRun& run) {
 bool SimHost::lonely(SimRun& run) {
   if (run.config.world_size == 1) return false;
   int32_t there = 0, done = 0;
-  for (const SimRun* peer : world_.gang(JobId{run.config.job_id}, Epoch{run.config.epoch})) {
+  for (const SimRun* peer : world_.gang(run)) {
     if (peer->phase == SimRun::Phase::up) ++there;
     if (!peer->alive() && peer->outcome == Outcome::done) ++done;
     if (!peer->alive() && peer->outcome == Outcome::left) ++done;
@@ -118,7 +124,7 @@ void SimHost::train(SimRun& run) {
 
 void SimHost::save(SimRun& run) {
   const std::string path = "e" + std::to_string(run.config.epoch) + "-s" + std::to_string(run.step);
-  auto& disk = world_.storage()[JobId{run.config.job_id}];
+  auto& disk = folder(run).saved;
   disk[path] = run.step;
   run.report.emplace_back(CheckpointCommitted{run.step, run.step * 512, path, 1'000, 3.0, path});
   run.kept.push_back(path);

@@ -56,6 +56,8 @@ void SimScheduler::step() {
     if (world_.now() >= down_until_) start();
     return;
   }
+  if (world_.now() < stopped_until_) return;
+  if (std::exchange(stopped_until_, 0) != 0) world_.checkers().woke(world_.now());
   process_->fleet.receive(process_->loop);
   try {
     process_->loop.turn(0);
@@ -75,6 +77,14 @@ void SimScheduler::start() {
   process_ = std::make_unique<Process>(*this, world_);
   CHECK(process_->loop.load().ok());
   process_->loop.begin(*this);
+  world_.checkers().woke(world_.now());
+}
+
+void SimScheduler::lose_store() {
+  if (!process_) return;
+  end();
+  store_.begin_anew();
+  world_.checkers().forget();
 }
 
 // Every connection ends with the process; a worker that is cut off hears of it later.

@@ -26,7 +26,10 @@ class SimScheduler final : public LoopListener {
   void ask(InputBody body, Reply reply);  // from people; lost while it is down
   void step();
   void crash(bool before_commit);
+  void stop_until(Millis end) { stopped_until_ = end; }  // the process is stopped, then goes on
+  void lose_store();  // another data directory is in its place when it is back
   bool up() const { return process_ != nullptr; }
+  const std::string& cluster() const { return store_.cluster(); }
 
   const State& state() const;  // empty while it is down
   const std::vector<Event>& log() const { return store_.log(); }
@@ -53,7 +56,7 @@ class SimScheduler final : public LoopListener {
   SchedulerConfig config_;
   SimStore store_;
   std::unique_ptr<Process> process_;
-  Millis down_until_ = 0;
+  Millis down_until_ = 0, stopped_until_ = 0;
 };
 
 }  // namespace llmctl::sim

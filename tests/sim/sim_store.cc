@@ -38,6 +38,11 @@ Result<std::optional<KeyOwner>> SimStore::find_key(const std::string& idempotenc
   return std::optional<KeyOwner>();
 }
 
+void SimStore::begin_anew() {
+  log_.clear();
+  cluster_ += "+";
+}
+
 // As the real store folds: jobs that have left State are skipped.
 State SimStore::replay() const {
   State all;
@@ -53,6 +58,7 @@ State SimStore::replay() const {
   live.profiles = all.profiles;
   live.last_seq = all.last_seq;
   live.last_job = all.last_job;
+  live.cluster_id = cluster_;
   return live;
 }
 

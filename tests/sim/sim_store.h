@@ -20,6 +20,8 @@ class SimStore final : public Store {
   void plan(Plan plan) { plan_ = plan; }
   Plan plan() const { return plan_; }
   const std::vector<Event>& log() const { return log_; }
+  const std::string& cluster() const { return cluster_; }
+  void begin_anew();  // an empty store, of a cluster of its own
   State replay() const;
 
   Result<State> load() override { return replay(); }
@@ -33,6 +35,7 @@ class SimStore final : public Store {
 
  private:
   World& world_;
+  std::string cluster_ = "cluster-1";
   std::vector<Event> log_;   // durable
   std::vector<Event> open_;  // of the transaction
   Plan plan_ = Plan::none;

@@ -18,16 +18,20 @@ constexpr Millis kAgentAway = 10'000;    // at most
 }  // namespace
 
 SimWorker::SimWorker(World& world, std::string name, Inventory inventory)
-    : world_(world), name_(std::move(name)), inventory_(std::move(inventory)), host_(world, name_) {
+    : world_(world),
+      name_(std::move(name)),
+      inventory_(std::move(inventory)),
+      host_(world, inventory_.place, inventory_.jobs_folder) {
   start_agent();
 }
 
 void SimWorker::start_agent() {
   worker::AgentConfig config;
   config.name = name_;
-  config.instance = name_ + "." + std::to_string(++lives_);
+  config.instance = place() + "." + std::to_string(++lives_);
   config.hang_timeout_ms = kHangTimeout;
   config.inventory = inventory_;
+  config.cluster_id = host_.cluster();
   agent_.emplace(std::move(config), host_);
   host_.adopt(*agent_);
 }
@@ -51,7 +55,7 @@ void SimWorker::dial() {
   heard_at_ = world_.now();
   ++link_.connection;
   agent_->receive(worker::Dialing{});
-  if (!world_.scheduler().up() && !link_.cut) hang_up();
+  if (rejects_ || (!world_.scheduler().up() && !link_.cut)) hang_up();
 }
 
 void SimWorker::hang_up() {
@@ -96,8 +100,36 @@ void SimWorker::crash_machine(bool disk_too) {
   host_.crash(disk_too);
 }
 
+void SimWorker::rename(const std::string& name) {
+  if (std::exchange(name_, name) == name) return;
+  crash_agent();
+}
+
+void SimWorker::reject(bool rejects) {
+  rejects_ = rejects;
+  if (rejects) hang_up();
+}
+
+void SimWorker::use_memory(Bytes foreign) {
+  inventory_.devices.front().memory_foreign = foreign;
+  if (agent_) agent_->set_devices(inventory_.devices);
+}
+
+const Device& SimWorker::device(const std::string& label) const {
+  for (const Device& device : inventory_.devices) {
+    if (label == device.kind || label == device_label(device.kind, device.index)) return device;
+  }
+  return inventory_.devices.front();
+}
+
+// Whoever runs this machine ends what is left of a cluster that is gone: its worker is refused
+// until then.
 void SimWorker::heal() {
-  link_.cut = false;
+  link_.cut = rejects_ = false;
+  use_memory(0);
+  for (auto& [key, run] : host_.runs()) {
+    if (run.alive() && run.config.cluster_id != world_.scheduler().cluster()) host_.crash_run(run);
+  }
   link_.slowness_ms = 20;
   agent_back_at_ = std::min(agent_back_at_, world_.now());
 }

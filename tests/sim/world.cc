@@ -20,13 +20,24 @@ constexpr Bytes kBox = 256 << 20;
 World::World(Options options) : options_(std::move(options)), random_{options_.seed} {
   scheduler_ = std::make_unique<SimScheduler>(*this, options_.decide);
   const int64_t count = random_.between(3, 5);
-  for (int64_t i = 1; i <= count; ++i) {
-    Inventory inventory;
-    inventory.hostname = "host-" + std::to_string(i);
-    const auto slots = static_cast<int32_t>(random_.between(1, 3));
-    inventory.devices = {Device{0, "cpu", "", "CPU", kBox, 0, slots, true}};
-    workers_.push_back(std::make_unique<SimWorker>(*this, "w" + std::to_string(i), inventory));
+  const bool shared = !random_.one_in(3);  // one jobs folder for all machines
+  for (int64_t i = 1; i <= count; ++i) add_worker(i, i, shared);
+  if (!random_.one_in(3)) return;
+  add_worker(count + 1, 1, shared);
+  cloned_ = workers_.back().get();
+}
+
+void World::add_worker(int64_t machine, int64_t name, bool shared_folder) {
+  Inventory inventory;
+  inventory.hostname = inventory.place = "host-" + std::to_string(machine);
+  inventory.jobs_folder = shared_folder ? "shared" : "of " + inventory.place;
+  const auto slots = static_cast<int32_t>(machine == 1 ? 3 : random_.between(1, 3));
+  inventory.devices = {Device{0, "cpu", "", "CPU", kBox, 0, slots, true}};
+  for (int32_t i = 0; machine % 2 == 0 && i < slots; ++i) {
+    inventory.devices.push_back(Device{i, "cuda", "", "GPU", kBox, 0, 2, true});
   }
+  workers_.push_back(
+      std::make_unique<SimWorker>(*this, "w" + std::to_string(name), std::move(inventory)));
 }
 
 void World::run() {
@@ -56,6 +67,8 @@ void World::step() {
 }
 
 void World::heal() {
+  if (cloned_ != nullptr) cloned_->rename("w1-too");
+  scheduler_->stop_until(0);
   for (const auto& worker : workers_) worker->heal();
 }
 
@@ -66,9 +79,10 @@ bool World::everything_ended() const {
 void World::check_what_runs() {
   for (const auto& worker : workers_) {
     for (const auto& [key, run] : worker->host().runs()) {
-      if (worker->host().works(run)) checkers_.works(key.job, key.epoch);
+      if (worker->host().works(run)) checkers_.works(run.config.cluster_id, key.job, key.epoch);
       if (run.alive()) {
-        checkers_.occupies(worker->name(), worker->device(), run.config.memory_cap_bytes);
+        const Device& device = worker->device(run.config.device);
+        checkers_.occupies(worker->place(), device, run.config.memory_cap_bytes);
       }
     }
   }
@@ -80,11 +94,14 @@ double World::lie_of(JobId job) const {
   return job.value % 3 == 0 ? 1.3 : 0.95;
 }
 
-std::vector<SimRun*> World::gang(JobId job, Epoch epoch) {
+std::vector<SimRun*> World::gang(const SimRun& of) {
   std::vector<SimRun*> ranks;
   for (const auto& worker : workers_) {
     for (auto& [key, run] : worker->host().runs()) {
-      if (key.job == job && key.epoch == epoch) ranks.push_back(&run);
+      const RunConfig& config = run.config;
+      const bool same = config.cluster_id == of.config.cluster_id &&
+                        config.job_id == of.config.job_id && config.epoch == of.config.epoch;
+      if (same) ranks.push_back(&run);
     }
   }
   return ranks;

@@ -39,11 +39,12 @@ class World {
   std::vector<std::unique_ptr<SimWorker>>& workers() { return workers_; }
   Storage& storage() { return storage_; }
   double lie_of(JobId job) const;  // true peak / predicted peak
-  std::vector<SimRun*> gang(JobId job, Epoch epoch);
+  std::vector<SimRun*> gang(const SimRun& of);
   bool faults_over() const { return faults_over_; }
   void say(const std::string& who, const std::string& what) const;
 
  private:
+  void add_worker(int64_t machine, int64_t name, bool shared_folder);
   void step();
   void heal();
   bool everything_ended() const;
@@ -63,6 +64,7 @@ class World {
   Storage storage_;
   std::unique_ptr<SimScheduler> scheduler_;
   std::vector<std::unique_ptr<SimWorker>> workers_;
+  SimWorker* cloned_ = nullptr;  // has the name of the first one
 };
 
 }  // namespace llmctl::sim
