@@ -101,6 +101,7 @@ TEST_F(Gpu, FlashAttentionIsNearThePlainFormula) {
     for (const bool packed : {false, true}) {
       AttentionShape s = {70, 6, 2, 64};
       if (packed) s = {140, 6, 2, 64, documents};
+      s.boundaries = boundaries_of(s, 140, device_);
       const at::Tensor qkv = there(numbers({140, s.row()}, 1)).to(at::kBFloat16);
       const at::Tensor dout = there(numbers({140, s.heads * s.head_dim}, 2)).to(at::kBFloat16);
       const AttentionRule flash = {.kind = AttentionKind::flash, .window = window};

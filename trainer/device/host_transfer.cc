@@ -5,6 +5,11 @@
 
 namespace llmctl {
 
+at::Tensor upload(const at::Tensor& t, at::Device device) {
+  if (t.device() == device) return t;
+  return (device.is_cuda() ? t.pin_memory() : t).to(device, t.scalar_type(), /*non_blocking=*/true);
+}
+
 static std::optional<c10::Stream> stream_beside(at::Device device) {
   if (!device.is_cuda()) return std::nullopt;
   return c10::impl::VirtualGuardImpl(device.type()).getStreamFromGlobalPool(device);

@@ -15,6 +15,10 @@
 
 namespace llmctl {
 
+// The tensor on the device, through pinned memory, so that the host need not wait for the device;
+// the tensor itself where it is there already.
+at::Tensor upload(const at::Tensor& t, at::Device device);
+
 class HostTransfer {
  public:
   explicit HostTransfer(at::Device device);

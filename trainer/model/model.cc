@@ -31,11 +31,6 @@ static at::Tensor copy_for(const at::Tensor& weights, at::ScalarType number) {
   return weights.to(number);
 }
 
-// Through pinned memory, so that the host need not wait for the device.
-static at::Tensor upload(const at::Tensor& t, at::Device device) {
-  return t.device() == device ? t : t.pin_memory().to(device, t.scalar_type(), true);
-}
-
 // Those that activations are multiplied with.
 static std::vector<at::Tensor> matrices_of(const ParameterLayout& layout,
                                            const at::Tensor& flat,
@@ -114,7 +109,7 @@ static at::Tensor positions_of(const std::vector<int32_t>& starts,
     }
     to[row] = static_cast<int32_t>(row - first);
   }
-  return positions.to(device);
+  return upload(positions, device);
 }
 
 // The table whose row t is that of positions[t], for rows at any position.
@@ -139,11 +134,16 @@ Model::Pass Model::pass_over(const MicroBatch& host_batch) const {
     const CauseScope cause(Cause::workspace);
     pass.positions = positions_of(host_batch.document_starts, rows, options_.sequence_len, device);
   }
-  if (!packed) return pass;
-  CHECK(host_batch.document_starts.front() == 0 && host_batch.document_starts.back() < rows);
   const CauseScope cause(Cause::workspace);
-  pass.shape.sequence = rows;
-  pass.shape.document_starts = host_batch.document_starts;
+  if (packed) {
+    CHECK(host_batch.document_starts.front() == 0 && host_batch.document_starts.back() < rows);
+    pass.shape.sequence = rows;
+    pass.shape.document_starts = host_batch.document_starts;
+  }
+  if (options_.attention == AttentionKind::flash) {
+    pass.shape.boundaries = boundaries_of(pass.shape, rows, device);
+  }
+  if (!packed) return pass;
   pass.rotary = rows_of(rotary_, pass.positions);
   if (local_rotary_.cosine.defined()) pass.local_rotary = rows_of(local_rotary_, pass.positions);
   return pass;

@@ -73,7 +73,7 @@ class Model {
   Normed final_norm(const at::Tensor& x) const { return final_norm_.forward(x); }
 
  private:
-  struct Pass {  // of one micro-batch; views its document_starts
+  struct Pass {  // of one micro-batch; views its document_starts, and is made without waiting
     MicroBatch batch;
     AttentionShape shape;
     at::Tensor positions;  // [T] int32, where they are needed

@@ -1,6 +1,5 @@
 #include "trainer/ops/cuda/operators.h"
 
-#include <algorithm>
 #include <optional>
 
 namespace llmctl::cuda {
@@ -24,23 +23,6 @@ std::optional<int64_t> window_behind(const AttentionRule& rule) {
   return rule.window > 0 ? std::optional<int64_t>(0) : std::nullopt;
 }
 
-// Where documents (or sequences) begin, and T.
-struct Boundaries {
-  at::Tensor rows;  // [documents + 1] int32
-  int64_t longest = 0;
-};
-Boundaries boundaries_of(const AttentionShape& shape, int64_t rows, at::Device device) {
-  std::vector<int32_t> starts;
-  Boundaries all;
-  for (const Document& d : documents_of(shape, rows)) {
-    starts.push_back(static_cast<int32_t>(d.first));
-    all.longest = std::max(all.longest, d.length);
-  }
-  starts.push_back(static_cast<int32_t>(rows));
-  all.rows = at::tensor(starts, at::kInt).to(device);
-  return all;
-}
-
 bool takes(const at::Tensor& qkv, const AttentionShape& shape, const AttentionRule& rule) {
   constexpr int64_t kHeadMultiple = 8, kMostHead = 256;
   return rule.kind == AttentionKind::flash && qkv.is_cuda() && qkv.scalar_type() != at::kFloat &&
@@ -50,13 +32,14 @@ bool takes(const at::Tensor& qkv, const AttentionShape& shape, const AttentionRu
 AttentionSaved forward(const at::Tensor& qkv,
                        const AttentionShape& shape,
                        const AttentionRule& rule) {
+  const Boundaries& at = shape.boundaries;
+  CHECK(at.rows.defined());
   const Rows r = split(qkv, shape);
-  const Boundaries at = boundaries_of(shape, qkv.size(0), qkv.device());
   const auto [out, log_sum_exp, random, unused, mask] = at::_flash_attention_forward(
       r.q, r.k, r.v, at.rows, at.rows, at.longest, at.longest, /*dropout_p=*/0.0,
       /*is_causal=*/true, /*return_debug_mask=*/false, scale_for_libtorch(rule),
       window_before(rule), window_behind(rule));
-  return {out.view({qkv.size(0), -1}), {log_sum_exp, at.rows, random, unused}};
+  return {out.view({qkv.size(0), -1}), {log_sum_exp, random, unused}};
 }
 
 AttentionGradient backward(const at::Tensor& dout,
@@ -64,14 +47,13 @@ AttentionGradient backward(const at::Tensor& dout,
                            const AttentionSaved& saved,
                            const AttentionShape& shape,
                            const AttentionRule& rule) {
+  const Boundaries& at = shape.boundaries;
   const Rows r = split(qkv, shape);
-  const int64_t rows = qkv.size(0);
-  const std::vector<int64_t> heads = {rows, shape.heads, shape.head_dim};
-  const int64_t longest = boundaries_of(shape, rows, at::kCPU).longest;
+  const std::vector<int64_t> heads = {qkv.size(0), shape.heads, shape.head_dim};
   const auto [dq, dk, dv] = at::_flash_attention_backward(
-      dout.view(heads), r.q, r.k, r.v, saved.out.view(heads), saved.weights[0], saved.weights[1],
-      saved.weights[1], longest, longest, /*dropout_p=*/0.0, /*is_causal=*/true, saved.weights[2],
-      saved.weights[3], scale_for_libtorch(rule), window_before(rule), window_behind(rule));
+      dout.view(heads), r.q, r.k, r.v, saved.out.view(heads), saved.weights[0], at.rows, at.rows,
+      at.longest, at.longest, /*dropout_p=*/0.0, /*is_causal=*/true, saved.weights[1],
+      saved.weights[2], scale_for_libtorch(rule), window_before(rule), window_behind(rule));
   const auto by_head = [&](const at::Tensor& grad) {
     return grad.view({-1, shape.sequence, grad.size(1), shape.head_dim}).transpose(1, 2);
   };

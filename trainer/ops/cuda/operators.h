@@ -13,8 +13,8 @@ extern const Rotary rotary;
 extern const CrossEntropy cross_entropy;
 
 // FlashAttention-2 (Dao, 2023) through LibTorch: bf16 and fp16, grouped heads, windows, and any
-// number of documents in one call. Not on CPU tensors. Saves the log sum exp, the documents'
-// boundaries, and LibTorch's random state, which nobody uses.
+// number of documents in one call. Not on CPU tensors. The shape must hold the documents'
+// boundaries. Saves the log sum exp, and LibTorch's random state, which nobody uses.
 extern const Attention attention;
 
 }  // namespace llmctl::cuda

@@ -1,6 +1,9 @@
 #include "trainer/ops/operands/attention.h"
 
+#include <algorithm>
 #include <cmath>
+
+#include "trainer/device/host_transfer.h"
 
 namespace llmctl {
 
@@ -29,6 +32,24 @@ std::vector<Document> documents_of(const AttentionShape& shape, int64_t rows) {
     all.push_back({first, (last ? rows : shape.document_starts[i + 1]) - first});
   }
   return all;
+}
+
+Boundaries boundaries_of(const AttentionShape& shape, int64_t rows, at::Device device) {
+  if (shape.document_starts.empty()) {
+    const auto there = at::device(device).dtype(at::kInt);
+    return {at::arange(0, rows + 1, shape.sequence, there), shape.sequence};
+  }
+  const std::vector<Document> documents = documents_of(shape, rows);
+  const auto count = static_cast<int64_t>(documents.size());
+  const at::Tensor starts = at::empty({count + 1}, at::kInt);
+  auto* start = starts.mutable_data_ptr<int32_t>();
+  int64_t longest = 0;
+  for (const Document& d : documents) {
+    *start++ = static_cast<int32_t>(d.first);
+    longest = std::max(longest, d.length);
+  }
+  *start = static_cast<int32_t>(rows);
+  return {upload(starts, device), longest};
 }
 
 Heads heads_of(const at::Tensor& fused_rows, const AttentionShape& s) {

@@ -12,11 +12,17 @@
 
 namespace llmctl {
 
+struct Boundaries {  // of documents, or of sequences that are one, where a device reads them
+  at::Tensor rows;   // [documents + 1] int32: where each begins, and T
+  int64_t longest = 0;
+};
+
 struct AttentionShape {
   int64_t sequence = 0, heads = 0, kv_heads = 0, head_dim = 0;
   // Rows where a document begins, ascending, the first 0; `sequence` is T then. Empty: every
   // sequence is one document. Views the micro-batch.
   std::span<const int32_t> document_starts = {};
+  Boundaries boundaries = {};  // of the same documents; only flash attention on CUDA needs them
   int64_t row() const { return (heads + 2 * kv_heads) * head_dim; }
 };
 
@@ -48,6 +54,9 @@ struct Document {  // or a sequence that is one: rows that see only each other
   at::Tensor of(const at::Tensor& rows) const { return rows.narrow(0, first, length); }
 };
 std::vector<Document> documents_of(const AttentionShape& shape, int64_t rows);
+// Made once for all layers of a pass. Nothing waits for the device; for whole sequences it computes
+// them itself, so that a graph may hold that.
+Boundaries boundaries_of(const AttentionShape& shape, int64_t rows, at::Device device);
 
 struct Heads {
   at::Tensor q, k, v;  // [B, heads or kv_heads, S, D], views

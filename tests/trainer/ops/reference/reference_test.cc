@@ -215,6 +215,7 @@ TEST(AnyDevice, RunsAWholePassWithoutTouchingHostMemory) {
     set_family(config, family);
     for (const bool packed : {false, true}) {
       Model model(config, {.sequence_len = kSampleLength,
+                           .attention = packed ? AttentionKind::flash : AttentionKind::sdpa,
                            .checkpointing = packed ? Checkpointing::block : Checkpointing::none,
                            .device = at::kMeta});
       const MicroBatch host = sample_batch(2, 1);
