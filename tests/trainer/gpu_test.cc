@@ -152,9 +152,11 @@ TEST_F(Gpu, EmbeddingAndLossEqualTheCpus) {
   EXPECT_TRUE(close(got, want));
 
   at::Tensor hidden = numbers({tokens, 40}, 3).mul_(3), hidden_there = there(hidden);
-  const at::Tensor loss = loss_sum_and_gradient(hidden, batch.labels, table, want, {.scale = 0.03});
-  const at::Tensor loss_there =
-      loss_sum_and_gradient(hidden_there, there(batch.labels), there(table), got, {.scale = 0.03});
+  const at::Tensor scale = at::scalar_tensor(0.03);
+  const at::Tensor loss =
+      loss_sum_and_gradient(hidden, batch.labels, table, want, {.scale = scale});
+  const at::Tensor loss_there = loss_sum_and_gradient(hidden_there, there(batch.labels),
+                                                      there(table), got, {.scale = there(scale)});
   EXPECT_NEAR(loss_there.item<double>(), loss.item<double>(), 1e-5 * loss.item<double>());
   EXPECT_TRUE(close(hidden_there, hidden));
   EXPECT_TRUE(close(got, want));

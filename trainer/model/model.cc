@@ -185,7 +185,13 @@ at::Tensor Model::run_block(size_t index,
   return y;
 }
 
-at::Tensor Model::forward_backward(const MicroBatch& host_batch, double scale) {
+at::Tensor Model::forward_backward(const MicroBatch& batch, double scale) {
+  const CauseScope cause(Cause::workspace);
+  return forward_backward(batch,
+                          at::full({}, scale, at::device(options_.device).dtype(at::kFloat)));
+}
+
+at::Tensor Model::forward_backward(const MicroBatch& host_batch, const at::Tensor& scale) {
   const CauseScope cause(Cause::activations);
   const cpu_gemm::PackedWeights::Use packed(packed_.get());
   const Pass pass = pass_over(host_batch);

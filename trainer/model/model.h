@@ -46,8 +46,10 @@ class Model {
   Model(const ModelConfig& config, ModelOptions options);
 
   // Adds the gradient of scale * (sum of the tokens' losses) and returns that sum, unscaled: a
-  // double on the device; reading it waits until the device has come so far.
+  // double on the device; reading it waits until the device has come so far. A scale that is one
+  // fp32 on the device is read there.
   at::Tensor forward_backward(const MicroBatch& batch, double scale);
+  at::Tensor forward_backward(const MicroBatch& batch, const at::Tensor& scale);
   at::Tensor forward(const MicroBatch& batch);  // the sum of losses only
 
   void set_checkpointing(Checkpointing kind) { options_.checkpointing = kind; }

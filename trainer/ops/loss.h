@@ -17,7 +17,7 @@ at::Tensor loss_sum(const at::Tensor& hidden,
                     double soft_cap = 0);
 
 struct LossOptions {
-  double scale = 1;     // of the gradients
+  at::Tensor scale;     // of the gradients: one fp32 on the device
   double soft_cap = 0;  // 0: none
 };
 // The same, and gradients of scale * sum: hidden becomes d/dhidden, weight_grad += d/dweight.

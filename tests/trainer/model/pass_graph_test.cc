@@ -2,7 +2,10 @@
 // captures it is in gpu_test.cc.
 #include "trainer/model/pass_graph.h"
 
+#include <c10/util/Exception.h>
 #include <gtest/gtest.h>
+
+#include <stdexcept>
 
 #include "tests/trainer/sample_model.h"
 #include "trainer/optim/adamw.h"
@@ -64,18 +67,83 @@ TEST(PassGraph, StaysEagerAndSaysOnceWhyForWhatAGraphCannotHold) {
   EXPECT_EQ(offloaded.losses, trained(false, {}).losses);
 }
 
-TEST(PassGraph, GivesUpWhenEveryPassHasAnotherScale) {
-  Model model(sample_config(), {.sequence_len = kSampleLength});
-  initialize(model.layout(), 0.1, 1, model.writable_weights());
-  std::vector<std::string> told;
-  PassGraph pass(model, true, [&](const std::string& why) { told.push_back(why); });
+// Counts what is captured and what lives; a capture may throw instead.
+struct Graphs {
+  int captures = 0, alive = 0;
+  std::function<void()> refuse = [] {};
+
+  std::unique_ptr<DeviceGraph> make() { return std::make_unique<Counted>(*this); }
+
+  class Counted final : public DeviceGraph {
+   public:
+    explicit Counted(Graphs& graphs) : graphs_(graphs) { ++graphs_.alive; }
+    ~Counted() override { --graphs_.alive; }
+    void capture(std::function<void()> work) override {
+      graphs_.refuse();
+      ++graphs_.captures;
+      work_ = std::move(work);
+    }
+    void replay() override { work_(); }
+
+   private:
+    Graphs& graphs_;
+    std::function<void()> work_;
+  };
+};
+
+class CapturedPass : public ::testing::Test {
+ protected:
+  CapturedPass() { initialize(model_.layout(), 0.1, 1, model_.writable_weights()); }
+  double pass(double scale) {
+    return pass_.forward_backward(sample_batch(2, 1), scale).item<double>();
+  }
+  Graphs graphs_;
+  std::vector<std::string> told_;
+  Model model_{sample_config(), {.sequence_len = kSampleLength}};
+  PassGraph pass_{model_, true, [&](const std::string& why) { told_.push_back(why); },
+                  [&](at::Device) { return graphs_.make(); }};
+};
+
+// As in fp16, whose first steps overflow, or where steps learn of unequal numbers of tokens.
+TEST_F(CapturedPass, ServesEveryScale) {
   for (int i = 1; i <= 8; ++i) {
     const double scale = 0.01 * i;
-    const double got = pass.forward_backward(sample_batch(2, 1), scale).item<double>();
-    EXPECT_EQ(got, model.forward_backward(sample_batch(2, 1), scale).item<double>());
+    model_.gradients().zero_();
+    const double got = pass(scale);
+    const at::Tensor gradients = model_.gradients().clone();
+    model_.gradients().zero_();
+    EXPECT_EQ(got, model_.forward_backward(sample_batch(2, 1), scale).item<double>());
+    EXPECT_TRUE(at::equal(gradients, model_.gradients())) << scale;
   }
-  EXPECT_FALSE(pass.captured());
-  EXPECT_EQ(told.size(), 1u);
+  EXPECT_EQ(graphs_.captures, 1);
+  EXPECT_TRUE(told_.empty());
+}
+
+TEST_F(CapturedPass, StaysEagerWhateverACaptureThrows) {
+  graphs_.refuse = [] { throw std::runtime_error("CUDA: no"); };  // as launch.cu does
+  for (int i = 0; i < 5; ++i) pass(0.01);
+  EXPECT_EQ(told_, std::vector<std::string>{"CUDA: no"});
+  EXPECT_EQ(graphs_.alive, 0);
+}
+
+TEST_F(CapturedPass, RunsOutOfMemoryAsAnEagerOneDoes) {
+  graphs_.refuse = [] { TORCH_CHECK_WITH(OutOfMemoryError, false, "out of memory"); };
+  pass(0.01);
+  pass(0.01);
+  EXPECT_THROW(pass(0.01), c10::OutOfMemoryError);
+  EXPECT_TRUE(told_.empty());
+}
+
+TEST_F(CapturedPass, HoldsNoMemoryWhileSomethingElseRuns) {
+  const double want = pass(0.01);
+  for (int i = 0; i < 3; ++i) pass(0.01);
+  EXPECT_EQ(graphs_.alive, 1);
+  pass_.release();
+  EXPECT_EQ(graphs_.alive, 0);
+  EXPECT_FALSE(pass_.captured());
+  EXPECT_EQ(pass(0.01), want);
+  EXPECT_TRUE(pass_.captured());
+  EXPECT_EQ(graphs_.captures, 2);
 }
 
 TEST(PassGraph, RunsAMicroBatchOfAnotherSizeEagerly) {

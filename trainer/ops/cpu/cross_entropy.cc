@@ -31,10 +31,11 @@ SIMD_CLONES void row_scale(float* x, float factor, int64_t width) {
 
 void forward(at::Tensor& logits,
              const at::Tensor& label_rows,
-             std::optional<double> scale,
+             const at::Tensor& scale,
              at::Tensor& total) {
   const auto* labels = label_rows.const_data_ptr<int32_t>();
-  const auto factor = static_cast<float>(scale.value_or(0));
+  const bool gradient = scale.defined();
+  const float factor = gradient ? *scale.const_data_ptr<float>() : 0;
   const int64_t rows = logits.size(0), width = logits.size(1);
   float* data = logits.mutable_data_ptr<float>();
   std::vector<double> losses(static_cast<size_t>(rows));
@@ -42,13 +43,13 @@ void forward(at::Tensor& logits,
     for (int64_t row = begin; row < end; ++row) {
       float* x = data + row * width;
       if (labels[row] < 0) {
-        if (scale) std::fill_n(x, width, 0.0f);
+        if (gradient) std::fill_n(x, width, 0.0f);
         continue;
       }
       const float most = row_max(x, width), at_label = x[labels[row]];
       const float sum = row_exp(x, most, width);
       losses[static_cast<size_t>(row)] = std::log(static_cast<double>(sum)) + most - at_label;
-      if (!scale) continue;
+      if (!gradient) continue;
       row_scale(x, factor / sum, width);
       x[labels[row]] -= factor;
     }

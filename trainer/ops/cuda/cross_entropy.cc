@@ -8,13 +8,14 @@ namespace {
 
 void forward(at::Tensor& logits,
              const at::Tensor& labels,
-             std::optional<double> scale,
+             const at::Tensor& scale,
              at::Tensor& total) {
   const int64_t rows = logits.size(0), width = logits.size(1);
+  const float* factor = scale.defined() ? from<float>(scale) : nullptr;
   const at::Tensor losses = at::empty({rows}, total.options());
   run_rows(logits,
            kernels::CrossEntropy{to<float>(logits), from<int32_t>(labels), to<double>(losses),
-                                 width, static_cast<float>(scale.value_or(0)), scale.has_value()},
+                                 width, factor},
            rows, width);
   total.add_(losses.sum());
 }

@@ -3,8 +3,6 @@
 // there are. Rows are [T, width]; tensors are contiguous. One thread calls.
 #pragma once
 
-#include <optional>
-
 #include "trainer/ops/operands/attention.h"
 #include "trainer/ops/operands/mlp_activation.h"
 #include "trainer/ops/operands/normed.h"
@@ -75,10 +73,11 @@ struct Embedding {
 struct CrossEntropy {
   // total (a double on the device) += the sum of -log softmax at the labels; rows with a label
   // below 0 are masked. logits [rows, V] in fp32 become scale * (softmax - onehot), of masked rows
-  // 0; without a scale their values are undefined afterwards.
+  // 0. The scale is one fp32 on the device, so that a captured pass reads what it is then; where it
+  // is undefined, the logits' values are undefined afterwards.
   void (*forward)(at::Tensor& logits,
                   const at::Tensor& labels,
-                  std::optional<double> scale,
+                  const at::Tensor& scale,
                   at::Tensor& total);
 };
 

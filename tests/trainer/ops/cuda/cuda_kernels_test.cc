@@ -97,20 +97,20 @@ TEST(CudaLoss, EqualsTheReferenceWithMaskedRowsAndWithoutAGradient) {
   const at::Tensor logits = numbers({30, 77}, 1).mul_(9);
   const at::Tensor labels = at::arange(30, at::kInt).mul_(13).remainder_(77);
   labels.index_fill_(0, at::arange(0, 30, 4, at::kLong), -1);
-  for (const std::optional<double> scale : {std::optional<double>(), std::optional(0.03)}) {
+  for (const at::Tensor& scale : {at::Tensor(), at::scalar_tensor(0.03)}) {
     at::Tensor got = logits.clone(), want = logits.clone();
     at::Tensor total = at::ones({}, at::kDouble), want_total = total.clone();
     cuda::cross_entropy.forward(got, labels, scale, total);
     reference::cross_entropy.forward(want, labels, scale, want_total);
     EXPECT_NEAR(total.item<double>(), want_total.item<double>(), kClose);
-    EXPECT_TRUE(scale ? close(got, want, kClose) : at::equal(got, logits));
+    EXPECT_TRUE(scale.defined() ? close(got, want, kClose) : at::equal(got, logits));
   }
 }
 
 TEST(CudaLoss, StaysFiniteForALabelOfNoProbability) {
   at::Tensor logits = at::zeros({1, 3}), total = at::zeros({}, at::kDouble);
   logits[0][0] = 500;
-  cuda::cross_entropy.forward(logits, at::ones({1}, at::kInt), 1.0, total);
+  cuda::cross_entropy.forward(logits, at::ones({1}, at::kInt), at::ones({}), total);
   EXPECT_NEAR(total.item<double>(), 500, 1e-3);
   EXPECT_NEAR(logits[0][1].item<double>(), -1, 1e-6);
 }

@@ -149,7 +149,7 @@ TEST(ReferenceEmbedding, EqualsTheFusedLoopsAlsoForRepeatedIds) {
 
 // cross_entropy has no fused form of its own to call; loss_sum_and_gradient is the fused one.
 TEST(ReferenceLoss, EqualsTheFusedHead) {
-  constexpr double kScale = 0.03;
+  const at::Tensor scale = at::scalar_tensor(0.03);
   const MicroBatch batch = sample_batch(2, 3);
   const int64_t rows = batch.labels.size(0);
   const at::Tensor hidden = numbers({rows, 40}, 1).mul_(3), weight = numbers({77, 40}, 2);
@@ -157,11 +157,11 @@ TEST(ReferenceLoss, EqualsTheFusedHead) {
   at::Tensor total = at::zeros({}, at::kDouble), again = at::zeros({}, at::kDouble);
   at::Tensor without_gradient = logits.clone();
   reference::cross_entropy.forward(without_gradient, batch.labels, {}, again);
-  reference::cross_entropy.forward(logits, batch.labels, kScale, total);
+  reference::cross_entropy.forward(logits, batch.labels, scale, total);
 
   at::Tensor dhidden = hidden.clone(), dweight = at::zeros({77, 40});
   const double want =
-      loss_sum_and_gradient(dhidden, batch.labels, weight, dweight, {.scale = kScale})
+      loss_sum_and_gradient(dhidden, batch.labels, weight, dweight, {.scale = scale})
           .item<double>();
   EXPECT_NEAR(total.item<double>(), want, kClose * want);
   EXPECT_EQ(again.item<double>(), total.item<double>());
@@ -170,7 +170,7 @@ TEST(ReferenceLoss, EqualsTheFusedHead) {
 }
 
 TEST(ReferenceLoss, MaskedRowsAddNothingAsInTheFusedHead) {
-  constexpr double kScale = 0.03;
+  const at::Tensor scale = at::scalar_tensor(0.03);
   const MicroBatch batch = sample_batch(2, 3);
   const int64_t rows = batch.labels.size(0);
   const at::Tensor hidden = numbers({rows, 40}, 1).mul_(3), weight = numbers({77, 40}, 2);
@@ -181,11 +181,11 @@ TEST(ReferenceLoss, MaskedRowsAddNothingAsInTheFusedHead) {
   const at::Tensor odd = at::arange(1, rows, 2, at::kLong);
   at::Tensor kept = hidden.index_select(0, odd), dkept = at::zeros({77, 40});
   const double want = loss_sum_and_gradient(kept, batch.labels.index_select(0, odd), weight, dkept,
-                                            {.scale = kScale})
+                                            {.scale = scale})
                           .item<double>();
   at::Tensor dhidden = hidden.clone(), dweight = at::zeros({77, 40});
   EXPECT_NEAR(
-      loss_sum_and_gradient(dhidden, masked, weight, dweight, {.scale = kScale}).item<double>(),
+      loss_sum_and_gradient(dhidden, masked, weight, dweight, {.scale = scale}).item<double>(),
       want, kClose * want);
   EXPECT_NEAR(loss_sum(hidden, masked, weight).item<double>(), want, kClose * want);
   EXPECT_EQ(dhidden.index_select(0, even).abs().sum().item<float>(), 0);
@@ -193,7 +193,7 @@ TEST(ReferenceLoss, MaskedRowsAddNothingAsInTheFusedHead) {
   EXPECT_TRUE(close(dweight, dkept));
 
   at::Tensor logits = at::mm(hidden, weight.t()), total = at::zeros({}, at::kDouble);
-  reference::cross_entropy.forward(logits, masked, kScale, total);
+  reference::cross_entropy.forward(logits, masked, scale, total);
   EXPECT_NEAR(total.item<double>(), want, kClose * want);
   EXPECT_EQ(logits.index_select(0, even).abs().sum().item<float>(), 0);
   EXPECT_TRUE(close(at::mm(logits.t(), hidden), dweight));
@@ -202,7 +202,7 @@ TEST(ReferenceLoss, MaskedRowsAddNothingAsInTheFusedHead) {
 TEST(ReferenceLoss, StaysFiniteForALabelOfNoProbability) {
   at::Tensor logits = at::zeros({1, 3}), total = at::zeros({}, at::kDouble);
   logits[0][0] = 500;
-  reference::cross_entropy.forward(logits, at::ones({1}, at::kInt), 1.0, total);
+  reference::cross_entropy.forward(logits, at::ones({1}, at::kInt), at::ones({}), total);
   EXPECT_NEAR(total.item<double>(), 500, 1e-3);
   EXPECT_NEAR(logits[0][1].item<double>(), -1, 1e-6);
 }

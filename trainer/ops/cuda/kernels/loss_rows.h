@@ -11,10 +11,10 @@ struct CrossEntropy {
   const int32_t* labels;
   double* losses;  // [rows]: -log softmax at the label
   int64_t width;
-  float factor;
-  bool gradient;
+  const float* factor;  // one number; nullptr: only the loss is wanted
 
   LLMCTL_DEVICE void operator()(int64_t row, const Lanes& l) const {
+    const bool gradient = factor != nullptr;
     float* x = logits + row * width;
     const int32_t label = labels[row];
     if (label < 0) {
@@ -33,8 +33,9 @@ struct CrossEntropy {
       losses[row] =
           log(static_cast<double>(sum)) + static_cast<double>(most) - static_cast<double>(at_label);
     }
+    const float scale = gradient ? *factor : 0.0f;
     for (int64_t i = l.lane; gradient && i < width; i += l.lanes) {
-      x[i] = expf(x[i] - most) * (factor / sum) - (i == label ? factor : 0.0f);
+      x[i] = expf(x[i] - most) * (scale / sum) - (i == label ? scale : 0.0f);
     }
   }
 };
