@@ -7,6 +7,7 @@
 namespace llmctl {
 
 Status measure_eval_loss(PreparedRun& run) {
+  run.pass->release();
   const UseAverage average(*run.model, *run.optimizer);
   double loss_sum = 0;
   for (int64_t pass = 0; pass < run.feed->validation_passes(); ++pass) {

@@ -9,6 +9,7 @@ void tell_sample(PreparedRun& run, Reporter& report) {
   const JobSpec& spec = run.config.spec;
   if (spec.sample_prompt.empty()) return;
   report.phase("sample");
+  run.pass->release();
   const UseAverage average(*run.model, *run.optimizer);
   std::string text;
   const Status made = generate(*run.model, run.batches->tokenizer(),
