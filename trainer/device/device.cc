@@ -5,6 +5,7 @@
 
 #ifdef LLMCTL_CUDA
 #include <c10/cuda/CUDAFunctions.h>
+#include <c10/cuda/CUDAStream.h>
 #endif
 
 namespace llmctl {
@@ -36,6 +37,14 @@ void set_environment() {
          /*overwrite=*/0);  // else sums may change their order
 }
 
+// All of a process's work is on one stream, and not on the default one, whose work CUDA does not
+// capture as a graph. Libraries keep a workspace for each stream that they have seen.
+void use_own_stream(c10::DeviceIndex device) {
+  static const c10::cuda::CUDAStream stream =
+      c10::cuda::getStreamFromPool(/*isHighPriority=*/false, device);
+  c10::cuda::setCurrentCUDAStream(stream);
+}
+
 Result<at::Device> open_cuda(const std::string& name, int index) {
   set_environment();
   const int visible = c10::cuda::device_count();  // 0 also when there is no driver
@@ -47,6 +56,7 @@ Result<at::Device> open_cuda(const std::string& name, int index) {
     return refused(name, "only " + std::to_string(visible) + " visible", "they count from 0");
   }
   c10::cuda::set_device(static_cast<c10::DeviceIndex>(index));
+  use_own_stream(static_cast<c10::DeviceIndex>(index));
   at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
   // Deterministic mode would also fill every new tensor with NaN: a pass over memory for nothing.
   at::globalContext().setDeterministicFillUninitializedMemory(false);

@@ -14,7 +14,8 @@ class DeviceGraph {
  public:
   virtual ~DeviceGraph() = default;
   // Does not run the work: replay() does. What it allocates stays the graph's until that is
-  // destroyed. c10::Error when the work cannot be captured, by waiting for the device, say.
+  // destroyed. Throws what the work throws, or c10::Error, when it cannot be captured, by waiting
+  // for the device, say; afterwards all is as if nobody had tried.
   virtual void capture(std::function<void()> work) = 0;  // once
   virtual void replay() = 0;                             // on the current stream
 };
