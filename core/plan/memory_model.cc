@@ -37,9 +37,9 @@ struct Widths {
                           : 0) {}
 };
 
-int64_t loss_chunk_tokens(int64_t vocab_size, int64_t tokens) {
-  constexpr int64_t kLeastTokens = 512, kLogits = 2 << 20;
-  const int64_t most = std::max(kLeastTokens, kLogits / vocab_size);
+int64_t loss_chunk_tokens(int64_t vocab_size, int64_t tokens, bool on_cpu) {
+  constexpr int64_t kLeastTokens = 512, kCpuLogits = 2 << 20, kGpuLogits = 128 << 20;
+  const int64_t most = std::max(kLeastTokens, (on_cpu ? kCpuLogits : kGpuLogits) / vocab_size);
   const int64_t chunks = (tokens + most - 1) / most;
   return (tokens + chunks - 1) / chunks;
 }
@@ -203,10 +203,11 @@ static MemoryByCause at_moment(const FitQuestion& q, const Widths& w, const Mome
                            (moment.product ? widened_weight(q) : 0));
   if (moment.update) memory.workspace += update_bytes(q);
   if (moment.logits) {
-    const auto rows = static_cast<double>(loss_chunk_tokens(q.model.vocab_size, tokens));
+    const auto rows = static_cast<double>(loss_chunk_tokens(q.model.vocab_size, tokens, q.on_cpu));
     const double buffers = q.model.final_logit_softcapping > 0 ? 2 : 1;
     const double head = widens(q) ? kFloat * vocab * static_cast<double>(q.model.hidden_size) : 0;
-    memory.logits = bytes(buffers * kFloat * rows * vocab + head);
+    const double rounded = !q.on_cpu && has_weight_copy(q.precision) ? w.number * rows * vocab : 0;
+    memory.logits = bytes(buffers * kFloat * rows * vocab + rounded + head);
   }
   return memory;
 }

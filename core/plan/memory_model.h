@@ -42,9 +42,10 @@ bool copies_checkpoints(const JobSpec& spec, const Plan& plan, Bytes cap_bytes);
 Bytes packed_weight_bytes(const JobSpec& spec, const Plan& plan);
 bool packs_weights(const JobSpec& spec, const Plan& plan, Bytes cap_bytes);  // 0: no cap
 
-// Tokens whose logits exist at a time: enough for a fast product, few enough for the cache. The
-// loss is taken over `tokens` in equal chunks of at most this.
-int64_t loss_chunk_tokens(int64_t vocab_size, int64_t tokens);
+// Tokens whose logits exist at a time; the loss is taken over `tokens` in equal chunks of at most
+// this. On a CPU they are few enough for its cache. On a GPU every chunk reads and writes the whole
+// gradient of the head, so they are many: half a GiB of logits.
+int64_t loss_chunk_tokens(int64_t vocab_size, int64_t tokens, bool on_cpu);
 
 // The CPU's own attention (trainer/ops/cpu/attention.h) takes heads of a multiple of this.
 inline constexpr int64_t kAttentionLanes = 16;

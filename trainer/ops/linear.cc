@@ -66,7 +66,7 @@ void add_product(at::Tensor& sum, const at::Tensor& a, const at::Tensor& b) {
   } else if (sum.is_cpu()) {
     sum.add_(at::mm(a, b));
   } else {
-    sum.add_(at::mm(a, b, at::kFloat));
+    at::addmm_out(sum, sum, a, b, at::kFloat);  // no product of its own beside the sum
   }
 }
 

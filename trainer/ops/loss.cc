@@ -13,7 +13,9 @@ namespace {
 
 struct Chunks {
   Chunks(const at::Tensor& hidden, const at::Tensor& weight, double soft_cap)
-      : tokens(hidden.size(0)), rows(loss_chunk_tokens(weight.size(0), tokens)), cap(soft_cap) {
+      : tokens(hidden.size(0)),
+        rows(loss_chunk_tokens(weight.size(0), tokens, hidden.is_cpu())),
+        cap(soft_cap) {
     const CauseScope cause(Cause::logits);
     buffer = at::empty({rows, weight.size(0)}, hidden.options().dtype(at::kFloat));
     head = hidden.is_cpu() ? weight.to(at::kFloat) : weight;  // a CPU would widen it every chunk
@@ -30,6 +32,10 @@ struct Chunks {
     at::Tensor t = tanh.narrow(0, 0, logits.size(0));
     at::tanh_out(t, logits.div_(cap));
     at::mul_out(logits, t, at::scalar_tensor(cap, t.options()));
+  }
+  at::Tensor for_products(const at::Tensor& dlogits) const {
+    const CauseScope cause(Cause::logits);
+    return dlogits.to(head.scalar_type());  // itself, where that is fp32
   }
   // By the derivative of what soften() did.
   void soften_backward(at::Tensor& dlogits) {
@@ -73,7 +79,7 @@ at::Tensor loss_sum_and_gradient(at::Tensor& hidden,
     operators_for(logits).cross_entropy.forward(logits, labels.narrow(0, first, rows),
                                                 options.scale, total);
     chunks.soften_backward(logits);
-    const at::Tensor dlogits = logits.to(chunks.head.scalar_type());
+    const at::Tensor dlogits = chunks.for_products(logits);
     add_product(weight_grad, dlogits.t(), part);
     product_into(part, dlogits, chunks.head);
   }

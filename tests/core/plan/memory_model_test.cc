@@ -129,6 +129,27 @@ TEST(MemoryModel, OffloadSavesNothingOnACpu) {
   }
 }
 
+TEST(MemoryModel, ChunksOfTheLossAreAsLargeAsTheDeviceLikes) {
+  constexpr int64_t kTokens = 8'192;
+  EXPECT_EQ(loss_chunk_tokens(32'000, kTokens, /*on_cpu=*/true), 512);
+  EXPECT_EQ(loss_chunk_tokens(32'000, kTokens, /*on_cpu=*/false), 4'096);
+  EXPECT_EQ(loss_chunk_tokens(128'256, kTokens, /*on_cpu=*/false), 1'024);
+  EXPECT_EQ(loss_chunk_tokens(1 << 20, kTokens, /*on_cpu=*/false), 512);
+  EXPECT_EQ(loss_chunk_tokens(32'000, 100, /*on_cpu=*/false), 100);
+}
+
+// A chunk of logits in fp32, and where products are of 16 bits its gradient as they want it.
+TEST(MemoryModel, TheLossOfAGpuHoldsAChunkAndItsRoundedGradient) {
+  FitQuestion q = question("llama-5m", 8, Checkpointing::block);
+  q.on_cpu = false;
+  q.model.vocab_size = 128'256;
+  const Bytes chunk =
+      4 * q.model.vocab_size * loss_chunk_tokens(q.model.vocab_size, 8 * 256, false);
+  EXPECT_EQ(predict_memory(q).logits, chunk);
+  q.precision = "bf16";
+  EXPECT_EQ(predict_memory(q).logits, chunk + chunk / 2);
+}
+
 TEST(MemoryModel, LargestShapesDoNotOverflow) {
   FitQuestion q = question("llama-1b", 1 << 20, Checkpointing::none);
   q.model.hidden_size = limits::kHiddenSize;
