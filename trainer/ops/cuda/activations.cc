@@ -1,6 +1,6 @@
 #include "trainer/ops/cuda/operators.h"
 
-#include "trainer/ops/cuda/kernels/mlp_elements.h"
+#include "trainer/ops/cuda/kernels/mlp_rows.h"
 #include "trainer/ops/cuda/run_kernel.h"
 
 namespace llmctl::cuda {
@@ -23,7 +23,7 @@ at::Tensor forward(MlpActivation kind, const at::Tensor& up) {
     if (!gated) {
       return run_elements(up, kernels::Gelu<Number>{in, to<Number>(a), function}, a.numel());
     }
-    run_elements(up, kernels::Glu<Number>{in, to<Number>(a), width, function}, a.numel());
+    run_rows(up, kernels::Glu<Number>{in, to<Number>(a), width, function}, up.size(0), width);
   });
   return a;
 }
@@ -37,7 +37,8 @@ void backward(MlpActivation kind, at::Tensor& up, const at::Tensor& da) {
     if (!is_gated(kind)) {
       return run_elements(up, kernels::GeluBackward<Number>{rows, grad, function}, da.numel());
     }
-    run_elements(up, kernels::GluBackward<Number>{rows, grad, da.size(1), function}, da.numel());
+    run_rows(up, kernels::GluBackward<Number>{rows, grad, da.size(1), function}, da.size(0),
+             da.size(1));
   });
 }
 

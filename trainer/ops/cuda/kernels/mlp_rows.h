@@ -1,5 +1,5 @@
-// What stands between the two products of an MLP, by element, and its backward in place: SwiGLU and
-// GeGLU over rows of gate and up [rows, 2 width], GELU (by either formula) over rows [rows, width].
+// What stands between the two products of an MLP and its backward in place: SwiGLU and GeGLU by row
+// of gate and up [rows, 2 width], GELU (by either formula) by element of [rows, width].
 // The formulas are those of ops/cpu/activations.cc; made in fp32, rounded once.
 #pragma once
 
@@ -42,11 +42,12 @@ struct Glu {
   int64_t width;
   Function function;
 
-  LLMCTL_DEVICE void operator()(int64_t i) const {
-    const Number* gate = gate_up + i / width * 2 * width + i % width;
-    const auto x = static_cast<float>(*gate);
-    const float value = slope_at(function, x).value;
-    out[i] = static_cast<Number>(value * static_cast<float>(gate[width]));
+  LLMCTL_DEVICE void operator()(int64_t row, const Lanes& l) const {
+    const Number *gate = gate_up + 2 * row * width, *up = gate + width;
+    for (int64_t i = l.lane; i < width; i += l.lanes) {
+      const float value = slope_at(function, static_cast<float>(gate[i])).value;
+      out[row * width + i] = static_cast<Number>(value * static_cast<float>(up[i]));
+    }
   }
 };
 
@@ -57,13 +58,14 @@ struct GluBackward {
   int64_t width;
   Function function;
 
-  LLMCTL_DEVICE void operator()(int64_t i) const {
-    Number* gate = gate_up + i / width * 2 * width + i % width;
-    const auto x = static_cast<float>(*gate), up = static_cast<float>(gate[width]);
-    const auto grad = static_cast<float>(da[i]);
-    const Slope at = slope_at(function, x);
-    gate[width] = static_cast<Number>(grad * at.value);
-    *gate = static_cast<Number>(grad * up * at.derivative);
+  LLMCTL_DEVICE void operator()(int64_t row, const Lanes& l) const {
+    Number *gate = gate_up + 2 * row * width, *up = gate + width;
+    for (int64_t i = l.lane; i < width; i += l.lanes) {
+      const auto grad = static_cast<float>(da[row * width + i]);
+      const Slope at = slope_at(function, static_cast<float>(gate[i]));
+      gate[i] = static_cast<Number>(grad * static_cast<float>(up[i]) * at.derivative);
+      up[i] = static_cast<Number>(grad * at.value);
+    }
   }
 };
 
