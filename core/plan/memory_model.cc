@@ -171,6 +171,13 @@ static Bytes optimizer_bytes(const FitQuestion& q, const Moment& moment) {
   return q.on_cpu ? memory.state + staged : staged;
 }
 
+// Vectors are fp32 in every precision.
+static double weights_bytes(const ModelConfig& config, double of_matrix_element) {
+  const double vectors = vector_elements(config);
+  const double matrices = static_cast<double>(parameter_count(config)) - vectors;
+  return of_matrix_element * matrices + kFloat * vectors;
+}
+
 // Of the blocks' matrices.
 static double matrix_elements(const ModelConfig& config) {
   double elements = 0;
@@ -194,7 +201,7 @@ static MemoryByCause at_moment(const FitQuestion& q, const Widths& w, const Mome
   // One input and one label, and the position where it is needed.
   const double ids = q.packed || q.model.learned_positions ? 3 * 4 : 2 * 4;
   MemoryByCause memory;
-  memory.parameters = bytes(weight_bytes(q.precision, q.masters) * parameters);
+  memory.parameters = bytes(weights_bytes(q.model, weight_bytes(q.precision, q.masters)));
   memory.gradients = bytes(kFloat * parameters);
   memory.optimizer = optimizer_bytes(q, moment);
   memory.activations = bytes(count * moment.activations);
@@ -250,7 +257,7 @@ Bytes checkpoint_copy_bytes(const JobSpec& spec) {
   if (!spec.async_checkpoints || !often) return 0;
   const ModelConfig& model = spec.model.config;
   return bytes(
-      (spec.master_weights ? kFloat : kFloat / 2) * static_cast<double>(parameter_count(model)) +
+      weights_bytes(model, spec.master_weights ? kFloat : kFloat / 2) +
       static_cast<double>(optimizer_memory(spec.optimizer, model, spec.ema_decay > 0).state));
 }
 

@@ -59,6 +59,14 @@ std::vector<ParameterShape> parameter_shapes(const ModelConfig& c) {
   return all;
 }
 
+double vector_elements(const ModelConfig& config) {
+  double elements = 0;
+  for (const ParameterShape& shape : vectors(config)) {
+    elements += static_cast<double>(shape.columns) * static_cast<double>(shape.count);
+  }
+  return elements;
+}
+
 // Sizes are summed as doubles: hostile shapes must not overflow.
 struct Sum {
   double state = 0, workspace = 0, largest_piece = 0;

@@ -25,6 +25,7 @@ struct ParameterShape {
   bool table = false;  // an embedding, or the head
 };
 std::vector<ParameterShape> parameter_shapes(const ModelConfig& config);
+double vector_elements(const ModelConfig& config);  // of all vectors
 
 // Of the average of the weights in an optimizer's state (ema_decay), before a parameter's name.
 inline constexpr const char* kAveragePrefix = "average.";

@@ -1,7 +1,8 @@
 // Precisions of a run, by their names in a job file: in what type the weights are multiplied and
 // the activations kept. Weights, gradients, optimizer state and sums are fp32 in each; bf16 and
-// fp16 add a copy of the weights in their type, made anew after every update ("fp32 master
-// weights", Micikevicius et al., ICLR 2018). bf16 may also do without the masters. Pure.
+// fp16 add a copy of the matrices in their type, made anew after every update ("fp32 master
+// weights", Micikevicius et al., ICLR 2018). bf16 may also do without the masters. Vectors (norms
+// and biases) are fp32 in each. Pure.
 #pragma once
 
 #include <string_view>
@@ -19,7 +20,7 @@ constexpr Bytes activation_bytes(std::string_view precision) {
 constexpr bool has_weight_copy(std::string_view precision) {
   return activation_bytes(precision) < 4;
 }
-// Of one weight, with what it is multiplied as.
+// Of one weight of a matrix, with what it is multiplied as.
 constexpr double weight_bytes(std::string_view precision, bool masters) {
   const auto copy = static_cast<double>(activation_bytes(precision));
   return has_weight_copy(precision) ? copy + (masters ? 4 : 0) : 4;

@@ -174,7 +174,7 @@ TEST_F(Gpu, KernelsOfEveryTypeEqualTheirBodiesOnTheCpu) {
     };
     for (const int64_t width : {40, 1'000, 20'000}) {  // each number of threads of a row
       at::Tensor x = made({1'300, width}, 1), x_there = there(x);
-      const at::Tensor delta = made({1'300, width}, 7), w = made({width}, 2);
+      const at::Tensor delta = made({1'300, width}, 7), w = numbers({width}, 2);
       const Normed want = cuda::rms_norm.forward(x, delta, w, 1e-5);
       const Normed got = cuda::rms_norm.forward(x_there, there(delta), there(w), 1e-5);
       EXPECT_TRUE(at::equal(x_there.cpu(), x));
@@ -240,7 +240,7 @@ TEST_F(Gpu, OffloadChangesNoBitOfStepsOfAnyOptimizer) {
         model.forward_backward(sample_batch(8, step), 0.01);
         optimizer->update(model.writable_weights(), model.gradients(), {.learning_rate = 1e-2});
       }
-      weights[offload] = model.weights().cpu();
+      weights[offload] = model.weights().flat().cpu();
       state[offload] = optimizer->average().cpu();
       EXPECT_EQ(optimizer->average().is_pinned(), offload);
     }
@@ -299,7 +299,7 @@ struct Trainee {
 TEST_F(Gpu, WeightsBeginAsOnTheCpu) {
   Trainee here(at::kCPU, AttentionKind::sdpa, Checkpointing::none),
       gpu(device_, AttentionKind::sdpa, Checkpointing::none);
-  EXPECT_TRUE(at::equal(gpu.model.weights().cpu(), here.model.weights()));
+  EXPECT_TRUE(at::equal(gpu.model.weights().flat().cpu(), here.model.weights().flat()));
 }
 
 TEST_F(Gpu, LossesOfTwentyStepsEqualTheCpus) {
@@ -319,7 +319,7 @@ TEST_F(Gpu, RepeatsEveryBit) {
   Trainee one(device_, AttentionKind::sdpa, Checkpointing::none),
       two(device_, AttentionKind::sdpa, Checkpointing::none);
   for (uint64_t step = 0; step < 5; ++step) EXPECT_EQ(one.step(step), two.step(step));
-  EXPECT_TRUE(at::equal(one.model.weights(), two.model.weights()));
+  EXPECT_TRUE(at::equal(one.model.weights().flat(), two.model.weights().flat()));
 }
 
 TEST_F(Gpu, CapturedPassesChangeNoBit) {
@@ -340,7 +340,7 @@ TEST_F(Gpu, CapturedPassesChangeNoBit) {
           optimizer.update(model.writable_weights(), model.gradients(), {.learning_rate = 1e-2});
         }
         EXPECT_EQ(pass.captured(), graphs);
-        weights[graphs] = model.weights().cpu();
+        weights[graphs] = model.weights().flat().cpu();
       }
       EXPECT_TRUE(at::equal(weights[1], weights[0]));
       EXPECT_EQ(losses[1].item<double>(), losses[0].item<double>());
@@ -365,12 +365,12 @@ TEST_F(Gpu, CheckpointsResumeOnTheCpuWithEveryBit) {
   ASSERT_TRUE(loaded.ok()) << loaded.error().message;
   const auto state = restore(*loaded, identity, here.model, here.optimizer);
   ASSERT_TRUE(state.ok()) << state.error().message;
-  EXPECT_TRUE(at::equal(here.model.weights(), gpu.model.weights().cpu()));
+  EXPECT_TRUE(at::equal(here.model.weights().flat(), gpu.model.weights().flat().cpu()));
   EXPECT_TRUE(at::equal(here.optimizer.second_moment(), gpu.optimizer.second_moment().cpu()));
   EXPECT_EQ(here.optimizer.updates(), 1);
   Trainee back(device_, AttentionKind::sdpa, Checkpointing::none);
   ASSERT_TRUE(restore(*loaded, identity, back.model, back.optimizer).ok());
-  EXPECT_TRUE(at::equal(back.model.weights(), gpu.model.weights()));
+  EXPECT_TRUE(at::equal(back.model.weights().flat(), gpu.model.weights().flat()));
 }
 
 TEST_F(Gpu, DecodesTheLogitsOfTheCpu) {

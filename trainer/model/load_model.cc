@@ -11,7 +11,9 @@ Error wrong(const std::filesystem::path& path, const std::string& what) {
 
 }  // namespace
 
-Status load_weights(const StoredModel& stored, const ParameterLayout& layout, at::Tensor& weights) {
+Status load_weights(const StoredModel& stored,
+                    const ParameterLayout& layout,
+                    const Weights& weights) {
   std::map<std::string_view, const StoredTensor*> by_name;
   for (const StoredTensor& slot : stored.slots) by_name.emplace(slot.name, &slot);
   for (const ParameterSlot& slot : layout.slots()) {
@@ -25,7 +27,7 @@ Status load_weights(const StoredModel& stored, const ParameterLayout& layout, at
   if (stored.slots.size() != layout.slots().size()) {
     return wrong(stored.path, "is not the job's model: it has more tensors");
   }
-  weights.zero_();  // the padding between slots
+  weights.zero();  // the padding between slots
   for (const ParameterSlot& slot : layout.slots()) {
     fill_from_host(view_of(weights, slot), [&](float* out) {
       by_name.at(slot.name)->read({out, static_cast<size_t>(slot.elements)});

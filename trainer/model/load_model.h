@@ -7,7 +7,9 @@
 namespace llmctl {
 
 // invalid_argument: its tensors are not those of `layout`.
-Status load_weights(const StoredModel& stored, const ParameterLayout& layout, at::Tensor& weights);
+Status load_weights(const StoredModel& stored,
+                    const ParameterLayout& layout,
+                    const Weights& weights);
 // A model with those weights. invalid_argument also when the tokenizer has more tokens than it.
 Result<Model> load_model(const StoredModel& stored,
                          const Tokenizer& tokenizer,

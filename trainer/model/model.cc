@@ -18,22 +18,36 @@ at::ScalarType activation_type(std::string_view precision) {
   return at::kFloat;
 }
 
-static at::Tensor zeros_for(Cause cause,
-                            int64_t elements,
-                            at::Device device,
-                            at::ScalarType number = at::kFloat) {
-  const CauseScope scope(cause);
-  return at::zeros({elements}, at::device(device).dtype(number));
+static Weights make_weights(const ParameterLayout& layout, const ModelOptions& options) {
+  const CauseScope scope(Cause::parameters);
+  return Weights::zeros(layout, options.master_weights ? at::kFloat : options.number,
+                        options.device);
 }
 
-static at::Tensor copy_for(const at::Tensor& weights, at::ScalarType number) {
+static at::Tensor make_gradients(const ParameterLayout& layout, at::Device device) {
+  const CauseScope scope(Cause::gradients);
+  return at::zeros({layout.size()}, at::device(device).dtype(at::kFloat));
+}
+
+// Undefined where the matrices are of that type.
+static at::Tensor make_copy(const ParameterLayout& layout, const ModelOptions& options) {
+  if (options.number == at::kFloat || !options.master_weights) return {};
   const CauseScope scope(Cause::parameters);
-  return weights.to(number);
+  return at::zeros({layout.matrices_end()}, at::device(options.device).dtype(options.number));
+}
+
+// What passes read: of masters their 16-bit copy, but vectors as they are.
+static Weights read_by_passes(const ParameterLayout& layout,
+                              const Weights& weights,
+                              const at::Tensor& copy) {
+  if (!copy.defined()) return weights;
+  const int64_t vectors = layout.matrices_end();
+  return {copy, weights.part(vectors, layout.size() - vectors)};
 }
 
 // Those that activations are multiplied with.
 static std::vector<at::Tensor> matrices_of(const ParameterLayout& layout,
-                                           const at::Tensor& flat,
+                                           const Weights& flat,
                                            const ModelConfig& config) {
   std::vector<at::Tensor> all;
   for (int64_t i = 0; i < config.num_hidden_layers; ++i) {
@@ -62,25 +76,23 @@ Model::Model(const ModelConfig& config, ModelOptions options)
              config.head_dim},
       layout_(config),
       rotary_(rotary_table(options_.sequence_len, config, false, options_.device)),
-      weights_(zeros_for(Cause::parameters,
-                         layout_.size(),
-                         options_.device,
-                         options_.master_weights ? at::kFloat : options_.number)),
-      gradients_(zeros_for(Cause::gradients, layout_.size(), options_.device)),
-      copy_(copy_for(weights_, options_.number)),
-      outer_(outer_tensors(layout_, copy_)),
+      weights_(make_weights(layout_, options_)),
+      gradients_(make_gradients(layout_, options_.device)),
+      copy_(make_copy(layout_, options_)),
+      outer_(outer_tensors(layout_, read_by_passes(layout_, weights_, copy_))),
       outer_gradients_(outer_tensors(layout_, gradients_)),
       final_norm_(outer_.norm, outer_gradients_.norm, config) {
   if (config.rope_local_theta > 0) {
     local_rotary_ = rotary_table(options_.sequence_len, config, true, options_.device);
   }
   if (options_.offload) transfer_.emplace(options_.device);
+  const Weights read = read_by_passes(layout_, weights_, copy_);
   for (int64_t i = 0; i < config.num_hidden_layers; ++i) {
-    blocks_.emplace_back(block_tensors(layout_, copy_, i), block_tensors(layout_, gradients_, i),
+    blocks_.emplace_back(block_tensors(layout_, read, i), block_tensors(layout_, gradients_, i),
                          config, attention_rule(config, i, options_.attention));
   }
   if (options_.pack_weights && options_.device.is_cpu() && options_.number == at::kFloat) {
-    packed_ = std::make_unique<cpu_gemm::PackedWeights>(matrices_of(layout_, copy_, config));
+    packed_ = std::make_unique<cpu_gemm::PackedWeights>(matrices_of(layout_, read, config));
   }
 }
 
@@ -151,7 +163,7 @@ Model::Pass Model::pass_over(const MicroBatch& host_batch) const {
 
 void Model::refresh_copy() const {
   if (!copy_is_old_) return;
-  if (!copy_.is_same(weights_)) copy_.copy_(weights_);
+  if (copy_.defined()) copy_.copy_(weights_.part(0, layout_.matrices_end()));
   if (packed_) packed_->forget();
   copy_is_old_ = false;
 }

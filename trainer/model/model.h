@@ -25,7 +25,7 @@ struct ModelOptions {
   at::Device device = at::kCPU;         // from open_device()
   at::ScalarType number = at::kFloat;   // of activations and products: activation_type()
   bool offload = false;                 // what blocks save waits in host memory
-  bool master_weights = true;           // false: weights in `number` alone
+  bool master_weights = true;           // false: matrices in `number` alone
   bool pack_weights = false;            // once for all passes until they change; fp32 on a CPU
 };
 
@@ -56,9 +56,9 @@ class Model {
   const ModelConfig& config() const { return config_; }
   const ModelOptions& options() const { return options_; }
   const ParameterLayout& layout() const { return layout_; }
-  const at::Tensor& weights() const { return weights_; }  // fp32 where there are masters; to read
+  const Weights& weights() const { return weights_; }  // fp32 where there are masters; to read
   // To write to before the next pass: that one makes the copies it multiplies with anew.
-  at::Tensor& writable_weights() {
+  const Weights& writable_weights() {
     copy_is_old_ = true;
     return weights_;
   }
@@ -93,8 +93,9 @@ class Model {
   AttentionShape shape_;
   ParameterLayout layout_;
   RotaryTable rotary_, local_rotary_;  // the second of layers that slide, if they have their own
-  at::Tensor weights_, gradients_;
-  at::Tensor copy_;  // of the weights in options_.number; or the weights, where they are in it
+  Weights weights_;
+  at::Tensor gradients_;
+  at::Tensor copy_;  // of the matrices in options_.number; undefined: they are in it
   mutable bool copy_is_old_ = false;
   OuterTensors outer_, outer_gradients_;
   Norm final_norm_;

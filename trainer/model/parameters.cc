@@ -1,8 +1,10 @@
 #include "trainer/model/parameters.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
+#include "core/base/result.h"
 #include "trainer/files/content_hash.h"
 
 namespace llmctl {
@@ -37,7 +39,7 @@ void fill_normal(float* out, int64_t elements, double range, uint64_t stream) {
 
 // Undefined when the model has none of this name.
 at::Tensor view_if_any(const ParameterLayout& layout,
-                       const at::Tensor& flat,
+                       const Weights& flat,
                        const std::string& name) {
   const ParameterSlot* found = layout.find(name);
   return found == nullptr ? at::Tensor() : view_of(flat, *found);
@@ -46,7 +48,7 @@ at::Tensor view_if_any(const ParameterLayout& layout,
 // `last` follows `first` in memory: one matrix over all their rows. Without `first` `last` alone,
 // and undefined without either.
 at::Tensor fused_if_any(const ParameterLayout& layout,
-                        const at::Tensor& flat,
+                        const Weights& flat,
                         const std::string& first,
                         const std::string& last) {
   const ParameterSlot *from = layout.find(first), *to = layout.find(last);
@@ -54,16 +56,53 @@ at::Tensor fused_if_any(const ParameterLayout& layout,
   if (from == nullptr) from = to;
   std::vector<int64_t> shape = from->shape;
   shape[0] = -1;
-  return flat.narrow(0, from->offset, to->offset + to->elements - from->offset).view(shape);
+  return flat.part(from->offset, to->offset + to->elements - from->offset).view(shape);
 }
 
 }  // namespace
 
-at::Tensor view_of(const at::Tensor& flat, const ParameterSlot& slot) {
-  return flat.narrow(0, slot.offset, slot.elements).view(slot.shape);
+Weights Weights::zeros(const ParameterLayout& layout, at::ScalarType matrices, at::Device device) {
+  const auto of_type = [&](at::ScalarType type) { return at::device(device).dtype(type); };
+  if (matrices == at::kFloat) return at::zeros({layout.size()}, of_type(at::kFloat));
+  const int64_t vectors = layout.size() - layout.matrices_end();
+  return {at::zeros({layout.matrices_end()}, of_type(matrices)),
+          at::zeros({vectors}, of_type(at::kFloat))};
 }
 
-BlockTensors block_tensors(const ParameterLayout& layout, const at::Tensor& flat, int64_t block) {
+int64_t Weights::size() const {
+  return matrices_.numel() + (vectors_.defined() ? vectors_.numel() : 0);
+}
+
+at::Tensor Weights::part(int64_t begin, int64_t elements) const {
+  const int64_t vectors = matrices_.numel();
+  return begin < vectors || !vectors_.defined() ? matrices_.narrow(0, begin, elements)
+                                                : vectors_.narrow(0, begin - vectors, elements);
+}
+
+void Weights::for_parts(
+    int64_t begin,
+    int64_t elements,
+    const std::function<void(const at::Tensor& part, int64_t begin)>& use) const {
+  const int64_t end = begin + elements, middle = std::clamp(matrices_.numel(), begin, end);
+  if (begin < middle) use(part(begin, middle - begin), begin);
+  if (middle < end) use(part(middle, end - middle), middle);
+}
+
+const at::Tensor& Weights::flat() const {
+  CHECK(!vectors_.defined());
+  return matrices_;
+}
+
+void Weights::zero() const {
+  matrices_.zero_();
+  if (vectors_.defined()) vectors_.zero_();
+}
+
+at::Tensor view_of(const Weights& flat, const ParameterSlot& slot) {
+  return flat.part(slot.offset, slot.elements).view(slot.shape);
+}
+
+BlockTensors block_tensors(const ParameterLayout& layout, const Weights& flat, int64_t block) {
   const auto name = [&](const char* part, const char* kind) {
     return block_parameter(block, part) + kind;
   };
@@ -95,7 +134,7 @@ BlockTensors block_tensors(const ParameterLayout& layout, const at::Tensor& flat
   return t;
 }
 
-OuterTensors outer_tensors(const ParameterLayout& layout, const at::Tensor& flat) {
+OuterTensors outer_tensors(const ParameterLayout& layout, const Weights& flat) {
   OuterTensors t;
   t.embedding = view_of(flat, layout.slot("model.embed_tokens.weight"));
   t.positions = view_if_any(layout, flat, "model.embed_positions.weight");
@@ -114,8 +153,8 @@ void fill_from_host(const at::Tensor& view, const std::function<void(float*)>& w
   view.copy_(host);
 }
 
-void initialize(const ParameterLayout& layout, double range, int64_t seed, at::Tensor& weights) {
-  weights.zero_();
+void initialize(const ParameterLayout& layout, double range, int64_t seed, const Weights& weights) {
+  weights.zero();
   for (const ParameterSlot& slot : layout.slots()) {
     if (slot.start == ParameterSlot::Start::normal) {
       const uint64_t stream = hash64(slot.name, static_cast<uint64_t>(seed));

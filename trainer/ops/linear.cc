@@ -73,7 +73,11 @@ void add_product(at::Tensor& sum, const at::Tensor& a, const at::Tensor& b) {
 at::Tensor Linear::forward(const at::Tensor& x) const {
   if (!w_.bias.defined()) return product(x, w_.weight.t());
   if (!is_fast(x)) return product(x, w_.weight.t()).add_(w_.bias);
-  if (!x.is_cpu() || !is_wide(x)) return at::addmm(w_.bias, x, w_.weight.t());
+  // In one pass LibTorch adds only a bias of the product's type, and rounds the sum once: as exact
+  // as adding fp32 to a product that was rounded already.
+  if (!x.is_cpu() || !is_wide(x)) {
+    return at::addmm(w_.bias.to(x.scalar_type()), x, w_.weight.t());
+  }
   at::Tensor y = w_.bias.repeat({x.size(0), 1});
   add_product(y, x, w_.weight.t());
   return y;

@@ -27,6 +27,18 @@ std::vector<NamedTensor> Averaged::state(const ParameterLayout& layout) {
   return all;
 }
 
+static void add_to_mean(const at::Tensor& values, const at::Tensor& mean, double decay) {
+  for_pieces(values.numel(), [&](int64_t offset, int64_t elements) {
+    const at::Tensor now = values.narrow(0, offset, elements).to(at::kFloat);
+    const at::Tensor old = mean.narrow(0, offset, elements);
+    if (decay > 0) {
+      old.lerp_(now, 1 - decay);
+    } else {
+      old.copy_(now);
+    }
+  });
+}
+
 void Averaged::apply(WeightsAsFp32& weights, at::Tensor& gradients, const OptimizerStep& step) {
   inner_->set_updates(updates() - 1);
   inner_->update(weights.all(), gradients, step);
@@ -34,14 +46,8 @@ void Averaged::apply(WeightsAsFp32& weights, at::Tensor& gradients, const Optimi
   const double decay = std::min(decay_, before / (before + 9));
   home_.visit_flat(
       {average_}, [&](int64_t begin, int64_t size, OptimizerStateHome::Tensors& average) {
-        for_pieces(size, [&](int64_t offset, int64_t elements) {
-          const at::Tensor now = weights.all().narrow(0, begin + offset, elements).to(at::kFloat);
-          const at::Tensor mean = average[0].narrow(0, offset, elements);
-          if (decay > 0) {
-            mean.lerp_(now, 1 - decay);
-          } else {
-            mean.copy_(now);
-          }
+        weights.all().for_parts(begin, size, [&](const at::Tensor& part, int64_t first) {
+          add_to_mean(part, average[0].narrow(0, first - begin, part.numel()), decay);
         });
       });
 }
@@ -64,11 +70,13 @@ static void swap_rounded(const at::Tensor& weights, const at::Tensor& average) {
   upper.copy_(rounded);
 }
 
-static void swap_contents(const at::Tensor& weights, const at::Tensor& average) {
-  const bool same = weights.scalar_type() == average.scalar_type();
-  for_pieces(weights.numel(), [&](int64_t begin, int64_t size) {
-    (same ? swap_piece : swap_rounded)(weights.narrow(0, begin, size),
-                                       average.narrow(0, begin, size));
+static void swap_contents(const Weights& weights, const at::Tensor& average) {
+  weights.for_parts(0, weights.size(), [&](const at::Tensor& part, int64_t first) {
+    const bool same = part.scalar_type() == average.scalar_type();
+    for_pieces(part.numel(), [&](int64_t begin, int64_t size) {
+      (same ? swap_piece : swap_rounded)(part.narrow(0, begin, size),
+                                         average.narrow(0, first + begin, size));
+    });
   });
 }
 

@@ -55,7 +55,7 @@ std::unique_ptr<Optimizer> make_optimizer(const std::string& name,
 void append_slots(std::vector<NamedTensor>& out,
                   const std::string& prefix,
                   const ParameterLayout& layout,
-                  const at::Tensor& flat) {
+                  const Weights& flat) {
   for (const ParameterSlot& slot : layout.slots()) {
     out.push_back({prefix + slot.name, view_of(flat, slot)});
   }

@@ -33,8 +33,8 @@ struct NamedTensor {
 class Optimizer {
  public:
   virtual ~Optimizer() = default;
-  // The gradients are zero afterwards. Weights are fp32 or bf16.
-  void update(at::Tensor& weights, at::Tensor& gradients, const OptimizerStep& step) {
+  // The gradients are zero afterwards. Matrices are fp32 or bf16.
+  void update(const Weights& weights, at::Tensor& gradients, const OptimizerStep& step) {
     ++updates_;
     WeightsAsFp32 windows(weights, step.seed, updates_);
     apply(windows, gradients, step);
@@ -64,10 +64,10 @@ std::unique_ptr<Optimizer> make_optimizer(const std::string& name,
                                           at::Device device,
                                           const OptimizerOptions& options = {});
 
-// Views of a flat buffer that has the layout, as "<prefix><slot's name>".
+// Views of what has the layout, as "<prefix><slot's name>".
 void append_slots(std::vector<NamedTensor>& out,
                   const std::string& prefix,
                   const ParameterLayout& layout,
-                  const at::Tensor& flat);
+                  const Weights& flat);
 
 }  // namespace llmctl

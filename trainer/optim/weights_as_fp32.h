@@ -1,5 +1,5 @@
 // WeightsAsFp32: the flat weights as an optimizer changes them, always in fp32. fp32 weights are
-// one window, changed in place. Weights that exist in bf16 alone are changed through fp32 windows
+// one window, changed in place. Matrices that exist in bf16 alone are changed through fp32 windows
 // of kUpdateWindow elements: widened, changed, and rounded back stochastically (Gupta et al., ICML
 // 2015), up with the probability of the distance from below, so that updates smaller than half a
 // step of bf16 count on average. The random bits are a hash of seed, update and element: the same
@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <functional>
 
-#include "trainer/device/tensor.h"
+#include "trainer/model/parameters.h"
 
 namespace llmctl {
 
@@ -28,18 +28,18 @@ struct Fp32Window {
 
 class WeightsAsFp32 {
  public:
-  WeightsAsFp32(at::Tensor& weights, int64_t seed, int64_t update);
+  WeightsAsFp32(Weights weights, int64_t seed, int64_t update);
 
   // Calls `change_window` for windows that cover [begin, begin + size), in order.
   void change(int64_t begin,
               int64_t size,
               const std::function<void(const Fp32Window& window)>& change_window);
 
-  double norm(int64_t begin, int64_t size) const;
-  at::Tensor& all() { return weights_; }
+  double norm(int64_t begin, int64_t size) const;  // Requires: of one parameter
+  const Weights& all() const { return weights_; }
 
  private:
-  at::Tensor& weights_;
+  Weights weights_;
   uint64_t key_;
 };
 

@@ -171,7 +171,7 @@ std::map<std::string, std::unique_ptr<Model>> our_models(const fs::path& root, d
     auto& model = models[name] =
         std::make_unique<Model>(config, ModelOptions{.sequence_len = kSampleLength});
     initialize(model->layout(), range, 5, model->writable_weights());
-    model->writable_weights().add_(at::full({1}, 0.01));
+    model->writable_weights().flat().add_(at::full({1}, 0.01));
     save(*model, root / name);
   }
   return models;

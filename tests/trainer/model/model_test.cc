@@ -160,7 +160,7 @@ TEST_P(Backward, EqualsAutograd) {
       config_of(c),
       {.sequence_len = kSampleLength, .attention = c.attention, .checkpointing = c.checkpointing});
   initialize(model.layout(), 0.1, 1, model.writable_weights());
-  model.writable_weights().add_(
+  model.writable_weights().flat().add_(
       at::full({1}, 0.01));  // norms away from one, padding away from zero
   MicroBatch batch = sample_batch(3, 5);
   if (c.packed) batch.document_starts = {0, 1, 9, kSampleLength, 2 * kSampleLength, 60};
@@ -168,7 +168,7 @@ TEST_P(Backward, EqualsAutograd) {
 
   const double loss = model.forward_backward(batch, 1 / tokens).item<double>() / tokens;
 
-  at::Tensor flat = model.weights().to(at::kDouble).set_requires_grad(true);
+  at::Tensor flat = model.weights().flat().to(at::kDouble).set_requires_grad(true);
   const at::Tensor want = reference_loss(model, flat, batch);
   want.backward();
   EXPECT_NEAR(loss, want.item<double>(), 1e-5 * want.item<double>());
@@ -315,7 +315,7 @@ TEST(Packing, GivesTheLossesAndGradientsOfTheDocumentsByThemselves) {
     at::Tensor gradients = at::zeros_like(together.gradients);
     for (const auto& [first, length] : {std::pair<int64_t, int64_t>{0, 4}, {4, 11}, {15, 9}}) {
       Model alone(config, {length, AttentionKind::sdpa});
-      alone.writable_weights().copy_(packed.weights());
+      alone.writable_weights().flat().copy_(packed.weights().flat());
       const Pass one = run_pass(
           alone, {{batch.ids.narrow(0, first, length), batch.labels.narrow(0, first, length)}}, 1);
       loss += one.loss;
@@ -388,11 +388,11 @@ TEST(PackedWeights, ChangeNoBitOfSeveralStepsOfEveryFamily) {
           for (const uint64_t pass : {1, 2, 3}) {
             losses[packs].add_(model.forward_backward(sample_batch(4, pass), 0.01));
           }
-          model.writable_weights().sub_(model.gradients());
+          model.writable_weights().flat().sub_(model.gradients());
           model.gradients().zero_();
           losses[packs].add_(model.forward(sample_batch(4, 4)));
         }
-        weights[packs] = model.weights().clone();
+        weights[packs] = model.weights().flat().clone();
       }
       EXPECT_TRUE(at::equal(weights[0], weights[1])) << family;
       EXPECT_TRUE(at::equal(losses[0], losses[1])) << family;
@@ -404,10 +404,10 @@ TEST(Threads, DoNotChangeTheFusedKernelsSums) {
   Model model(sample_config(), {.sequence_len = kSampleLength});
   const int before = at::get_num_threads();
   initialize(model.layout(), 0.1, 1, model.writable_weights());
-  const at::Tensor by_default = model.weights().clone();
+  const at::Tensor by_default = model.weights().flat().clone();
   at::set_num_threads(1);
   initialize(model.layout(), 0.1, 1, model.writable_weights());
-  EXPECT_TRUE(at::equal(by_default, model.weights()));
+  EXPECT_TRUE(at::equal(by_default, model.weights().flat()));
   at::set_num_threads(before);
 }
 

@@ -40,7 +40,7 @@ Trained trained(bool graphs, ModelOptions options, bool packed = false) {
     }
     optimizer.update(model.writable_weights(), model.gradients(), {.learning_rate = 1e-2});
   }
-  out.weights = model.weights().clone();
+  out.weights = model.weights().flat().clone();
   out.captured = pass.captured();
   return out;
 }

@@ -2,6 +2,7 @@
 // may differ.
 #include <gtest/gtest.h>
 
+#include "tests/trainer/close.h"
 #include "tests/trainer/sample_model.h"
 #include "trainer/run/saving/loss_scale.h"
 
@@ -75,8 +76,46 @@ TEST_P(Halves, RecomputeTheSameBits) {
 TEST_P(Halves, FollowTheFp32Weights) {
   Model model = model_of("llama", GetParam().precision);
   const double before = pass_of(model, false).loss;
-  model.writable_weights().mul_(2);
+  model.writable_weights().flat().mul_(2);
   EXPECT_NE(pass_of(model, false).loss, before);
+}
+
+// Norms scale by 1 + w of Gemma or by w, w far from where it begins: one rounding, of the result.
+TEST_P(Halves, ScaleByNormsThatLoseNoBit) {
+  for (const char* family : {"gemma2", "llama"}) {
+    SCOPED_TRACE(family);
+    Model model = model_of(family, GetParam().precision);
+    const at::Tensor w =
+        view_of(model.writable_weights(), model.layout().slot("model.norm.weight"));
+    w.copy_(numbers(w.sizes(), 3).mul_(0.4).add_(family[0] == 'g' ? 0.01 : 1.01));
+    const at::ScalarType number = activation_type(GetParam().precision);
+    const at::Tensor x = numbers({40, model.config().hidden_size}, 1).to(number);
+    const at::Tensor wide = x.to(at::kDouble);
+    const at::Tensor r = wide.square().mean(1, true).add_(model.config().rms_norm_eps).rsqrt_();
+    const at::Tensor want = wide * r * (family[0] == 'g' ? 1 + w.to(at::kDouble) : w);
+    const at::Tensor off = (model.final_norm(x).y.to(at::kDouble) - want).abs_();
+    const double step = number == at::kHalf ? 0x1p-10 : 0x1p-7;  // between two numbers from 1 on
+    EXPECT_LE((off / want.abs()).max().item<double>(), 0.51 * step);
+  }
+}
+
+TEST_P(Halves, KeepVectorsInFp32WithAndWithoutMasters) {
+  const at::ScalarType number = activation_type(GetParam().precision);
+  for (const char* family : kFamilies) {
+    for (const bool masters : {true, false}) {
+      const Model model(
+          config_of(family),
+          {.sequence_len = kSampleLength, .number = number, .master_weights = masters});
+      for (const ParameterSlot& slot : model.layout().slots()) {
+        const bool matrix = slot.shape.size() == 2;
+        EXPECT_EQ(view_of(model.weights(), slot).scalar_type(),
+                  matrix && !masters ? number : at::kFloat)
+            << family << ": " << slot.name;
+      }
+      EXPECT_EQ(model.outer().norm.weight.scalar_type(), at::kFloat);
+      EXPECT_EQ(model.outer().head.scalar_type(), number);
+    }
+  }
 }
 
 // 8 and 11 bits of mantissa.

@@ -4,25 +4,18 @@
 
 #include "trainer/ops/cuda/kernels/norm_rows.h"
 #include "trainer/ops/cuda/run_kernel.h"
-#include "trainer/ops/reference/operators.h"
 
 namespace llmctl::cuda {
 namespace {
 
-// The kernels want weights of the rows' type.
-bool takes(const at::Tensor& rows, const at::Tensor& weights) {
-  return rows.scalar_type() == weights.scalar_type();
-}
-
 Normed forward(const at::Tensor& x, const at::Tensor& delta, const at::Tensor& w, double eps) {
-  if (!takes(x, w)) return reference::rms_norm.forward(x, delta, w, eps);
   const int64_t rows = x.size(0), width = x.size(1);
   Normed out = {at::empty_like(x), at::empty({rows}, x.options().dtype(at::kFloat))};
   with_number(x.scalar_type(), [&](auto number) {
     using Number = decltype(number);
     const Number* added = delta.defined() ? from<Number>(delta) : nullptr;
     run_rows(x,
-             kernels::RmsNorm<Number>{to<Number>(x), added, from<Number>(w), to<Number>(out.y),
+             kernels::RmsNorm<Number>{to<Number>(x), added, from<float>(w), to<Number>(out.y),
                                       to<float>(out.statistics), width, static_cast<float>(eps)},
              rows, width);
   });
@@ -30,13 +23,12 @@ Normed forward(const at::Tensor& x, const at::Tensor& delta, const at::Tensor& w
 }
 
 at::Tensor recompute(const at::Tensor& x, const at::Tensor& statistics, const at::Tensor& w) {
-  if (!takes(x, w)) return reference::rms_norm.recompute(x, statistics, w);
   at::Tensor y = at::empty_like(x);
   with_number(x.scalar_type(), [&](auto number) {
     using Number = decltype(number);
     run_rows(x,
              kernels::RecomputeRmsNorm<Number>{from<Number>(x), from<float>(statistics),
-                                               from<Number>(w), to<Number>(y), x.size(1)},
+                                               from<float>(w), to<Number>(y), x.size(1)},
              x.size(0), x.size(1));
   });
   return y;
@@ -48,7 +40,6 @@ void backward(const at::Tensor& dy,
               const at::Tensor& w,
               at::Tensor& dx,
               at::Tensor& dw) {
-  if (!takes(x, w)) return reference::rms_norm.backward(dy, x, statistics, w, dx, dw);
   constexpr int64_t kMostParts = 512;
   const int64_t rows = x.size(0), width = x.size(1), parts = std::min(rows, kMostParts);
   const at::Tensor sums = at::zeros({parts, width}, x.options().dtype(at::kFloat));
@@ -56,7 +47,7 @@ void backward(const at::Tensor& dy,
     using Number = decltype(number);
     run_rows(x,
              kernels::RmsNormBackward<Number>{from<Number>(dy), from<Number>(x),
-                                              from<float>(statistics), from<Number>(w),
+                                              from<float>(statistics), from<float>(w),
                                               to<Number>(dx), to<float>(sums), rows, width, parts},
              parts, width);
   });

@@ -1,6 +1,7 @@
 // What each operator of the engine does, once for all of its forms: a form of an operator is a
 // table of the functions here, and trainer/ops/{cpu,cuda,reference}/operators.h name the forms that
-// there are. Rows are [T, width]; tensors are contiguous. One thread calls.
+// there are. Rows are [T, width]; weights of norms are fp32; tensors are contiguous. One thread
+// calls.
 #pragma once
 
 #include "trainer/ops/operands/attention.h"

@@ -18,10 +18,14 @@ at::Tensor recompute(const at::Tensor& x, const at::Tensor& statistics, const No
 
 Normed forward(const at::Tensor& x, const at::Tensor& delta, const NormTensors& w, double eps) {
   if (delta.defined()) x.add_(delta);
-  // LibTorch's fused norm is for CUDA, and for rows and weights of one type.
-  if (x.is_cuda() && x.scalar_type() == w.weight.scalar_type()) {
-    const auto [y, mean, r] = at::native_layer_norm(x, w.weight.sizes(), w.weight, w.bias, eps);
-    return {y, at::cat({mean, r}, 1)};
+  // LibTorch's fused norm is for CUDA; of 16-bit rows it takes no fp32 weights.
+  if (x.is_cuda()) {
+    const bool same = x.scalar_type() == w.weight.scalar_type();
+    const auto [y, mean, r] =
+        same ? at::native_layer_norm(x, w.weight.sizes(), w.weight, w.bias, eps)
+             : at::native_layer_norm(x, w.weight.sizes(), /*weight=*/{}, /*bias=*/{}, eps);
+    const at::Tensor statistics = at::cat({mean, r}, 1).to(at::kFloat);
+    return {same ? y : recompute(x, statistics, w), statistics};
   }
   const at::Tensor mean = x.mean(1, /*keepdim=*/true, at::kFloat);
   const at::Tensor variance = at::sub(x, mean).square_().mean(1, /*keepdim=*/true);

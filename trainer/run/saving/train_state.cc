@@ -22,7 +22,7 @@ DType dtype_of(const at::Tensor& tensor) {
 
 // All that a checkpoint holds, by its names there.
 std::vector<NamedTensor> contents(const ParameterLayout& layout,
-                                  const at::Tensor& weights,
+                                  const Weights& weights,
                                   Optimizer& optimizer) {
   std::vector<NamedTensor> all;
   append_slots(all, "", layout, weights);

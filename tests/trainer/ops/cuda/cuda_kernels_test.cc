@@ -31,7 +31,7 @@ class CudaKernels : public ::testing::TestWithParam<Number> {
 // More rows than parts of the sum over rows, too.
 TEST_P(CudaKernels, NormARowAndItsGradientAsTheReferenceDoes) {
   for (const int64_t rows : {1, 37, 1'300}) {
-    const at::Tensor x = made({rows, 40}, 1), delta = made({rows, 40}, 7), w = made({40}, 2);
+    const at::Tensor x = made({rows, 40}, 1), delta = made({rows, 40}, 7), w = numbers({40}, 2);
     at::Tensor got_x = x.clone(), want_x = x.clone();
     const Normed got = cuda::rms_norm.forward(got_x, delta, w, 1e-5);
     const Normed want = reference::rms_norm.forward(want_x, delta, w, 1e-5);

@@ -1,5 +1,5 @@
 // RMS norm of a row, with the residual added first where there is one, and its backward. Numbers
-// are float, bfloat16 or half; sums are fp32, and what is written is rounded once.
+// are float, bfloat16 or half; weights and sums are fp32, and what is written is rounded once.
 #pragma once
 
 #include "trainer/ops/cuda/kernels/lanes.h"
@@ -10,7 +10,7 @@ template <class Number>
 struct RmsNorm {
   Number* x;            // [rows, width]; changes only with a delta
   const Number* delta;  // added to x first; nullptr: none
-  const Number* weight;
+  const float* weight;
   Number* y;
   float* statistics;  // [rows]: 1 / root mean square
   int64_t width;
@@ -30,8 +30,7 @@ struct RmsNorm {
     const float r = 1.0f / sqrtf(l.sum(squares) / static_cast<float>(width) + eps);
     if (l.lane == 0) statistics[row] = r;
     for (int64_t i = l.lane; i < width; i += l.lanes) {
-      y[row * width + i] =
-          static_cast<Number>(static_cast<float>(from[i]) * r * static_cast<float>(weight[i]));
+      y[row * width + i] = static_cast<Number>(static_cast<float>(from[i]) * r * weight[i]);
     }
   }
 };
@@ -40,15 +39,14 @@ template <class Number>
 struct RecomputeRmsNorm {
   const Number* x;
   const float* statistics;
-  const Number* weight;
+  const float* weight;
   Number* y;
   int64_t width;
 
   LLMCTL_DEVICE void operator()(int64_t row, const Lanes& l) const {
     for (int64_t i = l.lane; i < width; i += l.lanes) {
       const int64_t at = row * width + i;
-      y[at] = static_cast<Number>(static_cast<float>(x[at]) * statistics[row] *
-                                  static_cast<float>(weight[i]));
+      y[at] = static_cast<Number>(static_cast<float>(x[at]) * statistics[row] * weight[i]);
     }
   }
 };
@@ -60,7 +58,7 @@ struct RmsNormBackward {
   const Number* dy;
   const Number* x;
   const float* statistics;
-  const Number* weight;
+  const float* weight;
   Number* dx;   // added to
   float* sums;  // [parts, width], zero at first
   int64_t rows, width, parts;
@@ -75,14 +73,13 @@ struct RmsNormBackward {
     const float r = statistics[row];
     float dot = 0;
     for (int64_t i = l.lane; i < width; i += l.lanes) {
-      dot +=
-          static_cast<float>(grad[i]) * static_cast<float>(weight[i]) * static_cast<float>(from[i]);
+      dot += static_cast<float>(grad[i]) * weight[i] * static_cast<float>(from[i]);
     }
     const float along = l.sum(dot) * r * r / static_cast<float>(width);
     Number* to = dx + row * width;
     for (int64_t i = l.lane; i < width; i += l.lanes) {
       const auto g = static_cast<float>(grad[i]), value = static_cast<float>(from[i]);
-      const float change = r * (g * static_cast<float>(weight[i]) - value * along);
+      const float change = r * (g * weight[i] - value * along);
       to[i] = static_cast<Number>(static_cast<float>(to[i]) + change);
       sum[i] += g * value * r;
     }
