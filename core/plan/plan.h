@@ -47,8 +47,8 @@ struct Plan {
   Bytes peak_bytes_measured = 0;  // 0: not measured
   double seconds_per_step = 0;    // of the whole global batch; 0: unknown
   double tokens_per_second = 0;   // all ranks; 0: unknown
-  double device_flops = 0;        // per second, of a rank's device in matrix products; 0: unknown
-  int64_t oom_refits = 0;         // how often a run ran out and the plan became smaller
+  double device_flops = 0;  // per second, of a rank's device in products of `precision`; 0: unknown
+  int64_t oom_refits = 0;   // how often a run ran out and the plan became smaller
   bool operator==(const Plan&) const = default;
 };
 

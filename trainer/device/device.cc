@@ -2,8 +2,10 @@
 
 #include <charconv>
 #include <cstdlib>
+#include <fstream>
 
 #ifdef LLMCTL_CUDA
+#include <ATen/cuda/CUDAContext.h>
 #include <c10/cuda/CUDAFunctions.h>
 #include <c10/cuda/CUDAStream.h>
 #endif
@@ -77,6 +79,29 @@ Result<at::Device> open_cuda(const std::string& name, int /*index*/) {
 Result<at::Device> open_device(const std::string& name) {
   if (name == "cpu") return at::Device(at::kCPU);
   return open_cuda(name, TRY(cuda_index(name)));
+}
+
+static std::string cpu_model() {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);) {
+    const size_t colon = line.find(": ");
+    if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);
+  }
+  return "CPU";
+}
+
+std::string device_model(at::Device device) {
+#ifdef LLMCTL_CUDA
+  if (device.is_cuda()) {
+    const cudaDeviceProp& of = *at::cuda::getDeviceProperties(device.index());
+    // A part of a GPU (MIG) may go by the name of the whole.
+    return std::string(of.name) + ", " + std::to_string(of.multiProcessorCount) +
+           " multiprocessors";
+  }
+#else
+  CHECK(device.is_cpu());
+#endif
+  return cpu_model();
 }
 
 void wait_for(at::Device device) {

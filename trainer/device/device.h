@@ -13,6 +13,7 @@ namespace llmctl {
 // that a resumed run is bitwise the same. Before the first tensor on it. invalid_argument when the
 // name is none, CUDA is not in this build, or no such GPU is visible.
 Result<at::Device> open_device(const std::string& name);
+std::string device_model(at::Device device);  // "AMD EPYC 7B13"
 // When all that was given to the device is done; at once on the CPU.
 void wait_for(at::Device device);
 

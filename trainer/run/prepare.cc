@@ -14,10 +14,12 @@
 namespace llmctl {
 namespace {
 
-// As the probe measured, else measured now, while no model is in memory.
+// As the probe found, else measured now, while no model is in memory.
 double sum_device_flops(const RunConfig& config, at::Device device, Collective& ranks) {
   const double known = config.plan.device_flops;
-  at::Tensor flops = at::full({1}, known > 0 ? known : measure_device_flops(device), at::kDouble);
+  const double own =
+      known > 0 ? known : best_device_flops(device, config.spec.precision, config.cache_dir);
+  at::Tensor flops = at::full({1}, own, at::kDouble);
   ranks.sum(flops);
   return flops.item<double>();
 }

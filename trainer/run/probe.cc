@@ -115,7 +115,7 @@ std::vector<ProbeResult> probe(const RunConfig& config,
   std::vector<ProbeResult> results;
   size_t fitting = 0;
   Checkpointing least = Checkpointing::block;  // that fits: always faster than with more
-  const double device_flops = measure_device_flops(device);
+  const double device_flops = best_device_flops(device, config.spec.precision, config.cache_dir);
   for (const Plan& plan : config.candidates) {
     if (fitting >= kEnoughTrials || (fitting > 0 && plan.gradient_checkpointing > least)) break;
     if (cannot_fit(plan, results)) continue;

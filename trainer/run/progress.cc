@@ -2,7 +2,6 @@
 
 #include <unistd.h>
 
-#include <algorithm>
 #include <limits>
 #include <nlohmann/json.hpp>
 
@@ -11,7 +10,7 @@
 namespace llmctl {
 
 Progress::Progress(const PreparedRun& run, const PhaseClock& phases, Reporter& report)
-    : run_(run), phases_(phases), report_(report), device_flops_(run.device_flops) {
+    : run_(run), phases_(phases), report_(report) {
   last_.gradient_norms.all = std::numeric_limits<double>::quiet_NaN();
 }
 
@@ -50,8 +49,6 @@ void Progress::tell_step(const StepResult& result) {
   const bool first = ++steps_of_attempt_ == 1;
   seconds_per_step_ =
       first ? result.seconds : kOld * seconds_per_step_ + (1 - kOld) * result.seconds;
-  // Something else computed while the device was measured, where steps are faster.
-  if (device_flops_ > 0) device_flops_ = std::max(device_flops_, flops_per_second());
   if (steps_of_attempt_ == 2) tell_memory();
   tell("train");
 }
@@ -100,7 +97,7 @@ Progressed Progress::snapshot(const std::string& phase) const {
   progressed.peak_bytes = device_memory::peak_bytes();
   progressed.nonfinite_steps = state.nonfinite_steps;
   progressed.phase = phase;
-  if (device_flops_ > 0) progressed.mfu = flops_per_second() / device_flops_;
+  if (run_.device_flops > 0) progressed.mfu = flops_per_second() / run_.device_flops;
   progressed.phase_seconds = phases_.seconds();
   return progressed;
 }

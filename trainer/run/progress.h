@@ -34,7 +34,6 @@ class Progress {
   StepResult last_;               // of the last step
   int64_t steps_of_attempt_ = 0;  // so far
   double seconds_per_step_ = 0;   // smoothed, for people
-  double device_flops_ = 0;       // of all ranks; 0: unknown
 };
 
 }  // namespace llmctl

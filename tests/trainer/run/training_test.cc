@@ -55,6 +55,15 @@ TEST_F(Training, LearnsAndTellsEverythingOnTheWay) {
   EXPECT_EQ(first.out, again.out);
 }
 
+// What the run reaches is told against what was measured, however little that was.
+TEST_F(Training, TellsMfuAgainstTheRoofThatWasMeasured) {
+  RunConfig run = config("job", 4);
+  run.plan.device_flops = 1;
+  TrainerProcess process(run, run_directory());
+  ASSERT_EQ(process.wait_exit(), 0);
+  EXPECT_GT(process.lines("step").back()["mfu"], 1e3);
+}
+
 TEST_F(Training, KilledAtAnyMomentResumesBitForBit) {
   const RunConfig run = config("killed", 40);
   expect_same_bits_after_kills(run, {3, 13, 22, 31});

@@ -3,11 +3,16 @@
 
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+
+#include "tests/trainer/scratch.h"
 #include "trainer/device/device_memory.h"
 #include "trainer/run/device_flops.h"
 
 namespace llmctl {
 namespace {
+
+namespace fs = std::filesystem;
 
 void let_time_pass() {
   const auto begin = std::chrono::steady_clock::now();
@@ -53,7 +58,9 @@ TEST(PhaseClock, AddsUpAPhaseThatComesAgain) {
 TEST(DeviceFlops, AreMeasuredWithoutALastingTrace) {
   device_memory::release_kept_blocks();
   const Bytes before = device_memory::live_bytes();
-  EXPECT_GT(measure_device_flops(c10::Device(c10::kCPU)), 1e6);
+  for (const char* precision : {"fp32", "bf16", "fp16"}) {
+    EXPECT_GT(measure_device_flops(c10::Device(c10::kCPU), precision), 1e6) << precision;
+  }
   EXPECT_EQ(device_memory::live_bytes(), before);
   EXPECT_EQ(device_memory::peak_bytes(), before);
 }
@@ -61,8 +68,35 @@ TEST(DeviceFlops, AreMeasuredWithoutALastingTrace) {
 TEST(DeviceFlops, AreUnknownWithoutMemoryForThem) {
   device_memory::release_kept_blocks();
   device_memory::set_cap(device_memory::live_bytes() + (1 << 20));
-  EXPECT_EQ(measure_device_flops(c10::Device(c10::kCPU)), 0);
+  EXPECT_EQ(measure_device_flops(c10::Device(c10::kCPU), "fp32"), 0);
   device_memory::set_cap(0);
+}
+
+// The file of the one precision that was measured.
+fs::path only_file(const fs::path& directory) {
+  EXPECT_EQ(std::distance(fs::directory_iterator(directory), {}), 1);
+  return fs::directory_iterator(directory)->path();
+}
+
+TEST(DeviceFlops, AreTheBestOfAllMeasurementsOfTheirPrecision) {
+  const c10::Device cpu(c10::kCPU);
+  const Scratch scratch;
+  const fs::path cache = scratch.path() / "cache";  // made on the way
+  const double first = best_device_flops(cpu, "fp32", cache);
+  const fs::path file = only_file(cache);
+  auto remembered = nlohmann::json::parse(read_file(file));
+  EXPECT_EQ(remembered["flops"], first);
+  EXPECT_EQ(remembered["precision"], "fp32");
+
+  remembered["flops"] = 1e30;  // measured while nothing else computed
+  write_file(file, remembered.dump());
+  EXPECT_EQ(best_device_flops(cpu, "fp32", cache), 1e30);
+  EXPECT_LT(best_device_flops(cpu, "bf16", cache), 1e30) << "has a roof of its own";
+  write_file(file, R"({"flops": 1})");  // while something else did
+  EXPECT_GT(best_device_flops(cpu, "fp32", cache), 1e6);
+  write_file(file, "damaged");
+  EXPECT_GT(best_device_flops(cpu, "fp32", cache), 1e6);
+  EXPECT_GT(best_device_flops(cpu, "fp32", ""), 1e6);
 }
 
 }  // namespace
