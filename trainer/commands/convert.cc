@@ -17,7 +17,7 @@ namespace fs = std::filesystem;
 constexpr const char* kConvertUsage =
     "usage: llmctl-trainer convert SRC DST [--format hf|gguf] [--dtype TYPE]\n"
     "                              [--max-shard-size BYTES] [--json]\n"
-    "TYPE: fp32, bf16 or fp16; for gguf also q8_0, q6_k, q4_k or q4_0\n";
+    "TYPE: fp32, bf16 or fp16; for gguf also q8_0, q6_k, q5_0, q4_k or q4_0\n";
 
 struct ConvertCommand {
   fs::path from, to;

@@ -35,8 +35,8 @@ static void add_form_options(CLI::App& app, ExportArguments& arguments) {
                  "hf | gguf (default: gguf when the name ends in .gguf)")
       ->check(CLI::IsMember({"hf", "gguf"}));
   app.add_option("--dtype", arguments.dtype,
-                 "fp32 (default) | bf16 | fp16; gguf also q8_0 | q6_k | q4_k | q4_0")
-      ->check(CLI::IsMember({"fp32", "bf16", "fp16", "q8_0", "q6_k", "q4_k", "q4_0"}));
+                 "fp32 (default) | bf16 | fp16; gguf also q8_0 | q6_k | q5_0 | q4_k | q4_0")
+      ->check(CLI::IsMember({"fp32", "bf16", "fp16", "q8_0", "q6_k", "q5_0", "q4_k", "q4_0"}));
   app.add_option("--max-shard-size", arguments.max_shard_size,
                  "hf: weights in files of at most this size, e.g. 5GB (the default)");
 }

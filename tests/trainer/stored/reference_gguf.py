@@ -4,6 +4,7 @@ a list of requests; the answers are printed as a JSON list.
 blocks FILE SOURCE  every tensor of FILE beside the fp32 tensor of that name in the safetensors file
                     SOURCE: for types that gguf quantizes itself, whether the bytes are equal; for
                     K-quants, the weighted root mean square error of ours and of the classic search
+random FILE         makes FILE with a tensor of random bytes of every type; their names
 dequantize FILE OUT every tensor of FILE in fp32, as a safetensors file OUT
 model FILE DIR      tensors of FILE beside those of the Transformers model in DIR, by gguf's own
                     table of names and its converter's conventions; and the keys of FILE
@@ -156,6 +157,23 @@ def dequantize(file, out):
                for t in gguf.GGUFReader(file).tensors}, out)
 
 
+def random(file):
+    """A file with a tensor of random bytes of every type, which have every scale there is."""
+    names = ("Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q2_K Q3_K Q4_K Q5_K Q6_K IQ4_NL IQ4_XS IQ3_S IQ3_XXS IQ2_S "
+             "IQ2_XS IQ2_XXS IQ1_M IQ1_S TQ2_0 TQ1_0 MXFP4").split()
+    writer, draw = gguf.GGUFWriter(file, "llama"), np.random.default_rng(1)
+    for name in names:
+        elements, size = gguf.GGML_QUANT_SIZES[Type[name]]
+        shape = (60, 512 // elements * size)
+        writer.add_tensor(name.lower(), draw.integers(0, 256, shape, np.uint8),
+                          raw_dtype=Type[name])
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return names
+
+
 def model(file, directory):
     import transformers
     reader = gguf.GGUFReader(file)
@@ -178,6 +196,6 @@ def model(file, directory):
     return {"wrong": wrong, "unexplained": list(ours), "keys": keys}
 
 
-VERBS = {"blocks": blocks, "model": model, "dequantize": dequantize}
+VERBS = {"blocks": blocks, "model": model, "dequantize": dequantize, "random": random}
 print(json.dumps([VERBS[verb](*arguments)
                   for verb, *arguments in json.loads(Path(sys.argv[1]).read_text())]))

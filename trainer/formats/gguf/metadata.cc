@@ -21,14 +21,17 @@ uint32_t file_type(GgufType type) {  // llama.cpp's llama_ftype
       return 2;
     case GgufType::q8_0:
       return 7;
+    case GgufType::q5_0:
+      return 8;
     case GgufType::q4_k:
       return 14;
     case GgufType::q6_k:
       return 18;
     case GgufType::bf16:
       return 32;
+    default:
+      CHECK(false);
   }
-  CHECK(false);
 }
 
 uint32_t whole(int64_t value) {

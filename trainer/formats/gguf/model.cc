@@ -130,10 +130,13 @@ GgufType type_for(const ModelConfig& config, const StoredTensor& tensor, GgufTyp
   const bool head =
       tensor.name == (config.tie_word_embeddings ? "token_embd.weight" : "output.weight");
   if (head && wanted == GgufType::q4_k) wanted = GgufType::q6_k;
-  for (const GgufType type : {wanted, GgufType::q8_0}) {
-    if (tensor.shape.back() % block_elements(type) == 0) return type;
-  }
-  return GgufType::f16;
+  const auto cuts_rows = [&](GgufType type) {
+    return tensor.shape.back() % block_elements(type) == 0;
+  };
+  // Rows that are no whole blocks of 256 get the next larger type, as llama.cpp gives them.
+  if (wanted == GgufType::q4_k && !cuts_rows(wanted)) wanted = GgufType::q5_0;
+  if (wanted == GgufType::q6_k && !cuts_rows(wanted)) wanted = GgufType::q8_0;
+  return cuts_rows(wanted) ? wanted : GgufType::f16;
 }
 
 }  // namespace

@@ -16,7 +16,8 @@ Result<GgufMetadata> gguf_metadata(const ModelConfig& config,
                                    const std::string& name,
                                    GgufType type);
 // `slots` as ParameterLayout(config)'s. Matrices become `type`, with Q6_K for the head of a Q4_K
-// model; rows that do not fill a type's blocks fall back to Q8_0 and F16; vectors stay F32.
+// model. Rows that do not fill blocks of 256 fall back as in llama.cpp, Q4_K to Q5_0 and Q6_K to
+// Q8_0; those that fill none of 32 to F16. Vectors stay F32.
 std::vector<GgufTensor> gguf_tensors(const ModelConfig& config,
                                      const std::vector<StoredTensor>& slots,
                                      GgufType type);

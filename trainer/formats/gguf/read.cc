@@ -153,7 +153,7 @@ class Reader {
     const std::optional<GgufType> type = gguf_type(number_of_type);
     if (!type) {
       return fail(place, "has type " + std::to_string(number_of_type) +
-                             ", which is not read; F32, F16, BF16, Q8_0, Q4_0, Q4_K and Q6_K are");
+                             ", which is not read; these are: " + gguf_type_names());
     }
     info.type = *type;
     if (info.shape.back() % block_elements(*type) != 0) {
