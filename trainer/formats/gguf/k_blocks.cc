@@ -2,7 +2,9 @@
 // integer scales of their own. The search is ours: per sub-block several first guesses of the
 // scale, each refined by weighted least squares (values weigh by their size); then the
 // super-block's scales; then, with these fixed, every sub-block takes the best integer scale near
-// the ideal one.
+// the ideal one. One pass over the values tells both how far a guess is off and which one to try
+// next. Sums have kLanes parts, whatever the processor, so that it may add them at once and a file
+// has the same bytes everywhere.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -12,10 +14,18 @@
 #include "trainer/formats/gguf/blocks.h"
 #include "trainer/formats/safetensors/half.h"
 
+#if defined(__x86_64__) && !defined(__clang__)
+#define LLMCTL_CLONES __attribute__((target_clones("avx2", "default")))
+#else
+#define LLMCTL_CLONES
+#endif
+
 namespace llmctl {
 namespace {
 
 constexpr size_t kSuper = 256;
+constexpr size_t kLanes = 8;
+using Lanes = std::array<float, kLanes>;
 
 float stored_f16(float value, std::byte* out) {  // what a reader will see
   const uint16_t bits = to_f16(value);
@@ -27,6 +37,18 @@ float inverse_of(float value) {
   return std::isnormal(value) ? 1 / value : 0;
 }
 
+float sum_of(const Lanes& lanes) {
+  float sum = 0;
+  for (const float lane : lanes) sum += lane;
+  return sum;
+}
+
+// To the nearest whole number, ties to the even one, for magnitudes below 2^22.
+inline float rounded(float x) {
+  constexpr float kShift = 0x1.8p23F;
+  return (x + kShift) - kShift;
+}
+
 // ---- q4_k: eight sub-blocks of 32, x ~ scale * q - offset with q in 0..15 and offset >= 0
 
 constexpr size_t kFour = 32;
@@ -34,61 +56,96 @@ using FourWeights = std::array<float, kFour>;
 
 struct Line {
   float scale = 0, offset = 0;
-  double error = 0;  // weighted squares
 };
 
-float nearest4(float x, float inverse, float offset) {
-  return std::clamp(std::nearbyint((x + offset) * inverse), 0.0F, 15.0F);
+inline float nearest4(float x, float inverse, float offset) {
+  return rounded(std::min(std::max((x + offset) * inverse, 0.0F), 15.0F));
 }
 
-double error4(std::span<const float> x, const FourWeights& weights, float scale, float offset) {
-  const float inverse = inverse_of(scale);
-  float error = 0;
-  for (size_t i = 0; i < kFour; ++i) {
-    const float off = scale * nearest4(x[i], inverse, offset) - offset - x[i];
-    error += weights[i] * off * off;
+// Of the steps that a line gives: its error in weighted squares, and what the best line for these
+// steps is made of.
+struct Fit4 {
+  float error = 0, wq = 0, wqq = 0, wqx = 0;
+};
+LLMCTL_CLONES Fit4 fit4(const float* x, const float* weights, Line line) {
+  const float inverse = inverse_of(line.scale);
+  Lanes error{}, wq{}, wqq{}, wqx{};
+  for (size_t i = 0; i < kFour; i += kLanes) {
+    for (size_t lane = 0; lane < kLanes; ++lane) {
+      const float value = x[i + lane], weight = weights[i + lane];
+      const float q = nearest4(value, inverse, line.offset);
+      const float off = line.scale * q - line.offset - value;
+      error[lane] += weight * off * off;
+      wq[lane] += weight * q;
+      wqq[lane] += weight * q * q;
+      wqx[lane] += weight * q * value;
+    }
   }
-  return error;
+  return {sum_of(error), sum_of(wq), sum_of(wqq), sum_of(wqx)};
 }
 
-// The best line for the steps that `from` gives.
-Line refined4(std::span<const float> x, const FourWeights& weights, const Line& from) {
-  const float inverse = inverse_of(from.scale);
-  float w = 0, wq = 0, wqq = 0, wx = 0, wqx = 0;
-  for (size_t i = 0; i < kFour; ++i) {
-    const float q = nearest4(x[i], inverse, from.offset);
-    w += weights[i];
-    wq += weights[i] * q;
-    wqq += weights[i] * q * q;
-    wx += weights[i] * x[i];
-    wqx += weights[i] * q * x[i];
+LLMCTL_CLONES float error4(const float* x, const float* weights, Line line) {
+  const float inverse = inverse_of(line.scale);
+  Lanes error{};
+  for (size_t i = 0; i < kFour; i += kLanes) {
+    for (size_t lane = 0; lane < kLanes; ++lane) {
+      const float value = x[i + lane];
+      const float q = nearest4(value, inverse, line.offset);
+      const float off = line.scale * q - line.offset - value;
+      error[lane] += weights[i + lane] * off * off;
+    }
   }
-  Line line = from;
-  const float determinant = w * wqq - wq * wq;
+  return sum_of(error);
+}
+
+// The sub-block's weights, and their sums that no line changes.
+struct Weighed4 {
+  FourWeights weights{};
+  float w = 0, wx = 0;
+};
+Weighed4 weighed4(std::span<const float> x) {
+  float squares = 0;
+  for (const float value : x) squares += value * value;
+  const float typical = std::sqrt(squares / kFour);
+  Weighed4 all;
+  for (size_t i = 0; i < kFour; ++i) {
+    all.weights[i] = typical + std::abs(x[i]);
+    all.w += all.weights[i];
+    all.wx += all.weights[i] * x[i];
+  }
+  return all;
+}
+
+Line refined4(const Weighed4& all, const Fit4& fit, Line line) {
+  const float determinant = all.w * fit.wqq - fit.wq * fit.wq;
   if (determinant > 0) {
-    line.scale = (w * wqx - wq * wx) / determinant;
-    line.offset = (wq * wqx - wqq * wx) / determinant;
+    line.scale = (all.w * fit.wqx - fit.wq * all.wx) / determinant;
+    line.offset = (fit.wq * fit.wqx - fit.wqq * all.wx) / determinant;
   }
   if (line.offset < 0 || determinant <= 0) {
     line.offset = 0;
-    line.scale = wqq > 0 ? wqx / wqq : 0;
+    line.scale = fit.wqq > 0 ? fit.wqx / fit.wqq : 0;
   }
   line.scale = std::max(line.scale, 0.0F);
-  line.error = error4(x, weights, line.scale, line.offset);
   return line;
 }
 
-Line best_line(std::span<const float> x, const FourWeights& weights) {
+Line best_line(std::span<const float> x, const Weighed4& all) {
+  constexpr int kRounds = 3;
   const auto [least, most] = std::minmax_element(x.begin(), x.end());
   const float low = std::min(*least, 0.0F), range = *most - low;
-  Line best = {0, -low, 0};
-  best.error = error4(x, weights, best.scale, best.offset);
+  Line best = {0, -low};
+  float best_error = error4(x.data(), all.weights.data(), best);
   if (!(range > 0)) return best;
-  for (float steps = 13; steps <= 17; steps += 0.25F) {  // 15 reaches both ends exactly
-    Line line = {range / steps, -low, 0};
-    for (int round = 0; round < 3; ++round) {
-      line = refined4(x, weights, line);
-      if (line.error < best.error) best = line;
+  for (float steps = 13; steps <= 17; steps += 0.5F) {  // 15 reaches both ends exactly
+    Line line = {range / steps, -low};
+    for (int round = 0; round < kRounds; ++round) {
+      const Fit4 fit = fit4(x.data(), all.weights.data(), line);
+      if (fit.error < best_error) {
+        best_error = fit.error;
+        best = line;
+      }
+      line = refined4(all, fit, line);
     }
   }
   return best;
@@ -108,32 +165,23 @@ void put_scales(const FourScales& scales, std::byte* out) {
   }
 }
 
-FourWeights weights4(std::span<const float> x) {
-  float squares = 0;
-  for (const float value : x) squares += value * value;
-  const float typical = std::sqrt(squares / kFour);
-  FourWeights weights{};
-  for (size_t i = 0; i < kFour; ++i) weights[i] = typical + std::abs(x[i]);
-  return weights;
-}
-
 // The 6-bit scale and offset of one sub-block: the best pair close to the ideal line.
 void settle4(std::span<const float> x,
+             const Weighed4& all,
              const Line& ideal,
              float d,
              float dmin,
              uint8_t& scale,
              uint8_t& offset) {
-  const FourWeights weights = weights4(x);
   const auto near = [](float value, float unit) {
-    return static_cast<int>(std::clamp(std::nearbyint(value * inverse_of(unit)), 0.0F, 63.0F));
+    return static_cast<int>(rounded(std::clamp(value * inverse_of(unit), 0.0F, 63.0F)));
   };
   const int near_scale = near(ideal.scale, d), near_offset = near(ideal.offset, dmin);
-  double best = -1;
-  for (int s = std::max(near_scale - 2, 0); s <= std::min(near_scale + 2, 63); ++s) {
-    for (int o = std::max(near_offset - 2, 0); o <= std::min(near_offset + 2, 63); ++o) {
-      const double error =
-          error4(x, weights, d * static_cast<float>(s), dmin * static_cast<float>(o));
+  float best = -1;
+  for (int s = std::max(near_scale - 1, 0); s <= std::min(near_scale + 1, 63); ++s) {
+    for (int o = std::max(near_offset - 1, 0); o <= std::min(near_offset + 1, 63); ++o) {
+      const Line line = {d * static_cast<float>(s), dmin * static_cast<float>(o)};
+      const float error = error4(x.data(), all.weights.data(), line);
       if (best >= 0 && error >= best) continue;
       best = error;
       scale = static_cast<uint8_t>(s);
@@ -146,53 +194,55 @@ void settle4(std::span<const float> x,
 
 constexpr size_t kSix = 16;
 
-float nearest6(float x, float inverse) {
-  return std::clamp(std::nearbyint(x * inverse), -32.0F, 31.0F);
+inline float nearest6(float x, float inverse) {
+  return rounded(std::min(std::max(x * inverse, -32.0F), 31.0F));
 }
 
-double error6(std::span<const float> x, float scale) {
+// As Fit4: the best scale for the same steps is wqx / wqq.
+struct Fit6 {
+  float error = 0, wqx = 0, wqq = 0;
+};
+LLMCTL_CLONES Fit6 fit6(const float* x, float scale) {
   const float inverse = inverse_of(scale);
-  float error = 0;
-  for (const float value : x) {
-    const float off = scale * nearest6(value, inverse) - value;
-    error += value * value * off * off;
+  Lanes error{}, wqx{}, wqq{};
+  for (size_t i = 0; i < kSix; i += kLanes) {
+    for (size_t lane = 0; lane < kLanes; ++lane) {
+      const float value = x[i + lane], weight = value * value;
+      const float q = nearest6(value, inverse), off = scale * q - value;
+      error[lane] += weight * off * off;
+      wqx[lane] += weight * q * value;
+      wqq[lane] += weight * q * q;
+    }
   }
-  return error;
+  return {sum_of(error), sum_of(wqx), sum_of(wqq)};
 }
 
 float best_scale6(std::span<const float> x) {
+  constexpr int kRounds = 3;
   const float most = *std::max_element(x.begin(), x.end(),
                                        [](float a, float b) { return std::abs(a) < std::abs(b); });
   if (most == 0) return 0;
-  float best = most / -32;
-  double best_error = error6(x, best);
-  for (float steps = -34; steps <= -30; steps += 0.25F) {
+  float best = most / -32, best_error = fit6(x.data(), best).error;
+  for (float steps = -34; steps <= -30; steps += 0.5F) {
     float scale = most / steps;
-    for (int round = 0; round < 2; ++round) {
-      const float inverse = inverse_of(scale);
-      float wqx = 0, wqq = 0;
-      for (const float value : x) {
-        const float q = nearest6(value, inverse), w = value * value;
-        wqx += w * q * value;
-        wqq += w * q * q;
+    for (int round = 0; round < kRounds; ++round) {
+      const Fit6 fit = fit6(x.data(), scale);
+      if (fit.error < best_error) {
+        best_error = fit.error;
+        best = scale;
       }
-      if (wqq > 0) scale = wqx / wqq;
-      const double error = error6(x, scale);
-      if (error >= best_error) continue;
-      best_error = error;
-      best = scale;
+      if (fit.wqq > 0) scale = fit.wqx / fit.wqq;
     }
   }
   return best;
 }
 
 int8_t settle6(std::span<const float> x, float ideal, float d) {
-  const int near =
-      static_cast<int>(std::clamp(std::nearbyint(ideal * inverse_of(d)), -128.0F, 127.0F));
+  const int near = static_cast<int>(rounded(std::clamp(ideal * inverse_of(d), -128.0F, 127.0F)));
   int best = near;
-  double best_error = error6(x, d * static_cast<float>(near));
-  for (int s = std::max(near - 2, -128); s <= std::min(near + 2, 127); ++s) {
-    const double error = error6(x, d * static_cast<float>(s));
+  float best_error = fit6(x.data(), d * static_cast<float>(near)).error;
+  for (int s = std::max(near - 1, -128); s <= std::min(near + 1, 127); ++s) {
+    const float error = fit6(x.data(), d * static_cast<float>(s)).error;
     if (error >= best_error) continue;
     best_error = error;
     best = s;
@@ -205,10 +255,12 @@ int8_t settle6(std::span<const float> x, float ideal, float d) {
 void pack_q4_k(std::span<const float> values, std::byte* out) {
   CHECK(values.size() == kSuper);
   std::array<Line, 8> lines;
+  std::array<Weighed4, 8> weighed;
   float most_scale = 0, most_offset = 0;
   for (size_t j = 0; j < lines.size(); ++j) {
     const auto x = values.subspan(j * kFour, kFour);
-    lines[j] = best_line(x, weights4(x));
+    weighed[j] = weighed4(x);
+    lines[j] = best_line(x, weighed[j]);
     most_scale = std::max(most_scale, lines[j].scale);
     most_offset = std::max(most_offset, lines[j].offset);
   }
@@ -218,7 +270,7 @@ void pack_q4_k(std::span<const float> values, std::byte* out) {
   std::array<float, kSuper> steps{};
   for (size_t j = 0; j < lines.size(); ++j) {
     const auto x = values.subspan(j * kFour, kFour);
-    settle4(x, lines[j], d, dmin, scales.scale[j], scales.offset[j]);
+    settle4(x, weighed[j], lines[j], d, dmin, scales.scale[j], scales.offset[j]);
     const float inverse = inverse_of(d * scales.scale[j]), offset = dmin * scales.offset[j];
     for (size_t i = 0; i < kFour; ++i) steps[j * kFour + i] = nearest4(x[i], inverse, offset);
   }
