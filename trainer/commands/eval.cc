@@ -87,10 +87,8 @@ Status run_eval(const std::vector<std::string>& args, std::ostream& out) {
   const auto text = TRY(MappedFile::open(command.text));
   const Tokenizer tokenizer = TRY(stored.tokenizer());
   TRY(settle_windows(stored, command));
-  ModelOptions options;
-  options.sequence_len = command.sequence_len;
-  options.device = TRY(open_device(command.device));
-  Model model = TRY(load_model(stored, tokenizer, options));
+  const at::Device device = TRY(open_device(command.device));
+  Model model = TRY(load_reader(stored, tokenizer, command.sequence_len, device));
   const auto score = score_text(model, tokenizer, as_text(text->bytes()), command.stride);
   if (!score.ok()) return invalid(command.text.string() + ": " + score.error().message);
   print_score(*score, command.json, out);

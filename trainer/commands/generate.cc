@@ -61,10 +61,9 @@ Status run_generate(const std::vector<std::string>& args, std::ostream& out) {
   const GenerateCommand command = TRY(parse_generate(args));
   const StoredModel stored = TRY(open_source(command.from));
   const Tokenizer tokenizer = TRY(stored.tokenizer());
-  ModelOptions options;
-  options.sequence_len = std::min(stored.context_len(), kContextLen);
-  options.device = TRY(open_device(command.device));
-  Model model = TRY(load_model(stored, tokenizer, options));
+  const int64_t context = std::min(stored.context_len(), kContextLen);
+  const Model model =
+      TRY(load_reader(stored, tokenizer, context, TRY(open_device(command.device))));
   TRY(generate(model, tokenizer, command.options,
                [&](std::string_view text) { out << text << std::flush; }));
   out << '\n';

@@ -14,7 +14,7 @@ Decoder::Decoder(const Model& model) : model_(model), caches_(model.blocks().siz
   const ModelConfig& c = model.config();
   for (Cache& cache : caches_) {
     cache.keys = at::empty({c.num_key_value_heads, model.options().sequence_len, c.head_dim},
-                           model.outer().embedding.options());
+                           at::device(model.options().device).dtype(model.options().number));
     cache.values = at::empty_like(cache.keys);
   }
 }

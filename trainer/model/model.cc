@@ -18,20 +18,23 @@ at::ScalarType activation_type(std::string_view precision) {
   return at::kFloat;
 }
 
+at::ScalarType matrix_type(std::string_view precision, bool masters) {
+  return masters ? at::kFloat : activation_type(precision);
+}
+
 static Weights make_weights(const ParameterLayout& layout, const ModelOptions& options) {
   const CauseScope scope(Cause::parameters);
-  return Weights::zeros(layout, options.master_weights ? at::kFloat : options.number,
-                        options.device);
+  return Weights::zeros(layout, options.matrices, options.device);
 }
 
-static at::Tensor make_gradients(const ParameterLayout& layout, at::Device device) {
+static at::Tensor make_gradients(const ParameterLayout& layout, const ModelOptions& options) {
+  if (!options.trains) return {};
   const CauseScope scope(Cause::gradients);
-  return at::zeros({layout.size()}, at::device(device).dtype(at::kFloat));
+  return at::zeros({layout.size()}, at::device(options.device).dtype(at::kFloat));
 }
 
-// Undefined where the matrices are of that type.
 static at::Tensor make_copy(const ParameterLayout& layout, const ModelOptions& options) {
-  if (options.number == at::kFloat || !options.master_weights) return {};
+  if (options.number == at::kFloat || options.matrices != at::kFloat) return {};
   const CauseScope scope(Cause::parameters);
   return at::zeros({layout.matrices_end()}, at::device(options.device).dtype(options.number));
 }
@@ -77,10 +80,10 @@ Model::Model(const ModelConfig& config, ModelOptions options)
       layout_(config),
       rotary_(rotary_table(options_.sequence_len, config, false, options_.device)),
       weights_(make_weights(layout_, options_)),
-      gradients_(make_gradients(layout_, options_.device)),
+      gradients_(make_gradients(layout_, options_)),
       copy_(make_copy(layout_, options_)),
       outer_(outer_tensors(layout_, read_by_passes(layout_, weights_, copy_))),
-      outer_gradients_(outer_tensors(layout_, gradients_)),
+      outer_gradients_(options_.trains ? outer_tensors(layout_, gradients_) : OuterTensors()),
       final_norm_(outer_.norm, outer_gradients_.norm, config) {
   if (config.rope_local_theta > 0) {
     local_rotary_ = rotary_table(options_.sequence_len, config, true, options_.device);
@@ -88,7 +91,8 @@ Model::Model(const ModelConfig& config, ModelOptions options)
   if (options_.offload) transfer_.emplace(options_.device);
   const Weights read = read_by_passes(layout_, weights_, copy_);
   for (int64_t i = 0; i < config.num_hidden_layers; ++i) {
-    blocks_.emplace_back(block_tensors(layout_, read, i), block_tensors(layout_, gradients_, i),
+    blocks_.emplace_back(block_tensors(layout_, read, i),
+                         options_.trains ? block_tensors(layout_, gradients_, i) : BlockTensors(),
                          config, attention_rule(config, i, options_.attention));
   }
   if (options_.pack_weights && options_.device.is_cpu() && options_.number == at::kFloat) {
@@ -171,7 +175,7 @@ void Model::refresh_copy() const {
 at::Tensor Model::embedded(const at::Tensor& ids, const at::Tensor& positions) const {
   refresh_copy();
   const Operators& operators = operators_for(outer_.embedding);
-  at::Tensor x = operators.embedding.forward(ids, outer_.embedding);
+  at::Tensor x = operators.embedding.forward(ids, outer_.embedding).to(options_.number);
   if (config_.scale_embedding) x.mul_(std::sqrt(static_cast<double>(config_.hidden_size)));
   if (config_.learned_positions) x.add_(operators.embedding.forward(positions, outer_.positions));
   return x;
@@ -204,6 +208,7 @@ at::Tensor Model::forward_backward(const MicroBatch& batch, double scale) {
 }
 
 at::Tensor Model::forward_backward(const MicroBatch& host_batch, const at::Tensor& scale) {
+  CHECK(options_.trains);
   const CauseScope cause(Cause::activations);
   const cpu_gemm::PackedWeights::Use packed(packed_.get());
   const Pass pass = pass_over(host_batch);

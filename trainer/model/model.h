@@ -1,7 +1,8 @@
 // The decoder: a list of blocks between an embedding and a loss head, with the training step
 // written out: every block forward, the loss in chunks, every block backward. With checkpointing a
-// block keeps less and computes the rest again in its backward. Owns weights and gradients. One
-// thread calls it; the kernels inside use all of LibTorch's.
+// block keeps less and computes the rest again in its backward. Owns weights and gradients; one
+// that only reads texts has no gradients, and weights of 16 bits as they are stored beside fp32
+// activations. One thread calls it; the kernels inside use all of LibTorch's.
 #pragma once
 
 #include <functional>
@@ -21,16 +22,18 @@ struct ModelOptions {
   int64_t sequence_len = 0;
   AttentionKind attention = AttentionKind::sdpa;
   Checkpointing checkpointing = Checkpointing::none;
-  std::function<void()> pulse = [] {};  // called after each block's pass: a sign of life
-  at::Device device = at::kCPU;         // from open_device()
-  at::ScalarType number = at::kFloat;   // of activations and products: activation_type()
-  bool offload = false;                 // what blocks save waits in host memory
-  bool master_weights = true;           // false: matrices in `number` alone
-  bool pack_weights = false;            // once for all passes until they change; fp32 on a CPU
+  std::function<void()> pulse = [] {};   // called after each block's pass: a sign of life
+  at::Device device = at::kCPU;          // from open_device()
+  at::ScalarType number = at::kFloat;    // of activations and products: activation_type()
+  bool offload = false;                  // what blocks save waits in host memory
+  at::ScalarType matrices = at::kFloat;  // of weights: matrix_type(); fp32 has a copy in `number`
+  bool trains = true;                    // false: no gradients, forward passes alone
+  bool pack_weights = false;             // once for all passes until they change; fp32 on a CPU
 };
 
 // Of core/training/precision.h's names. Requires: it is one.
 at::ScalarType activation_type(std::string_view precision);
+at::ScalarType matrix_type(std::string_view precision, bool masters);
 
 struct MicroBatch {        // B sequences, flattened: T = B * sequence_len; in host memory, or
                            // already on the model's device
@@ -47,7 +50,7 @@ class Model {
 
   // Adds the gradient of scale * (sum of the tokens' losses) and returns that sum, unscaled: a
   // double on the device; reading it waits until the device has come so far. A scale that is one
-  // fp32 on the device is read there.
+  // fp32 on the device is read there. Requires: it trains.
   at::Tensor forward_backward(const MicroBatch& batch, double scale);
   at::Tensor forward_backward(const MicroBatch& batch, const at::Tensor& scale);
   at::Tensor forward(const MicroBatch& batch);  // the sum of losses only
@@ -56,13 +59,13 @@ class Model {
   const ModelConfig& config() const { return config_; }
   const ModelOptions& options() const { return options_; }
   const ParameterLayout& layout() const { return layout_; }
-  const Weights& weights() const { return weights_; }  // fp32 where there are masters; to read
+  const Weights& weights() const { return weights_; }  // to read
   // To write to before the next pass: that one makes the copies it multiplies with anew.
   const Weights& writable_weights() {
     copy_is_old_ = true;
     return weights_;
   }
-  at::Tensor& gradients() { return gradients_; }
+  at::Tensor& gradients() { return gradients_; }  // Requires: it trains
   // Makes the copies that passes multiply with anew, if the weights were written to since. Passes
   // do so themselves, but not when they are replayed.
   void refresh_copy() const;
@@ -95,7 +98,7 @@ class Model {
   RotaryTable rotary_, local_rotary_;  // the second of layers that slide, if they have their own
   Weights weights_;
   at::Tensor gradients_;
-  at::Tensor copy_;  // of the matrices in options_.number; undefined: they are in it
+  at::Tensor copy_;  // of fp32 matrices in options_.number; undefined: passes read the weights
   mutable bool copy_is_old_ = false;
   OuterTensors outer_, outer_gradients_;
   Norm final_norm_;

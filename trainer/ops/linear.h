@@ -1,7 +1,7 @@
 // The matrix products of the engine, in fp32, bf16 or fp16: operands of one type, or one of them
 // fp32; sums are fp32, and so are biases. LibTorch runs each layout at the speed of a square one;
 // nothing here copies, but where a CPU has no instructions for a 16-bit type, its operands are
-// widened to fp32 first.
+// widened to fp32 first, and 16-bit weights of fp32 rows are widened piece by piece.
 #pragma once
 
 #include "trainer/device/tensor.h"

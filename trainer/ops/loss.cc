@@ -18,7 +18,9 @@ struct Chunks {
         cap(soft_cap) {
     const CauseScope cause(Cause::logits);
     buffer = at::empty({rows, weight.size(0)}, hidden.options().dtype(at::kFloat));
-    head = hidden.is_cpu() ? weight.to(at::kFloat) : weight;  // a CPU would widen it every chunk
+    // A CPU would widen it every chunk, and so would the products of fp32 rows.
+    const bool wide = hidden.is_cpu() || hidden.scalar_type() == at::kFloat;
+    head = wide ? weight.to(at::kFloat) : weight;
     if (cap > 0) tanh = at::empty_like(buffer);
   }
   int64_t tokens, rows;

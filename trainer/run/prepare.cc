@@ -36,7 +36,7 @@ std::unique_ptr<Model> make_model(const PreparedRun& run, Reporter& report) {
                    .device = run.device,
                    .number = activation_type(spec.precision),
                    .offload = offloads_activations(spec.offload),
-                   .master_weights = spec.master_weights,
+                   .matrices = matrix_type(spec.precision, spec.master_weights),
                    .pack_weights = packs_weights(spec, config.plan, config.memory_cap_bytes)});
 }
 

@@ -52,7 +52,7 @@ void run_steps(const RunConfig& config,
                .device = device,
                .number = activation_type(spec.precision),
                .offload = offloads_activations(spec.offload),
-               .master_weights = spec.master_weights,
+               .matrices = matrix_type(spec.precision, spec.master_weights),
                .pack_weights = packs_weights(spec, plan, config.memory_cap_bytes)});
   const auto optimizer =
       make_optimizer(spec.optimizer, model.layout(), device, optimizer_options(spec));

@@ -103,7 +103,7 @@ MemoryByCause measured(const FitQuestion& q) {
                         .checkpointing = q.gradient_checkpointing,
                         .number = activation_type(q.precision),
                         .offload = offloads_activations(q.offload),
-                        .master_weights = q.masters});
+                        .matrices = matrix_type(q.precision, q.masters)});
   const auto optimizer = make_optimizer(q.optimizer, model.layout(), at::kCPU,
                                         {.offload = offloads_optimizer(q.offload)});
   initialize(model.layout(), 0.02, 1, model.writable_weights());
@@ -145,6 +145,22 @@ TEST_P(Prediction, IsWithinATenthOfWhatIsMeasured) {
   const auto real = static_cast<double>(want.total());
   EXPECT_NEAR(static_cast<double>(got.total()), real, 0.1 * real)
       << "predicted " << to_json(got) << "\nmeasured  " << to_json(want);
+}
+
+TEST(Readers, Of16BitsTakeTwoBytesForAWeight) {
+  ModelConfig config;
+  config.vocab_size = 8'192;
+  config.hidden_size = 256;
+  config.num_hidden_layers = 3;
+  config.num_attention_heads = 4;
+  config = resolved(config, 0, 64);
+  device_memory::release_kept_blocks();
+  const Bytes before = device_memory::live_bytes();
+  const Model reader(config, {.sequence_len = 64, .matrices = at::kBFloat16, .trains = false});
+  const auto bytes = 2 * static_cast<double>(reader.layout().parameters());
+  const Bytes rotary = 4 * 64 * config.head_dim;
+  EXPECT_NEAR(static_cast<double>(device_memory::live_bytes() - before - rotary), bytes,
+              0.01 * bytes);
 }
 
 TEST(PackedWeights, TakeWhatIsPredicted) {

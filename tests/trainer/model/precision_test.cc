@@ -4,6 +4,8 @@
 
 #include "tests/trainer/close.h"
 #include "tests/trainer/sample_model.h"
+#include "trainer/inference/generate.h"
+#include "trainer/ops/linear.h"
 #include "trainer/run/saving/loss_scale.h"
 
 namespace llmctl {
@@ -103,9 +105,9 @@ TEST_P(Halves, KeepVectorsInFp32WithAndWithoutMasters) {
   const at::ScalarType number = activation_type(GetParam().precision);
   for (const char* family : kFamilies) {
     for (const bool masters : {true, false}) {
-      const Model model(
-          config_of(family),
-          {.sequence_len = kSampleLength, .number = number, .master_weights = masters});
+      const Model model(config_of(family), {.sequence_len = kSampleLength,
+                                            .number = number,
+                                            .matrices = masters ? at::kFloat : number});
       for (const ParameterSlot& slot : model.layout().slots()) {
         const bool matrix = slot.shape.size() == 2;
         EXPECT_EQ(view_of(model.weights(), slot).scalar_type(),
@@ -116,6 +118,42 @@ TEST_P(Halves, KeepVectorsInFp32WithAndWithoutMasters) {
       EXPECT_EQ(model.outer().head.scalar_type(), number);
     }
   }
+}
+
+// What generate and eval hold of a file of 16 bits: no fp32 form of it, but fp32 rows.
+TEST_P(Halves, OfAReaderGiveWhatTheirFp32FormGives) {
+  const at::ScalarType number = activation_type(GetParam().precision);
+  for (const char* family : kFamilies) {
+    SCOPED_TRACE(family);
+    Model wide = model_of(family, "fp32");
+    Model reader(wide.config(),
+                 {.sequence_len = kSampleLength, .matrices = number, .trains = false});
+    EXPECT_FALSE(reader.gradients().defined());
+    for (const ParameterSlot& slot : wide.layout().slots()) {
+      const at::Tensor exact = view_of(wide.writable_weights(), slot);
+      exact.add_(0.01);  // vectors are not where they begin
+      view_of(reader.writable_weights(), slot).copy_(exact);
+      exact.copy_(view_of(reader.weights(), slot));
+    }
+    const MicroBatch batch = sample_batch(3, 5);
+    const double want = wide.forward(batch).item<double>();
+    EXPECT_NEAR(reader.forward(batch).item<double>(), want, 1e-6 * want);
+    const auto* ids = batch.ids.const_data_ptr<int32_t>();
+    EXPECT_TRUE(close(Decoder(reader).feed({ids, 7}), Decoder(wide).feed({ids, 7})));
+  }
+}
+
+// More weights than are widened at a time.
+TEST_P(Halves, AreWidenedPieceByPieceForFp32Rows) {
+  const at::Tensor x = numbers({3, 300}, 1), bias = numbers({5'001}, 2);
+  const at::Tensor w = numbers({5'001, 300}, 3).to(activation_type(GetParam().precision));
+  const at::Tensor want = at::mm(x, w.to(at::kFloat).t());
+  EXPECT_TRUE(close(product(x, w.t()), want));
+  EXPECT_TRUE(close(Linear({w, {}}, {}).forward(x), want));
+  EXPECT_TRUE(close(Linear({w, bias}, {}).forward(x), want + bias));
+  at::Tensor out = at::empty({3, 5'001});
+  product_into(out, x, w.t());
+  EXPECT_TRUE(close(out, want));
 }
 
 // 8 and 11 bits of mantissa.

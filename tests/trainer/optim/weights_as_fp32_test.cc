@@ -141,7 +141,7 @@ struct Learned {
 Learned learned(const Course& run, Form form) {
   Model model(sample_config(), {.sequence_len = kSampleLength,
                                 .number = at::kBFloat16,
-                                .master_weights = form != Form::stochastic});
+                                .matrices = matrix_type("bf16", form != Form::stochastic)});
   initialize(model.layout(), 0.1, 1, model.writable_weights());
   const auto optimizer = make_optimizer(run.optimizer, model.layout(), at::kCPU);
   const MicroBatch batches[] = {sample_batch(4, 5), sample_batch(4, 6)};
@@ -189,7 +189,7 @@ TEST(Bf16Weights, GoTheWayOfTheirMastersWithEveryOptimizer) {
 
 TEST(Bf16Weights, AverageTakesTheirPlaceAndGivesItBackToTheBit) {
   Model model(sample_config(),
-              {.sequence_len = kSampleLength, .number = at::kBFloat16, .master_weights = false});
+              {.sequence_len = kSampleLength, .number = at::kBFloat16, .matrices = at::kBFloat16});
   initialize(model.layout(), 0.1, 1, model.writable_weights());
   const auto optimizer = make_optimizer("adamw", model.layout(), at::kCPU, {.ema_decay = 0.9});
   for (int step = 0; step < 5; ++step) {

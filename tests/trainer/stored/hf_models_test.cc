@@ -167,5 +167,27 @@ TEST_F(HfModels, SixteenBitWeightsAreThoseThatTransformersRounds) {
   }
 }
 
+TEST_F(HfModels, WeightsAreReadAsTheyAreStored) {
+  Model model = random_model(/*tied=*/true);
+  const fs::path checkpoint = write_checkpoint(path("job"), model);
+  for (const auto& [name, type] :
+       {std::pair{"bf16", at::kBFloat16}, {"fp16", at::kHalf}, {"fp32", at::kFloat}}) {
+    for (const std::string& file : {std::string(name), std::string(name) + ".gguf"}) {
+      SCOPED_TRACE(file);
+      ASSERT_EQ(convert({checkpoint, path(file), "--dtype", name}), 0);
+      const auto stored = open_stored_model(path(file));
+      ASSERT_TRUE(stored.ok());
+      const auto reader = load_reader(*stored, Tokenizer::bytes(), kSampleLength, at::kCPU);
+      ASSERT_TRUE(reader.ok()) << reader.error().message;
+      for (const ParameterSlot& slot : model.layout().slots()) {
+        const at::Tensor got = view_of(reader->weights(), slot);
+        EXPECT_EQ(got.scalar_type(), slot.shape.size() == 1 ? at::kFloat : type) << slot.name;
+        EXPECT_TRUE(got.equal(view_of(model.weights(), slot).to(type).to(got.scalar_type())) ||
+                    slot.shape.size() == 1);
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace llmctl

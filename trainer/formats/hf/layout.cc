@@ -81,6 +81,7 @@ int64_t width_of(const std::vector<int64_t>& shape) {
 }
 
 StoredTensor cut_out(const StoredTensor& whole, const HfPlace& place, StoredTensor slot) {
+  slot.dtype = whole.dtype;
   if (place.shape == slot.shape && !place.transposed) {
     slot.read = whole.read;
     return slot;

@@ -47,7 +47,7 @@ Result<StoredTensor> stored_tensor(const TensorView& view,
   }
   const auto read = [owner = std::move(owner), dtype = view.dtype,
                      bytes = view.bytes](std::span<float> out) { read_as(dtype, bytes, out); };
-  return StoredTensor{view.name, view.shape, read};
+  return StoredTensor{view.name, view.shape, read, view.dtype};
 }
 
 void append_as(DType dtype, std::span<const float> values, std::vector<std::byte>& out) {

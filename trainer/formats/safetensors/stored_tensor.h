@@ -19,6 +19,7 @@ struct StoredTensor {
   std::string name;
   std::vector<int64_t> shape;
   std::function<void(std::span<float> out)> read;  // Requires: out.size() == elements()
+  DType dtype = DType::f32;  // the smallest that holds all it reads: F32, F16 or BF16
 
   int64_t elements() const {
     int64_t product = 1;
