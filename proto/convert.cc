@@ -126,6 +126,9 @@ v1::Plan to_wire(const Plan& plan) {
   out.set_gradient_checkpointing(to_string(plan.gradient_checkpointing));
   out.set_precision(plan.precision);
   out.set_attention(plan.attention);
+  out.set_on_cpu(plan.on_cpu);
+  out.set_pack_weights(plan.pack_weights);
+  out.set_copy_checkpoints(plan.copy_checkpoints);
   out.set_micro_batch_origin(to_string(plan.micro_batch_origin));
   out.set_checkpointing_origin(to_string(plan.checkpointing_origin));
   *out.mutable_predicted() = to_wire(plan.predicted);
@@ -149,6 +152,9 @@ Result<Plan> from_wire(const v1::Plan& plan) {
       "gradient_checkpointing", plan.gradient_checkpointing(), parse_checkpointing));
   out.precision = TRY(wire::text("precision", plan.precision(), limits::kNameBytes));
   out.attention = TRY(wire::text("attention", plan.attention(), limits::kNameBytes));
+  out.on_cpu = plan.on_cpu();
+  out.pack_weights = plan.pack_weights();
+  out.copy_checkpoints = plan.copy_checkpoints();
   out.micro_batch_origin =
       TRY(wire::enumerator("micro_batch_origin", plan.micro_batch_origin(), parse_origin));
   out.checkpointing_origin =
@@ -170,6 +176,8 @@ v1::ProbeResult to_wire(const ProbeResult& result) {
   v1::ProbeResult out;
   out.set_micro_batch_size(result.micro_batch_size);
   out.set_gradient_checkpointing(to_string(result.gradient_checkpointing));
+  out.set_pack_weights(result.pack_weights);
+  out.set_copy_checkpoints(result.copy_checkpoints);
   out.set_oom(result.oom);
   *out.mutable_memory() = to_wire(result.memory);
   out.set_peak_bytes(result.peak_bytes);
@@ -184,6 +192,8 @@ Result<ProbeResult> from_wire(const v1::ProbeResult& result) {
       TRY(wire::at_least("micro_batch_size", result.micro_batch_size(), int64_t{1}));
   out.gradient_checkpointing = TRY(wire::enumerator(
       "gradient_checkpointing", result.gradient_checkpointing(), parse_checkpointing));
+  out.pack_weights = result.pack_weights();
+  out.copy_checkpoints = result.copy_checkpoints();
   out.oom = result.oom();
   out.memory = TRY(wire::inside("memory", from_wire(result.memory())));
   out.peak_bytes = TRY(wire::at_least("peak_bytes", result.peak_bytes(), int64_t{0}));

@@ -47,7 +47,8 @@ Result<RunConfig> read_config(const std::filesystem::path& file) {
   RunConfig config = TRY(read_run_config(file));
   // By hand there is no scheduler that plans.
   if (config.plan == Plan{}) {
-    config.plan = candidate_plans(config.spec, config.memory_cap_bytes).front();
+    config.plan =
+        candidate_plans(config.spec, {config.memory_cap_bytes, config.device == "cpu"}).front();
   }
   return config;
 }

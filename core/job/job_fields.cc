@@ -88,10 +88,12 @@ static FieldTable batch_fields(JobDraft& d) {
        "Capture a micro-batch's forward and backward pass as a CUDA graph and replay it: less for "
        "the host to do, which small models wait for; the pass keeps its memory for itself. Packed "
        "documents and offloaded activations stay eager. No effect on a CPU."},
-      {"pack_weights", "", &s.pack_weights, boolean(),
+      {"pack_weights", "", &s.pack_weights, automatic(boolean()),
        "On a CPU in fp32, where a step has several passes: lay matrices out for products once per "
-       "step instead of once per product, in both layouts, where they fit. Changes no bit of the "
-       "result; on Intel's processors, where LibTorch multiplies, no effect."},
+       "step instead of once per product, for twice the bytes of the weights. 2 to 5 % faster with "
+       "passes of 512 tokens, a fifth with 64; auto: for passes of at most 128, where it fits. "
+       "Changes no bit of the result; on Intel's processors, where LibTorch multiplies, no "
+       "effect."},
   };
 }
 

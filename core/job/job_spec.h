@@ -90,7 +90,7 @@ struct JobSpec {
   std::string attention = "sdpa";               // sdpa | manual
   std::string offload = "none";                 // one of kOffloadNames in core/training/offload.h
   bool cuda_graphs = false;                     // a pass is captured once and replayed
-  bool pack_weights = true;                     // on a CPU, for all passes of a step at once
+  std::optional<bool> pack_weights;             // on a CPU, for all passes of a step; none = auto
 
   // How long: the first one reached ends the run. At least one is set.
   std::optional<int64_t> max_steps;

@@ -100,7 +100,7 @@ static Bytes update_bytes(const FitQuestion& q) {
 static std::vector<Moment> moments(const Widths& w, const FitQuestion& q) {
   const auto before = static_cast<double>(q.model.num_hidden_layers - 1);
   const double block = saved_bytes(w, q);
-  const bool again = q.gradient_checkpointing != Checkpointing::none;
+  const bool again = q.gradient_checkpointing == Checkpointing::block;
   const double kept = kept_bytes(w, q);  // of a block that waits for its backward
   // Offloaded, one waiting block is sent or fetched while another one runs; on a CPU the one that
   // is sent is in memory twice.
@@ -122,9 +122,9 @@ static std::vector<Moment> moments(const Widths& w, const FitQuestion& q) {
       mlp_input + std::max(std::max(w.mlp - w.post_norm, 0.0) + wide(w.mlp), wide(w.up));
   const double before_mlp = all - w.up - w.hidden - w.post_norm;
   return {
-      // The block's forward: its MLP's product and its output. With checkpointing the same block
-      // runs again beside the gradient that waits for it. A norm after the MLP keeps that output,
-      // so that it is in `all` already.
+      // The block's forward: its MLP's product and its output. With block checkpointing the same
+      // block runs again beside the gradient that waits for it. A norm after the MLP keeps that
+      // output, so that it is in `all` already.
       {.activations = all + twice + mlp_products + (again ? gradient : 0), .product = true},
       // The loss: the last residual stream and its norm, and one chunk of logits.
       {.activations = inputs + 2 * w.hidden + w.statistics, .logits = true},
@@ -243,13 +243,16 @@ static FitQuestion question_of(const JobSpec& spec, const Plan& plan) {
           .optimizer = spec.optimizer,
           .packed = packs_documents(spec),
           .averaged = spec.ema_decay > 0,
-          .on_cpu = spec.resources.device != "cuda",
+          .on_cpu = plan.on_cpu,
           .offload = spec.offload,
           .masters = spec.master_weights};
 }
 
 MemoryByCause predict_memory(const JobSpec& spec, const Plan& plan) {
-  return predict_memory(question_of(spec, plan));
+  MemoryByCause memory = predict_memory(question_of(spec, plan));
+  if (plan.pack_weights) memory.parameters += packed_weight_bytes(spec, plan);
+  if (plan.copy_checkpoints && plan.on_cpu) memory.workspace += checkpoint_copy_bytes(spec);
+  return memory;
 }
 
 Bytes checkpoint_copy_bytes(const JobSpec& spec) {
@@ -261,25 +264,12 @@ Bytes checkpoint_copy_bytes(const JobSpec& spec) {
       static_cast<double>(optimizer_memory(spec.optimizer, model, spec.ema_decay > 0).state));
 }
 
-bool copies_checkpoints(const JobSpec& spec, const Plan& plan, Bytes cap_bytes) {
-  const Bytes copy = checkpoint_copy_bytes(spec);
-  const Bytes rest = predict_memory(spec, plan).total();
-  return copy > 0 && (cap_bytes <= 0 || rest + copy <= cap_bytes);
-}
-
 Bytes packed_weight_bytes(const JobSpec& spec, const Plan& plan) {
-  const bool wanted = spec.pack_weights && spec.resources.device != "cuda";
-  if (!wanted || plan.gradient_accumulation_steps == 1 || has_weight_copy(plan.precision)) return 0;
+  const bool one_pass = plan.gradient_accumulation_steps == 1;
+  if (!plan.on_cpu || one_pass || has_weight_copy(plan.precision)) return 0;
   const ModelConfig& model = spec.model.config;
   const auto head = static_cast<double>(model.vocab_size) * static_cast<double>(model.hidden_size);
   return bytes(2 * kFloat * (matrix_elements(model) + head));
-}
-
-bool packs_weights(const JobSpec& spec, const Plan& plan, Bytes cap_bytes) {
-  const Bytes packed = packed_weight_bytes(spec, plan);
-  if (packed == 0 || cap_bytes <= 0) return packed > 0;
-  const Bytes copy = copies_checkpoints(spec, plan, cap_bytes) ? checkpoint_copy_bytes(spec) : 0;
-  return predict_memory(spec, plan).total() + copy + packed <= cap_bytes;
 }
 
 }  // namespace llmctl

@@ -25,22 +25,19 @@ struct FitQuestion {
   bool masters = true;  // of 16-bit weights, in fp32
 };
 MemoryByCause predict_memory(const FitQuestion& question);
-// Of the job under that plan, without the copy for checkpoints.
+// Of the job under that plan: all that its run allocates, packed weights among `parameters` and, on
+// a CPU, the copy for checkpoints in `workspace`.
 MemoryByCause predict_memory(const JobSpec& spec, const Plan& plan);
 // Whether the job's sequences hold documents that do not see each other.
 bool packs_documents(const JobSpec& spec);
 
 // The copy of weights and optimizer state from which a checkpoint is written while training goes
-// on; 0: the job makes none. In host memory, so on the CPU it is of the device: `workspace` of a
-// plan holds it where it fits into the cap, and where it does not, training waits for checkpoints.
+// on; 0: the job makes none. In host memory, so on the CPU it is of the device.
 Bytes checkpoint_copy_bytes(const JobSpec& spec);
-bool copies_checkpoints(const JobSpec& spec, const Plan& plan, Bytes cap_bytes);  // 0: no cap
 
-// Both layouts of every matrix, packed for the passes of a step (trainer/ops/cpu/cpu_gemm.h), in
-// fp32 on a CPU; 0: the plan has one pass. They are kept where they fit into the cap beside all the
-// rest.
+// Both layouts of every matrix, packed for the passes of a step (trainer/ops/cpu/cpu_gemm.h); 0:
+// there is nothing to pack: on a GPU, in a 16-bit precision, with one pass.
 Bytes packed_weight_bytes(const JobSpec& spec, const Plan& plan);
-bool packs_weights(const JobSpec& spec, const Plan& plan, Bytes cap_bytes);  // 0: no cap
 
 // Tokens whose logits exist at a time; the loss is taken over `tokens` in equal chunks of at most
 // this. On a CPU they are few enough for its cache. On a GPU every chunk reads and writes the whole

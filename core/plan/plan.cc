@@ -74,6 +74,9 @@ json to_json(const Plan& plan) {
           {"gradient_checkpointing", to_string(plan.gradient_checkpointing)},
           {"precision", plan.precision},
           {"attention", plan.attention},
+          {"on_cpu", plan.on_cpu},
+          {"pack_weights", plan.pack_weights},
+          {"copy_checkpoints", plan.copy_checkpoints},
           {"micro_batch_origin", to_string(plan.micro_batch_origin)},
           {"checkpointing_origin", to_string(plan.checkpointing_origin)},
           {"predicted", to_json(plan.predicted)},
@@ -96,6 +99,9 @@ Result<Plan> parse_plan(const json& document) {
   read_checkpointing(reader, plan.gradient_checkpointing);
   reader.read("precision", plan.precision);
   reader.read("attention", plan.attention);
+  reader.read("on_cpu", plan.on_cpu);
+  reader.read("pack_weights", plan.pack_weights);
+  reader.read("copy_checkpoints", plan.copy_checkpoints);
   read_origin(reader, "micro_batch_origin", plan.micro_batch_origin);
   read_origin(reader, "checkpointing_origin", plan.checkpointing_origin);
   reader.read("peak_bytes_predicted", plan.peak_bytes_predicted);
@@ -113,6 +119,8 @@ Result<Plan> parse_plan(const json& document) {
 json to_json(const ProbeResult& result) {
   return {{"micro_batch_size", result.micro_batch_size},
           {"gradient_checkpointing", to_string(result.gradient_checkpointing)},
+          {"pack_weights", result.pack_weights},
+          {"copy_checkpoints", result.copy_checkpoints},
           {"oom", result.oom},
           {"memory", to_json(result.memory)},
           {"peak_bytes", result.peak_bytes},
@@ -127,6 +135,8 @@ Result<ProbeResult> parse_probe_result(const json& document) {
   reader.need("peak_bytes");
   reader.read("micro_batch_size", result.micro_batch_size, 1);
   read_checkpointing(reader, result.gradient_checkpointing);
+  reader.read("pack_weights", result.pack_weights);
+  reader.read("copy_checkpoints", result.copy_checkpoints);
   reader.read("oom", result.oom);
   reader.read("peak_bytes", result.peak_bytes);
   reader.read("seconds_per_micro_batch", result.seconds_per_micro_batch);

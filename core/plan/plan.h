@@ -38,6 +38,9 @@ struct Plan {
   Checkpointing gradient_checkpointing = Checkpointing::none;
   std::string precision = "fp32";
   std::string attention = "sdpa";
+  bool on_cpu = true;             // of the device it is for
+  bool pack_weights = false;      // packed_weight_bytes() more, for faster products
+  bool copy_checkpoints = false;  // checkpoint_copy_bytes() more; else training waits for them
   Origin micro_batch_origin = Origin::predicted;
   Origin checkpointing_origin = Origin::predicted;
 
@@ -68,7 +71,8 @@ struct ProbeResult {
   MemoryByCause memory;
   Bytes peak_bytes = 0;  // lower bound when oom
   double seconds_per_micro_batch = 0;
-  double device_flops = 0;  // as in Plan
+  double device_flops = 0;                              // as in Plan
+  bool pack_weights = false, copy_checkpoints = false;  // of the plan that was measured
   bool operator==(const ProbeResult&) const = default;
 };
 nlohmann::json to_json(const ProbeResult& result);

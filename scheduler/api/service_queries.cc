@@ -66,14 +66,13 @@ Job imagined(const State& state, const JobSpec& spec, const SchedulerConfig& con
   return job;
 }
 
-// The cap that candidates are searched under: the job's own, else the roomiest device's memory.
-Bytes search_cap(const State& state, const JobSpec& spec) {
-  if (spec.resources.memory > 0) return spec.resources.memory;
-  Bytes most = 0;
-  for (const auto& [id, worker] : state.workers) {
-    for (const Device& device : worker.inventory.devices) {
-      if (!worker.lost) most = std::max(most, device.memory_total - device.memory_foreign);
-    }
+// What candidates are searched for: the roomiest device that the job may have.
+SearchRoom search_room(const State& state, const JobSpec& spec) {
+  SearchRoom most = {spec.resources.memory, spec.resources.device != "cuda"};
+  const std::vector<DeviceType> types = matching_types(state, spec);
+  if (!types.empty()) most = types.front().room;
+  for (const DeviceType& type : types) {
+    if (type.room.cap_bytes > most.cap_bytes) most = type.room;
   }
   return most;
 }
@@ -176,7 +175,7 @@ grpc::ServerUnaryReactor* SchedulerService::Plan(Context* context,
   }
   query(call, [this, call, response, spec = std::move(spec).value()](const State& state) {
     const Job job = imagined(state, spec, parts_.config);
-    const std::vector<llmctl::Plan> plans = candidate_plans(spec, search_cap(state, spec));
+    const std::vector<llmctl::Plan> plans = candidate_plans(spec, search_room(state, spec));
     for (const llmctl::Plan& plan : plans) *response->add_candidates() = to_wire(plan);
     response->set_from_profile(job.fitted);
     if (job.fitted) {

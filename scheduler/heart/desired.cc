@@ -1,5 +1,6 @@
 #include "core/plan/plan_search.h"
 #include "scheduler/heart/decide.h"
+#include "scheduler/heart/fit.h"
 
 namespace llmctl {
 namespace {
@@ -49,7 +50,7 @@ RunOrder order_for(const State& state, const Job& job, const Attempt& attempt, i
   config.spec = *job.spec;
   if (attempt.kind == AttemptKind::probe) {
     config.mode = "probe";
-    config.candidates = candidate_plans(*job.spec, grant.bytes);
+    config.candidates = candidate_plans(*job.spec, room_of(grant));
   } else {
     config.plan = job.plan;
     config.resume = resume_list(job);

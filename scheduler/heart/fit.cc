@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "core/base/limits.h"
-#include "core/plan/plan_search.h"
+#include "core/plan/memory_model.h"
 #include "scheduler/heart/placement.h"
 
 namespace llmctl {
@@ -23,7 +23,12 @@ static const ProbeResult* find_result(const std::vector<ProbeResult>& results, c
   return nullptr;
 }
 
+// The plan becomes the one that was measured, which may have been chosen for another cap.
 static void take_measurement(const JobSpec& spec, const ProbeResult& result, Plan& plan) {
+  plan.pack_weights = result.pack_weights;
+  plan.copy_checkpoints = result.copy_checkpoints;
+  plan.predicted = predict_memory(spec, plan);
+  plan.peak_bytes_predicted = plan.predicted.total();
   plan.measured = result.memory;
   plan.peak_bytes_measured = result.peak_bytes;
   plan.device_flops = result.device_flops;
@@ -38,13 +43,13 @@ static void take_measurement(const JobSpec& spec, const ProbeResult& result, Pla
 
 std::optional<Plan> best_plan(const JobSpec& spec,
                               const std::vector<ProbeResult>& results,
-                              Bytes cap,
+                              const SearchRoom& room,
                               const SchedulerConfig& config) {
   std::optional<Plan> best;
-  for (Plan& plan : candidate_plans(spec, cap)) {
+  for (Plan& plan : candidate_plans(spec, room)) {
     const ProbeResult* result = find_result(results, plan);
     if (result == nullptr || result->oom || result->peak_bytes <= 0) continue;
-    if (with_headroom(result->peak_bytes, config) > cap) continue;
+    if (with_headroom(result->peak_bytes, config) > room.cap_bytes) continue;
     take_measurement(spec, *result, plan);
     if (!best || plan.tokens_per_second > best->tokens_per_second) best = std::move(plan);
   }
@@ -60,8 +65,8 @@ std::optional<Plan> plan_from_profiles(const State& state,
     const auto profile = state.profiles.find(profile_key(*job.spec, type.name));
     if (profile == state.profiles.end()) continue;
     // Measured under a much smaller cap, it says nothing about the plans that fit here.
-    if (profile->second.cap_bytes / 3 < type.cap / 4) continue;
-    std::optional<Plan> plan = best_plan(*job.spec, profile->second.results, type.cap, config);
+    if (profile->second.cap_bytes / 3 < type.room.cap_bytes / 4) continue;
+    std::optional<Plan> plan = best_plan(*job.spec, profile->second.results, type.room, config);
     if (!plan || (best && best->tokens_per_second >= plan->tokens_per_second)) continue;
     best = std::move(plan);
   }
@@ -74,19 +79,21 @@ std::optional<Plan> plan_after_oom(const State& state,
                                    const SchedulerConfig& config) {
   if (job.plan.oom_refits >= limits::kOomRefits) return std::nullopt;
   const auto profile = state.profiles.find(profile_key(*job.spec, granted_type(state, grant)));
-  std::optional<Plan> plan = smaller_plan(*job.spec, job.plan);
+  Plan ran_out = job.plan;
+  ran_out.on_cpu = room_of(grant).on_cpu;  // older schedulers did not say
+  std::optional<Plan> plan = smaller_plan(*job.spec, ran_out);
   if (plan) {
     const ProbeResult* known = nullptr;
     if (profile != state.profiles.end()) known = find_result(profile->second.results, *plan);
     if (known != nullptr && !known->oom) take_measurement(*job.spec, *known, *plan);
     return plan;
   }
-  plan = job.plan;
+  plan = ran_out;
   ++plan->oom_refits;
   plan->peak_bytes_measured = grant.bytes + grant.bytes / 4;
   const Bytes need = with_headroom(plan->peak_bytes_measured, config);
   for (const DeviceType& type : matching_types(state, job)) {
-    if (need <= type.cap) return plan;
+    if (need <= type.room.cap_bytes) return plan;
   }
   return std::nullopt;
 }
@@ -95,6 +102,8 @@ void learn_bound(Turn& turn, const Job& job, const Grant& grant) {
   ProbeResult result;
   result.micro_batch_size = job.plan.micro_batch_size;
   result.gradient_checkpointing = job.plan.gradient_checkpointing;
+  result.pack_weights = job.plan.pack_weights;
+  result.copy_checkpoints = job.plan.copy_checkpoints;
   result.oom = true;
   result.peak_bytes = grant.bytes;
   const std::string key = profile_key(*job.spec, granted_type(turn.state, grant));
@@ -113,6 +122,10 @@ std::string tightest(const std::vector<ProbeResult>& results,
          ") needs " + (least.oom ? "more than " : "") +
          format_bytes(least.oom ? least.peak_bytes : with_headroom(least.peak_bytes, config)) +
          "; the cap is " + format_bytes(cap);
+}
+
+SearchRoom room_of(const Grant& grant) {
+  return {grant.bytes, grant.device_kind == "cpu"};
 }
 
 std::string granted_type(const State& state, const Grant& grant) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "core/plan/plan_search.h"
 #include "scheduler/heart/decide.h"
 #include "scheduler/heart/turn.h"
 
@@ -14,10 +15,10 @@ namespace llmctl {
 // What is granted, and capped, for a peak: room for what a short probe does not see.
 Bytes with_headroom(Bytes peak, const SchedulerConfig& config);
 
-// The fastest of the plans that `results` measured to fit under `cap` with headroom.
+// The fastest of the plans that `results` measured to fit into `room` with headroom.
 std::optional<Plan> best_plan(const JobSpec& spec,
                               const std::vector<ProbeResult>& results,
-                              Bytes cap,
+                              const SearchRoom& room,
                               const SchedulerConfig& config);
 
 // The best plan that profiles of earlier jobs already know, over the device types that `job` may
@@ -40,6 +41,7 @@ std::string tightest(const std::vector<ProbeResult>& results,
                      Bytes cap,
                      const SchedulerConfig& config);
 
+SearchRoom room_of(const Grant& grant);
 std::string granted_type(const State& state, const Grant& grant);  // device_type() of the device
 
 }  // namespace llmctl

@@ -102,7 +102,8 @@ void measured(Turn& turn, const Ended& ended) {
   const std::string key = profile_key(*job.spec, granted_type(turn.state, grant));
   turn.emit(ended.job, ended.attempt.epoch, ProbeMeasured{key, ended.end.probes, grant.bytes});
   if (job.state != JobState::probing) return;  // stopped meanwhile; the numbers are kept
-  const std::optional<Plan> plan = best_plan(*job.spec, ended.end.probes, grant.bytes, turn.config);
+  const std::optional<Plan> plan =
+      best_plan(*job.spec, ended.end.probes, room_of(grant), turn.config);
   if (!plan) {
     return fail(turn, ended.job, Reason::does_not_fit,
                 tightest(ended.end.probes, grant.bytes, turn.config));

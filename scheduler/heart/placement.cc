@@ -242,7 +242,7 @@ std::vector<DeviceType> matching_types(const State& state, const Job& job) {
     for (const Device& device : state.workers.at(worker).inventory.devices) {
       const bool sample = device.kind == device_name.first && device.index == device_name.second;
       if (!sample || !suits(need, kind, device)) continue;
-      matching.push_back({name, cap_of(need, usable_bytes(device))});
+      matching.push_back({name, {cap_of(need, usable_bytes(device)), device.kind == "cpu"}});
       break;
     }
   }
@@ -252,7 +252,7 @@ std::vector<DeviceType> matching_types(const State& state, const Job& job) {
 bool may_ever_fit(const State& state, const Job& job, const SchedulerConfig& config) {
   const Need need = need_of(job);
   for (const DeviceType& type : matching_types(state, job)) {
-    if (ask_of(need, type.cap, config) > 0) return true;
+    if (ask_of(need, type.room.cap_bytes, config) > 0) return true;
   }
   return false;
 }

@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "core/plan/plan_search.h"
 #include "scheduler/heart/decide.h"
 
 namespace llmctl {
@@ -75,7 +76,7 @@ class Supply {
 // The device types that a job may run on, and what one of its ranks may use there.
 struct DeviceType {
   std::string name;
-  Bytes cap = 0;
+  SearchRoom room;
 };
 std::vector<DeviceType> matching_types(const State& state, const Job& job);
 

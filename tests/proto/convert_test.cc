@@ -42,7 +42,9 @@ MemoryByCause any_memory(Random& random) {
 ProbeResult any_probe(Random& random) {
   return {random.small() + 1, random.one_of(Checkpointing::block),
           random.coin(),      any_memory(random),
-          random.number(),    random.real()};
+          random.number(),    random.real(),
+          random.real(),      random.coin(),
+          random.coin()};
 }
 
 Plan any_plan(Random& random) {
@@ -50,6 +52,9 @@ Plan any_plan(Random& random) {
   plan.micro_batch_size = random.small();
   plan.gradient_accumulation_steps = random.small();
   plan.gradient_checkpointing = random.one_of(Checkpointing::block);
+  plan.on_cpu = random.coin();
+  plan.pack_weights = random.coin();
+  plan.copy_checkpoints = random.coin();
   plan.micro_batch_origin = random.one_of(Origin::measured);
   plan.checkpointing_origin = random.one_of(Origin::measured);
   plan.predicted = any_memory(random);

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <limits>
 
-#include "core/plan/memory_model.h"
 #include "core/training/offload.h"
 #include "trainer/checkpoint/claim.h"
 #include "trainer/model/load_model.h"
@@ -37,7 +36,7 @@ std::unique_ptr<Model> make_model(const PreparedRun& run, Reporter& report) {
                    .number = activation_type(spec.precision),
                    .offload = offloads_activations(spec.offload),
                    .matrices = matrix_type(spec.precision, spec.master_weights),
-                   .pack_weights = packs_weights(spec, config.plan, config.memory_cap_bytes)});
+                   .pack_weights = config.plan.pack_weights});
 }
 
 // The weights before the first step: those of the model's directory, or random ones.
@@ -111,7 +110,7 @@ Result<PreparedRun> prepare(const RunConfig& config,
   run.pass = std::make_unique<PassGraph>(*run.model, spec.cuda_graphs, no_graph);
   run.optimizer =
       make_optimizer(spec.optimizer, run.model->layout(), device, optimizer_options(spec));
-  if (run.first_rank() && copies_checkpoints(spec, config.plan, config.memory_cap_bytes)) {
+  if (run.first_rank() && config.plan.copy_checkpoints) {
     run.checkpoint_copy = allocate_copy(*run.model, *run.optimizer);
   }
   TRY(begin_or_resume(run, saver, report));

@@ -53,11 +53,11 @@ void run_steps(const RunConfig& config,
                .number = activation_type(spec.precision),
                .offload = offloads_activations(spec.offload),
                .matrices = matrix_type(spec.precision, spec.master_weights),
-               .pack_weights = packs_weights(spec, plan, config.memory_cap_bytes)});
+               .pack_weights = plan.pack_weights});
   const auto optimizer =
       make_optimizer(spec.optimizer, model.layout(), device, optimizer_options(spec));
   at::Tensor copy;
-  if (model.weights().is_cpu() && copies_checkpoints(spec, plan, config.memory_cap_bytes)) {
+  if (model.weights().is_cpu() && plan.copy_checkpoints) {
     copy = allocate_copy(model, *optimizer);
   }
   PassGraph pass(model, spec.cuda_graphs, [](const std::string&) {});  // the run says it
@@ -85,6 +85,8 @@ ProbeResult measure(const RunConfig& config,
   ProbeResult result;
   result.micro_batch_size = plan.micro_batch_size;
   result.gradient_checkpointing = plan.gradient_checkpointing;
+  result.pack_weights = plan.pack_weights;
+  result.copy_checkpoints = plan.copy_checkpoints;
   device_memory::release_kept_blocks();
   device_memory::reset_peak();
   try {

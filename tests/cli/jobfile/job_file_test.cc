@@ -45,7 +45,7 @@ TEST(Examples, EveryOneIsAcceptedWithoutAWarning) {
     const Result<LoadedJob> job = load_job(entry.path().string(), {});
     ASSERT_TRUE(job.ok()) << entry.path();
     EXPECT_EQ(job->text(), "") << entry.path();
-    EXPECT_FALSE(candidate_plans(job->spec, 0).empty());
+    EXPECT_FALSE(candidate_plans(job->spec, {}).empty());
     ++count;
   }
   EXPECT_GE(count, 4);

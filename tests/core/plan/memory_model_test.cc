@@ -161,64 +161,89 @@ TEST(MemoryModel, LargestShapesDoNotOverflow) {
 
 TEST(MemoryModel, CopiesForCheckpointsOnlyWhereTheyFit) {
   JobSpec spec = spec_of("llama-1m", 8, 1);
-  const Plan without = candidate_plans(spec, 0).front();
+  const Plan without = candidate_plans(spec, {}).front();
   EXPECT_EQ(checkpoint_copy_bytes(spec), 0) << "nothing is saved on the way";
   spec.save_steps = 10;
   const Bytes copy = checkpoint_copy_bytes(spec);
   EXPECT_EQ(copy, 12 * parameter_count(spec.model.config));
-  EXPECT_EQ(candidate_plans(spec, 0).front().predicted.workspace,
+  EXPECT_EQ(candidate_plans(spec, {}).front().predicted.workspace,
             without.predicted.workspace + copy);
   const Bytes whole = without.predicted.total() + copy;
-  EXPECT_TRUE(copies_checkpoints(spec, without, whole));
-  EXPECT_FALSE(copies_checkpoints(spec, without, whole - 1));
+  EXPECT_TRUE(candidate_plans(spec, {whole}).front().copy_checkpoints);
+  EXPECT_FALSE(candidate_plans(spec, {whole - 1}).front().copy_checkpoints);
+  const SearchRoom gpu = {0, /*on_cpu=*/false};
+  const Bytes copied = candidate_plans(spec, gpu).front().predicted.workspace;
   spec.async_checkpoints = false;
   EXPECT_EQ(checkpoint_copy_bytes(spec), 0);
+  EXPECT_EQ(candidate_plans(spec, gpu).front().predicted.workspace, copied) << "in host memory";
 }
 
-TEST(MemoryModel, PacksWeightsOfSeveralPassesWhereTheyFit) {
+TEST(MemoryModel, PacksWeightsOfShortPassesWhereTheyFit) {
   JobSpec spec = spec_of("llama-1m", 8, 1);
-  spec.resources.device = "cpu";
+  spec.sequence_len = 64;
   spec.micro_batch_size = 8;
-  const Plan one_pass = candidate_plans(spec, 0).front();
+  const Plan one_pass = candidate_plans(spec, {}).front();
   EXPECT_EQ(packed_weight_bytes(spec, one_pass), 0);
   spec.micro_batch_size = 2;
-  const Plan plan = candidate_plans(spec, 0).front();
-  const Bytes packed = packed_weight_bytes(spec, plan), rest = predict_memory(spec, plan).total();
+  const Plan plan = candidate_plans(spec, {}).front();
+  const Bytes packed = packed_weight_bytes(spec, plan);
+  const Bytes rest = plan.predicted.total() - packed;
   const Bytes all = 8 * parameter_count(spec.model.config);
   EXPECT_LT(packed, all);
   EXPECT_GT(packed, all * 99 / 100) << "all but the norms' vectors, twice";
-  EXPECT_EQ(plan.predicted.total(), rest + packed);
-  EXPECT_TRUE(packs_weights(spec, plan, rest + packed));
-  EXPECT_FALSE(packs_weights(spec, plan, rest + packed - 1));
-  EXPECT_EQ(candidate_plans(spec, rest + packed - 1).front().predicted.total(), rest);
+  EXPECT_TRUE(plan.pack_weights);
+  EXPECT_TRUE(candidate_plans(spec, {rest + packed}).front().pack_weights);
+  EXPECT_FALSE(candidate_plans(spec, {rest + packed - 1}).front().pack_weights);
+  EXPECT_EQ(candidate_plans(spec, {rest + packed - 1}).front().predicted.total(), rest);
+  EXPECT_FALSE(candidate_plans(spec, {0, /*on_cpu=*/false}).front().pack_weights);
   for (const auto& change : std::vector<std::function<void(JobSpec&)>>{
            [](JobSpec& s) { s.pack_weights = false; }, [](JobSpec& s) { s.precision = "bf16"; },
-           [](JobSpec& s) { s.resources.device = "cuda"; }}) {
+           [](JobSpec& s) { s.sequence_len = 128; }}) {
     JobSpec other = spec;
     change(other);
-    EXPECT_EQ(packed_weight_bytes(other, candidate_plans(other, 0).front()), 0);
+    EXPECT_FALSE(candidate_plans(other, {}).front().pack_weights);
+  }
+  spec.sequence_len = 128;  // too long to be worth it, but the user may think otherwise
+  spec.pack_weights = true;
+  EXPECT_TRUE(candidate_plans(spec, {}).front().pack_weights);
+}
+
+// What is predicted of a plan is all that its run allocates, whichever device `auto` has become.
+TEST(Candidates, PredictWhatTheirOwnChoicesTake) {
+  for (const char* device : {"auto", "cpu"}) {
+    JobSpec spec = spec_of("llama-1m", 8, 1);
+    spec.resources.device = device;
+    spec.micro_batch_size = 2;
+    spec.pack_weights = true;
+    spec.save_steps = 10;
+    const Plan plan = candidate_plans(spec, {}).front();
+    Plan bare = plan;
+    bare.pack_weights = bare.copy_checkpoints = false;
+    EXPECT_EQ(plan.peak_bytes_predicted, predict_memory(spec, bare).total() +
+                                             packed_weight_bytes(spec, plan) +
+                                             checkpoint_copy_bytes(spec))
+        << device;
   }
 }
 
 TEST(Switches, TellWhatPackedWeightsCost) {
   JobSpec spec = spec_of("llama-1m", 8, 1);
-  spec.resources.device = "cpu";
   spec.micro_batch_size = 2;
   const auto rows = [&] {
     std::vector<Switch> found;
-    for (const Switch& one : switches(spec, candidate_plans(spec, 0).front())) {
+    for (const Switch& one : switches(spec, candidate_plans(spec, {}).front())) {
       if (one.field == "pack_weights") found.push_back(one);
     }
     return found;
   };
-  const Bytes packed = packed_weight_bytes(spec, candidate_plans(spec, 0).front());
+  const Bytes packed = packed_weight_bytes(spec, candidate_plans(spec, {}).front());
   for (const bool on : {true, false}) {
     spec.pack_weights = on;
     const std::vector<Switch> found = rows();
     ASSERT_EQ(found.size(), 2U);
-    EXPECT_EQ(found[0].peak_bytes - found[1].peak_bytes, packed);
-    EXPECT_EQ(found[on ? 0 : 1].peak_bytes, candidate_plans(spec, 0).front().peak_bytes_predicted);
-    EXPECT_TRUE(found[on ? 0 : 1].chosen && !found[on ? 1 : 0].chosen);
+    EXPECT_EQ(found[1].peak_bytes - found[0].peak_bytes, packed);
+    EXPECT_EQ(found[on ? 1 : 0].peak_bytes, candidate_plans(spec, {}).front().peak_bytes_predicted);
+    EXPECT_TRUE(found[on ? 1 : 0].chosen && !found[on ? 0 : 1].chosen);
   }
   spec.micro_batch_size = 8;
   EXPECT_TRUE(rows().empty()) << "one pass";
@@ -227,7 +252,7 @@ TEST(Switches, TellWhatPackedWeightsCost) {
 TEST(Candidates, DivideTheBatchAndKeepIt) {
   for (int64_t ranks : {1, 2, 3}) {
     const JobSpec spec = spec_of("llama-1m", 24 * ranks, ranks);
-    for (const Plan& plan : candidate_plans(spec, 0)) {
+    for (const Plan& plan : candidate_plans(spec, {})) {
       EXPECT_EQ(plan.micro_batch_size * plan.gradient_accumulation_steps * ranks,
                 spec.global_batch_size);
       EXPECT_EQ(plan.peak_bytes_predicted, plan.predicted.total());
@@ -236,7 +261,7 @@ TEST(Candidates, DivideTheBatchAndKeepIt) {
 }
 
 TEST(Candidates, ComeWithoutCheckpointingFirstAndFromLargeToSmall) {
-  const std::vector<Plan> plans = candidate_plans(spec_of("llama-1m", 8, 1), 0);
+  const std::vector<Plan> plans = candidate_plans(spec_of("llama-1m", 8, 1), {});
   ASSERT_EQ(plans.size(), 12U);
   EXPECT_EQ(plans[0].micro_batch_size, 8);
   EXPECT_EQ(plans[3].micro_batch_size, 1);
@@ -249,7 +274,7 @@ TEST(Candidates, KeepWhatTheUserWrote) {
   JobSpec spec = spec_of("llama-1m", 8, 1);
   spec.micro_batch_size = 2;
   spec.gradient_checkpointing = "block";
-  const std::vector<Plan> plans = candidate_plans(spec, 0);
+  const std::vector<Plan> plans = candidate_plans(spec, {});
   ASSERT_EQ(plans.size(), 1U);
   EXPECT_EQ(plans[0].micro_batch_origin, Origin::given);
   EXPECT_EQ(plans[0].checkpointing_origin, Origin::given);
@@ -257,20 +282,20 @@ TEST(Candidates, KeepWhatTheUserWrote) {
 
 TEST(Candidates, OnlyTheSmallestIsLeftWhenNothingFits) {
   const JobSpec spec = spec_of("llama-5m", 64, 1);
-  const std::vector<Plan> plans = candidate_plans(spec, 1);
+  const std::vector<Plan> plans = candidate_plans(spec, {1});
   ASSERT_EQ(plans.size(), 1U);
   EXPECT_EQ(plans[0].micro_batch_size, 1);
   EXPECT_EQ(plans[0].gradient_checkpointing, Checkpointing::block);
 }
 
 TEST(Candidates, AreAtMostWhatAProbeTries) {
-  EXPECT_EQ(candidate_plans(spec_of("llama-1m", 720'720, 1), 0).size(),
+  EXPECT_EQ(candidate_plans(spec_of("llama-1m", 720'720, 1), {}).size(),
             static_cast<size_t>(limits::kProbeCandidates));
 }
 
 TEST(Ladder, StepsDownToTheSmallestPlanAndEnds) {
   const JobSpec spec = spec_of("llama-1m", 48, 1);
-  std::optional<Plan> plan = candidate_plans(spec, 0).front();
+  std::optional<Plan> plan = candidate_plans(spec, {}).front();
   Plan last = *plan;
   int64_t steps = 0;
   while ((plan = smaller_plan(spec, *plan))) {
@@ -288,7 +313,7 @@ TEST(Ladder, EveryStepDownNeedsLess) {
     for (const int64_t batch : {2, 4, 8}) {
       JobSpec spec = spec_of(preset.name, batch, 1);
       spec.resources.device = "cpu";
-      std::optional<Plan> plan = candidate_plans(spec, 0).front();
+      std::optional<Plan> plan = candidate_plans(spec, {}).front();
       while (const auto next = smaller_plan(spec, *plan)) {
         EXPECT_LT(next->peak_bytes_predicted, plan->peak_bytes_predicted) << preset.name;
         plan = next;
@@ -301,7 +326,7 @@ TEST(Ladder, EndsAtOnceWhenTheUserFixedEverything) {
   JobSpec spec = spec_of("llama-1m", 8, 1);
   spec.micro_batch_size = 8;
   spec.gradient_checkpointing = "none";
-  EXPECT_FALSE(smaller_plan(spec, candidate_plans(spec, 0).front()).has_value());
+  EXPECT_FALSE(smaller_plan(spec, candidate_plans(spec, {}).front()).has_value());
 }
 
 TEST(ProfileKey, ChangesWithWhatDecidesMemoryAndWithNothingElse) {

@@ -25,16 +25,18 @@ Event event_of(EventBody body) {
 }
 
 TEST(Plan, ReadsBackEqual) {
-  Plan plan = candidate_plans(ten_steps(), 0).front();
+  Plan plan = candidate_plans(ten_steps(), {}).front();
   plan.measured = plan.predicted;
   plan.micro_batch_origin = Origin::measured;
   plan.checkpointing_origin = Origin::preset_default;
   plan.seconds_per_step = 0.25;
+  plan.pack_weights = plan.copy_checkpoints = true;
+  plan.on_cpu = false;
   EXPECT_EQ(parse_plan(parse_json(to_json(plan).dump(), "plan").value()).value(), plan);
 }
 
 TEST(Plan, NamesTheFieldThatIsWrong) {
-  json document = to_json(candidate_plans(ten_steps(), 0).front());
+  json document = to_json(candidate_plans(ten_steps(), {}).front());
   document["micro_batch_size"] = -1;
   EXPECT_NE(parse_plan(document).error().message.find("micro_batch_size"), std::string::npos);
   document["micro_batch_size"] = 18446744073709551615ULL;
@@ -93,7 +95,7 @@ TEST(RunConfig, ReadsBackEqual) {
   config.job_dir = "/jobs/17";
   config.resume = {"checkpoints/e2-s100"};
   config.spec = ten_steps();
-  config.candidates = candidate_plans(config.spec, 0);
+  config.candidates = candidate_plans(config.spec, {});
   const std::string text = to_json(config).dump();
   EXPECT_EQ(to_json(parse_run_config(text).value()).dump(), text);
 }

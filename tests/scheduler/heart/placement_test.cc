@@ -165,15 +165,29 @@ TEST(Fit, ChoosesTheFastestPlanThatFitsTheCap) {
                                             {4, Checkpointing::none, false, {}, 3 * kGiB, 0.3},
                                             {2, Checkpointing::none, false, {}, 2 * kGiB, 0.25},
                                             {1, Checkpointing::none, true, {}, kGiB, 0}};
-  EXPECT_EQ(best_plan(spec, results, 8 * kGiB, scene.config)->micro_batch_size, 4);
-  EXPECT_EQ(best_plan(spec, results, 5 * kGiB / 2, scene.config)->micro_batch_size, 2);
-  EXPECT_FALSE(best_plan(spec, results, kGiB, scene.config));
+  EXPECT_EQ(best_plan(spec, results, {8 * kGiB}, scene.config)->micro_batch_size, 4);
+  EXPECT_EQ(best_plan(spec, results, {5 * kGiB / 2}, scene.config)->micro_batch_size, 2);
+  EXPECT_FALSE(best_plan(spec, results, {kGiB}, scene.config));
+}
+
+TEST(Fit, ThePlanIsTheOneThatWasMeasured) {
+  Scene scene;
+  JobSpec spec = small_job();
+  spec.save_steps = 10;  // a copy for checkpoints would fit
+  std::vector<ProbeResult> results = {{4, Checkpointing::none, false, {}, kGiB, 0.5}};
+  Plan plan = *best_plan(spec, results, {8 * kGiB}, scene.config);
+  EXPECT_FALSE(plan.copy_checkpoints) << "measured without";
+  results[0].pack_weights = results[0].copy_checkpoints = true;
+  const Plan larger = *best_plan(spec, results, {8 * kGiB}, scene.config);
+  EXPECT_TRUE(larger.copy_checkpoints && larger.pack_weights);
+  EXPECT_GT(larger.peak_bytes_predicted, plan.peak_bytes_predicted);
+  EXPECT_EQ(larger.peak_bytes_predicted, larger.predicted.total());
 }
 
 TEST(Fit, SpeedIsThatOfTheWholeGlobalBatch) {
   Scene scene;
   const std::vector<ProbeResult> results = {{4, Checkpointing::none, false, {}, kGiB, 0.5}};
-  const auto plan = best_plan(small_job(), results, 8 * kGiB, scene.config);
+  const auto plan = best_plan(small_job(), results, {8 * kGiB}, scene.config);
   ASSERT_TRUE(plan);
   EXPECT_DOUBLE_EQ(plan->seconds_per_step, 1.0);
   EXPECT_DOUBLE_EQ(plan->tokens_per_second, 8 * 64);

@@ -171,7 +171,6 @@ TEST(PackedWeights, TakeWhatIsPredicted) {
   spec.model.config.num_hidden_layers = 3;
   spec.model.config.num_attention_heads = 4;
   spec.model.config = resolved(spec.model.config, 0, 64);
-  spec.resources.device = "cpu";
   Plan plan;
   plan.gradient_accumulation_steps = 2;
   const auto parameters_of = [&](bool packs) {

@@ -14,7 +14,7 @@ TEST_F(Training, GoesOnFromACheckpointOfAnOlderProgram) {
   ASSERT_TRUE(spec.ok()) << spec.error().message;
   run.spec = *spec;
   run.spec.datasets = {{kOld / "text.txt"}};
-  run.plan = candidate_plans(run.spec, 0).front();
+  run.plan = candidate_plans(run.spec, {}).front();
   fs::create_directories(fs::path(run.job_dir) / "checkpoints");
   fs::copy(old->path, fs::path(run.job_dir) / "checkpoints/e2-s6", fs::copy_options::recursive);
   run.epoch = 3;

@@ -19,7 +19,7 @@ RunConfig config_with_candidates() {
   spec.model.config = resolved(spec.model.config, 0, 64);
   spec.sequence_len = 64;
   spec.global_batch_size = 32;
-  config.candidates = candidate_plans(spec, 0);
+  config.candidates = candidate_plans(spec, {});
   return config;
 }
 
@@ -42,7 +42,7 @@ class Probe : public ::testing::Test {
 TEST_F(Probe, FindsTheLargestMicroBatchUnderACap) {
   RunConfig config = config_with_candidates();
   config.spec.gradient_checkpointing = "none";
-  config.candidates = candidate_plans(config.spec, 0);
+  config.candidates = candidate_plans(config.spec, {});
   const auto free = run(config, 0);
   ASSERT_GE(free.size(), 2u);
   ASSERT_EQ(free[0].micro_batch_size, 32);
@@ -67,10 +67,11 @@ TEST_F(Probe, MeasuresTheSameWhateverWasTriedBefore) {
 }
 
 TEST_F(Probe, TriesCheckpointingOnlyWhenNothingElseFits) {
-  const RunConfig config = config_with_candidates();
+  RunConfig config = config_with_candidates();
   for (const ProbeResult& result : run(config, 0)) {
     EXPECT_EQ(result.gradient_checkpointing, Checkpointing::none);
   }
+  config.candidates = candidate_plans(config.spec, {4 << 20});
   const auto tight = run(config, 4 << 20);
   ASSERT_FALSE(tight.empty());
   EXPECT_TRUE(tight.back().oom || tight.back().gradient_checkpointing != Checkpointing::none ||

@@ -69,7 +69,7 @@ class Training : public ::testing::Test {
     model.num_attention_heads = 4;
     model.num_key_value_heads = 2;
     model = resolved(model, 257, spec.sequence_len);
-    config.plan = candidate_plans(spec, 0).front();
+    config.plan = candidate_plans(spec, {}).front();
     return config;
   }
   fs::path run_directory() { return scratch_.path() / ("run" + std::to_string(++runs_)); }

@@ -219,9 +219,9 @@ TEST_F(Training, FineTuningCountsOnlyAnswersAndResumesBitForBit) {
 TEST_F(Training, AnswersCountTheSameHoweverTheBatchIsCut) {
   RunConfig whole = chats("whole", 10), passes = chats("passes", 10);
   whole.spec.micro_batch_size = 8;
-  whole.plan = candidate_plans(whole.spec, 0).front();
+  whole.plan = candidate_plans(whole.spec, {}).front();
   passes.spec.micro_batch_size = 1;
-  passes.plan = candidate_plans(passes.spec, 0).front();
+  passes.plan = candidate_plans(passes.spec, {}).front();
   ASSERT_EQ(passes.plan.gradient_accumulation_steps, 8);
   weights_after(whole);
   weights_after(passes);
