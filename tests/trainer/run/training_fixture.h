@@ -69,8 +69,12 @@ class Training : public ::testing::Test {
     model.num_attention_heads = 4;
     model.num_key_value_heads = 2;
     model = resolved(model, 257, spec.sequence_len);
-    config.plan = candidate_plans(spec, {}).front();
+    plan(config);
     return config;
+  }
+  // Again, after a change to what decides the plan.
+  static void plan(RunConfig& config) {
+    config.plan = candidate_plans(config.spec, {config.memory_cap_bytes}).front();
   }
   fs::path run_directory() { return scratch_.path() / ("run" + std::to_string(++runs_)); }
 
@@ -114,6 +118,7 @@ class Training : public ::testing::Test {
     const std::string undisturbed = weights_after(calm);
     ASSERT_FALSE(undisturbed.empty());
     run.spec.save_steps = 6;
+    plan(run);
     for (const int64_t step : steps) {
       TrainerProcess process(run, run_directory());
       ASSERT_TRUE(process.wait_step(step));

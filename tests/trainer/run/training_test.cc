@@ -76,6 +76,7 @@ TEST_F(Training, SavesTheSameWhetherItWaitsOrNot) {
   waits.spec.async_checkpoints = false;
   RunConfig goes_on = config("goes_on", 20);
   goes_on.spec.save_steps = 3;
+  plan(goes_on);
   EXPECT_TRUE(weights_after(waits) == weights_after(goes_on));
   const auto want = checkpoints(waits), got = checkpoints(goes_on);
   ASSERT_EQ(got.size(), 2u);
@@ -88,8 +89,11 @@ TEST_F(Training, SavesTheSameWhetherItWaitsOrNot) {
 TEST_F(Training, WaitsForCheckpointsWhenNoCopyFits) {
   RunConfig roomy = config("roomy", 20), tight = config("tight", 20);
   roomy.spec.save_steps = tight.spec.save_steps = 6;
+  roomy.spec.pack_weights = tight.spec.pack_weights = false;
   const Bytes copy = checkpoint_copy_bytes(tight.spec);
-  tight.memory_cap_bytes = predict_memory(tight.spec, tight.plan).total() + copy - 1;
+  plan(roomy);
+  tight.memory_cap_bytes = roomy.plan.peak_bytes_predicted - 1;
+  plan(tight);
   std::map<std::string, Bytes> peak;
   for (const RunConfig& run : {roomy, tight}) {
     TrainerProcess process(run, run_directory());
@@ -104,6 +108,7 @@ TEST_F(Training, WaitsForCheckpointsWhenNoCopyFits) {
 TEST_F(Training, GoesOnWithoutTheCheckpointsThatFindNoRoomOnTheDisk) {
   RunConfig run = config("job", 20);
   run.spec.save_steps = 6;
+  plan(run);
   const fs::path small = fs::path(run.job_dir) / "checkpoints";
   fs::create_directories(small);
   if (::mount("tmpfs", small.c_str(), "tmpfs", 0, "size=256k") != 0) {
@@ -153,6 +158,7 @@ TEST_F(Training, StopsEarlyAndKeepsTheBestCheckpoint) {
   run.spec.eval_steps = 4;
   run.spec.save_steps = 1;
   run.spec.save_best = true;
+  plan(run);
   run.spec.early_stopping_patience = 3;
   run.spec.lr_scheduler = "constant";
   run.spec.learning_rate = 1e-12;  // evaluations differ in their last bits at most
