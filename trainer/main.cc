@@ -57,13 +57,13 @@ Ending run_probe(const RunConfig& config, at::Device device, Reporter& report) {
   CpuPins pins;
   if (device.is_cpu()) pins.pin(at::get_num_threads());
   report.phase("probe");
-  const auto results = probe(
-      config, device, [&] { report.pulse(); },
-      [&](const ProbeResult& result) {
-        nlohmann::json line = to_json(result);
-        line["type"] = "probe";
-        report.line(line);
-      });
+  const auto measured = [&](const ProbeResult& result) {
+    nlohmann::json line = to_json(result);
+    line["type"] = "probe";
+    report.line(line);
+  };
+  const auto phase = [&](const std::string& text) { report.phase(text); };
+  const auto results = probe(config, device, {phase, measured});
   for (const ProbeResult& result : results) {
     if (!result.oom) return {Outcome::done, ""};
   }

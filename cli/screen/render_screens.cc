@@ -273,7 +273,7 @@ std::string render_plan(const PlanScreen& screen, const RenderAt& at) {
   out += label("", at.terminal) + choices_line(chosen) + "\n";
   out += label("", at.terminal) +
          (plan.from_profile ? "measured before on this type of device"
-                            : "predicted; a probe will measure " +
+                            : "predicted; a probe will choose among " +
                                   std::to_string(plan.candidates.size()) + " candidates") +
          "\n";
   if (chosen.tokens_per_second > 0) {

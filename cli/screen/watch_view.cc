@@ -42,6 +42,7 @@ std::vector<std::string> WatchView::lines_for(const Event& event, Millis now_boo
     job_.state = to_string(moved->to);
     job_.reason = to_string(moved->reason);
     job_.detail = moved->detail;
+    job_.progress.phase.clear();  // of the attempt before
   }
   if (const auto* planned = std::get_if<JobPlanned>(&event.body)) job_.plan = planned->plan;
   if (const auto* commit = std::get_if<CheckpointCommitted>(&event.body)) {

@@ -50,7 +50,7 @@ Result<RunConfig> parse_run_config(std::string_view text);
 //   skipped
 //   {"type":"checkpoint", …fields of CheckpointCommitted…}
 //   {"type":"checkpoint_removed","path":…,"corrupt":bool}
-//   {"type":"probe", …fields of ProbeResult…}               one per candidate
+//   {"type":"probe", …fields of ProbeResult…}               one per candidate measured
 //   {"type":"memory", …fields of MemoryByCause…,"peak_bytes":…}  after the second step
 //   {"type":"sample","step":…,"prompt":…,"text":…}         of the finished model
 //   {"type":"end","outcome":"done|left|oom|nonfinite|bad_input|checkpoint_lost|storage_full|

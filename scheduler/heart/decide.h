@@ -46,7 +46,9 @@ struct RunOrder {
   RunConfig config;  // job_dir, cache_dir are filled by the worker
   enum class Stop { none, checkpoint, kill } stop = Stop::none;
 };
-std::vector<RunOrder> desired_runs(const State& state, WorkerId worker);
+std::vector<RunOrder> desired_runs(const State& state,
+                                   WorkerId worker,
+                                   const SchedulerConfig& config);
 
 // Why a verb is refused: a final state is final. `state` is its name: "SUCCEEDED".
 Error job_has_ended(JobId id, std::string_view state);

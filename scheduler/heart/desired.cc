@@ -35,7 +35,11 @@ std::vector<std::string> resume_list(const Job& job) {
   return list;
 }
 
-RunOrder order_for(const State& state, const Job& job, const Attempt& attempt, int32_t rank) {
+RunOrder order_for(const State& state,
+                   const Job& job,
+                   const Attempt& attempt,
+                   int32_t rank,
+                   const SchedulerConfig& scheduler) {
   const Grant& grant = attempt.grants[static_cast<size_t>(rank)];
   RunOrder order;
   RunConfig& config = order.config;
@@ -50,7 +54,10 @@ RunOrder order_for(const State& state, const Job& job, const Attempt& attempt, i
   config.spec = *job.spec;
   if (attempt.kind == AttemptKind::probe) {
     config.mode = "probe";
-    config.candidates = candidate_plans(*job.spec, room_of(grant));
+    // What fits is asked for with headroom afterwards.
+    config.memory_cap_bytes = without_headroom(grant.bytes, scheduler);
+    config.candidates =
+        candidate_plans(*job.spec, {config.memory_cap_bytes, room_of(grant).on_cpu});
   } else {
     config.plan = job.plan;
     config.resume = resume_list(job);
@@ -67,13 +74,15 @@ RunOrder order_for(const State& state, const Job& job, const Attempt& attempt, i
 
 }  // namespace
 
-std::vector<RunOrder> desired_runs(const State& state, WorkerId worker) {
+std::vector<RunOrder> desired_runs(const State& state,
+                                   WorkerId worker,
+                                   const SchedulerConfig& config) {
   std::vector<RunOrder> orders;
   const auto load = state.index.loads.find(worker);
   if (load == state.index.loads.end()) return orders;
   for (const auto& [id, rank] : load->second.ranks) {
     const Job& job = state.jobs.at(id);
-    orders.push_back(order_for(state, job, *job.attempt, rank));
+    orders.push_back(order_for(state, job, *job.attempt, rank, config));
   }
   return orders;
 }

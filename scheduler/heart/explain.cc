@@ -171,6 +171,8 @@ std::string plan_line(const Plan& plan) {
 Explanation explain_active(const State& state, const Job& job) {
   Explanation out{std::string(to_string(job.state)) + ": " + describe(job.reason), {}, ""};
   if (!job.attempt) return out;
+  const std::string& phase = job.progress.phase;
+  if (job.state != JobState::running && !phase.empty()) out.evidence.push_back("now: " + phase);
   for (size_t i = 0; i < job.attempt->grants.size(); ++i) {
     const Grant& grant = job.attempt->grants[i];
     const RankState& rank = job.attempt->ranks[i];

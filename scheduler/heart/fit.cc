@@ -13,6 +13,11 @@ Bytes with_headroom(Bytes peak, const SchedulerConfig& config) {
   return peak + std::max(share, config.headroom_min);
 }
 
+Bytes without_headroom(Bytes granted, const SchedulerConfig& config) {
+  const auto peak = static_cast<Bytes>(static_cast<double>(granted) / (1 + config.headroom));
+  return std::max<Bytes>(1, std::min(peak, granted - config.headroom_min));
+}
+
 static const ProbeResult* find_result(const std::vector<ProbeResult>& results, const Plan& plan) {
   for (const ProbeResult& result : results) {
     if (result.micro_batch_size == plan.micro_batch_size &&

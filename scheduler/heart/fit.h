@@ -42,6 +42,7 @@ std::string tightest(const std::vector<ProbeResult>& results,
                      const SchedulerConfig& config);
 
 SearchRoom room_of(const Grant& grant);
+Bytes without_headroom(Bytes granted, const SchedulerConfig& config);  // the largest such peak
 std::string granted_type(const State& state, const Grant& grant);  // device_type() of the device
 
 }  // namespace llmctl

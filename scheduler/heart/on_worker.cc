@@ -191,15 +191,27 @@ void on_disconnect(Turn& turn, const DisconnectInput& input) {
   if (found->second.connected) turn.emit(input.worker, WorkerSeen{false, {}, {}});
 }
 
+// Before its first step there is only a phase to tell: of a probe, and of every rank of a gang.
+static void on_phase(Turn& turn, const Job& job, const ReportInput& input) {
+  const auto* told = std::get_if<Progressed>(&input.report);
+  if (told == nullptr || told->phase.empty()) return;
+  Progressed now = job.progress;
+  now.phase =
+      input.rank == 0 ? told->phase : "rank " + std::to_string(input.rank) + ": " + told->phase;
+  if (now.phase != job.progress.phase) turn.emit(input.job, input.epoch, now);
+}
+
 void on_report(Turn& turn, const ReportInput& input) {
   const Job* job = turn.job(input.job);
   if (job == nullptr || is_terminal(job->state) || !job->attempt) return;
   const Attempt& attempt = *job->attempt;
   const auto rank = static_cast<size_t>(input.rank);
-  if (attempt.epoch != input.epoch || attempt.kind != AttemptKind::train || input.rank < 0 ||
-      rank >= attempt.grants.size() || attempt.grants[rank].worker != input.worker) {
+  if (attempt.epoch != input.epoch || input.rank < 0 || rank >= attempt.grants.size() ||
+      attempt.grants[rank].worker != input.worker) {
     return;
   }
+  const bool starting = job->state == JobState::starting && input.rank > 0;
+  if (attempt.kind == AttemptKind::probe || starting) return on_phase(turn, *job, input);
   const auto known = [job](const std::string& path) {
     return std::any_of(job->checkpoints.begin(), job->checkpoints.end(),
                        [&](const JobCheckpoint& kept) { return kept.commit.path == path; });

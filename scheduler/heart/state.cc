@@ -68,6 +68,7 @@ struct JobFold {
     rank.gone = true;
     rank.outcome = body.outcome;
     rank.detail = body.detail;
+    if (attempt.kind == AttemptKind::probe) job.progress.phase.clear();
     if (body.outcome == Outcome::oom && attempt.kind == AttemptKind::train) {
       const Bytes granted = attempt.grants[static_cast<size_t>(body.rank)].bytes;
       job.bytes_floor = std::max(job.bytes_floor, granted);

@@ -271,7 +271,7 @@ void Loop::roll_back(Batch& batch, const Error& error) {
 
 void Loop::sync_workers() {
   for (auto worker = to_sync_.begin(); worker != to_sync_.end();) {
-    const bool taken = listener_->desired(*worker, desired_runs(state_, *worker));
+    const bool taken = listener_->desired(*worker, desired_runs(state_, *worker, config_));
     worker = taken ? to_sync_.erase(worker) : std::next(worker);
   }
 }

@@ -112,7 +112,7 @@ TEST(Heartbeat, ARunThatIsNotWantedIsAnsweredWithWhatIs) {
   stray.epoch = Epoch{4};
   const Decision decision = scene.give(HeartbeatInput{worker, "first", {}, {stray}});
   EXPECT_TRUE(decision.sync.contains(worker));
-  EXPECT_TRUE(desired_runs(scene.state, worker).empty());
+  EXPECT_TRUE(desired_runs(scene.state, worker, scene.config).empty());
 }
 
 TEST(Heartbeat, AGrantThatTheWorkerDoesNotKnowIsSentAgain) {

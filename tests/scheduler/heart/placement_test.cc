@@ -184,6 +184,34 @@ TEST(Fit, ThePlanIsTheOneThatWasMeasured) {
   EXPECT_EQ(larger.peak_bytes_predicted, larger.predicted.total());
 }
 
+TEST(Fit, WhatAProbeFindsToFitIsGrantedWithHeadroom) {
+  Scene scene;
+  const WorkerId worker = scene.hello("w1", cpu_box(kGiB));
+  scene.submit();
+  scene.tick();
+  const RunConfig config = desired_runs(scene.state, worker, scene.config).front().config;
+  EXPECT_LT(config.memory_cap_bytes, kGiB);
+  EXPECT_LE(with_headroom(config.memory_cap_bytes, scene.config), kGiB);
+}
+
+TEST(Fit, AProbeSaysWhatItMeasuresUntilItEnds) {
+  Scene scene;
+  scene.hello("w1");
+  const JobId id = scene.submit();
+  scene.tick();
+  Progressed told;
+  told.phase = "probe: micro-batch 4, 1.0 GiB so far, 12 s left";
+  told.step = 7;  // nonsense: a probe makes no steps of the job
+  scene.report(id, 0, told);
+  EXPECT_EQ(scene.job(id).progress.phase, told.phase);
+  EXPECT_EQ(scene.job(id).progress.step, 0);
+  const std::vector<std::string> evidence =
+      explain(scene.state, scene.job(id), scene.config).evidence;
+  EXPECT_NE(std::find(evidence.begin(), evidence.end(), "now: " + told.phase), evidence.end());
+  scene.probe_ends(id);
+  EXPECT_EQ(scene.job(id).progress.phase, "");
+}
+
 TEST(Fit, SpeedIsThatOfTheWholeGlobalBatch) {
   Scene scene;
   const std::vector<ProbeResult> results = {{4, Checkpointing::none, false, {}, kGiB, 0.5}};

@@ -45,7 +45,8 @@ TEST_P(InEveryState, CancelWins) {
   EXPECT_FALSE(scene.give(CancelInput{id}).answer.error);
   EXPECT_EQ(scene.state_of(id), JobState::canceled);
   if (scene.live(id)) {  // the devices stay promised until the rank is gone
-    EXPECT_EQ(desired_runs(scene.state, WorkerId{1}).front().stop, RunOrder::Stop::kill);
+    EXPECT_EQ(desired_runs(scene.state, WorkerId{1}, scene.config).front().stop,
+              RunOrder::Stop::kill);
     EXPECT_EQ(scene.promised_ranks(), 1);
     scene.ends(id, 0, Outcome::done);
   }
@@ -108,7 +109,7 @@ TEST(Submit, ARetryInheritsTheCheckpointsOfItsOrigin) {
   scene.probe_ends(id);
   scene.tick();
   scene.report(id, 0, checkpoint_at(60));
-  const std::vector<RunOrder> runs = desired_runs(scene.state, worker);
+  const std::vector<RunOrder> runs = desired_runs(scene.state, worker, scene.config);
   ASSERT_EQ(runs.size(), 1U);
   EXPECT_EQ(runs[0].config.resume,
             (std::vector<std::string>{"checkpoints/e2-s60", "../7/checkpoints/e1-s50"}));
@@ -134,11 +135,13 @@ TEST(Pause, AsksForACheckpointAndKillsWhenPatienceEnds) {
   scene.hello("w1");
   const JobId id = scene.running();
   scene.give(PauseInput{id});
-  EXPECT_EQ(desired_runs(scene.state, WorkerId{1})[0].stop, RunOrder::Stop::checkpoint);
+  EXPECT_EQ(desired_runs(scene.state, WorkerId{1}, scene.config)[0].stop,
+            RunOrder::Stop::checkpoint);
   scene.keep_alive(scene.config.stop_grace_ms);
-  EXPECT_EQ(desired_runs(scene.state, WorkerId{1})[0].stop, RunOrder::Stop::checkpoint);
+  EXPECT_EQ(desired_runs(scene.state, WorkerId{1}, scene.config)[0].stop,
+            RunOrder::Stop::checkpoint);
   scene.keep_alive(1);
-  EXPECT_EQ(desired_runs(scene.state, WorkerId{1})[0].stop, RunOrder::Stop::kill);
+  EXPECT_EQ(desired_runs(scene.state, WorkerId{1}, scene.config)[0].stop, RunOrder::Stop::kill);
 }
 
 TEST(Pause, AJobThatFinishesWhileLeavingHasSucceeded) {
@@ -173,7 +176,7 @@ TEST(Drain, RunningJobsCheckpointAndContinueElsewhere) {
   const JobId id = scene.running();
   scene.give(DrainInput{"w1", true});
   EXPECT_EQ(scene.state_of(id), JobState::preempting);
-  EXPECT_EQ(desired_runs(scene.state, first)[0].stop, RunOrder::Stop::checkpoint);
+  EXPECT_EQ(desired_runs(scene.state, first, scene.config)[0].stop, RunOrder::Stop::checkpoint);
   const WorkerId second = scene.hello("w2");
   scene.ends(id, 0, Outcome::left);
   EXPECT_EQ(scene.state_of(id), JobState::queued);

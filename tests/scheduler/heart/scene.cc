@@ -94,7 +94,7 @@ JobId Scene::submit(JobSpec spec, const std::string& key) {
 void Scene::probe_ends(JobId id) {
   const WorkerId worker = job(id).attempt->grants.front().worker;
   std::vector<RunStatus> runs = runs_on(worker);
-  for (const RunOrder& order : desired_runs(state, worker)) {
+  for (const RunOrder& order : desired_runs(state, worker, config)) {
     if (order.config.job_id != id.value) continue;
     RunStatus& run = *std::find_if(runs.begin(), runs.end(),
                                    [&](const RunStatus& each) { return each.job == id; });
@@ -156,7 +156,7 @@ JobState Scene::state_of(JobId id) const {
 
 std::vector<RunStatus> Scene::runs_on(WorkerId worker) const {
   std::vector<RunStatus> runs;
-  for (const RunOrder& order : desired_runs(state, worker)) {
+  for (const RunOrder& order : desired_runs(state, worker, config)) {
     runs.push_back(run(JobId{order.config.job_id}, order.config.rank));
   }
   return runs;
