@@ -67,9 +67,10 @@ Job imagined(const State& state, const JobSpec& spec, const SchedulerConfig& con
 }
 
 // What candidates are searched for: the roomiest device that the job may have.
-SearchRoom search_room(const State& state, const JobSpec& spec) {
+SearchRoom search_room(const State& state, const Job& job) {
+  const JobSpec& spec = *job.spec;
   SearchRoom most = {spec.resources.memory, spec.resources.device != "cuda"};
-  const std::vector<DeviceType> types = matching_types(state, spec);
+  const std::vector<DeviceType> types = matching_types(state, job);
   if (!types.empty()) most = types.front().room;
   for (const DeviceType& type : types) {
     if (type.room.cap_bytes > most.cap_bytes) most = type.room;
@@ -175,7 +176,7 @@ grpc::ServerUnaryReactor* SchedulerService::Plan(Context* context,
   }
   query(call, [this, call, response, spec = std::move(spec).value()](const State& state) {
     const Job job = imagined(state, spec, parts_.config);
-    const std::vector<llmctl::Plan> plans = candidate_plans(spec, search_room(state, spec));
+    const std::vector<llmctl::Plan> plans = candidate_plans(spec, search_room(state, job));
     for (const llmctl::Plan& plan : plans) *response->add_candidates() = to_wire(plan);
     response->set_from_profile(job.fitted);
     if (job.fitted) {
