@@ -158,6 +158,14 @@ Millis RunDirectory::read_lease() const {
   return static_cast<Millis>(value);
 }
 
+Result<bool> RunDirectory::claim() const {
+  const OpenFile claimed(
+      open(file("claimed").c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
+  if (claimed) return true;
+  if (errno == EEXIST) return false;
+  return system_error(file("claimed"), "open", errno);
+}
+
 Result<OpenFile> RunDirectory::lock() const {
   OpenFile directory(open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!directory) return system_error(path_, "open", errno);

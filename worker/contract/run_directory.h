@@ -52,6 +52,10 @@ class RunDirectory {
   const std::filesystem::path& path() const { return path_; }
   std::filesystem::path file(const char* name) const { return path_ / name; }
 
+  // One process, once: a supervisor before it starts the trainer, or the agent before it says that
+  // none was started. False: another has.
+  Result<bool> claim() const;
+
   Status write_pids(const PidFile& pids) const;
   // None: not written yet, unreadable, or of another boot (those processes are gone).
   std::optional<PidFile> read_pids() const;

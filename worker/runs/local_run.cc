@@ -46,7 +46,12 @@ Result<LocalRun> LocalRun::start(const RunConfig& config,
   TRY(directory.write_lease(lease_until_boot_ms));
   LocalRun run(directory, inotify);
   request.mode = config.mode;
-  run.supervisor_ = TRY(nursery.spawn(request, lock));
+  auto supervisor = nursery.spawn(request, lock);
+  if (supervisor.ok()) {
+    run.supervisor_ = *supervisor;
+  } else if (TRY(directory.claim())) {
+    return supervisor.error();  // and it stays so: a fork that comes late finds the claim
+  }
   return run;
 }
 

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <system_error>
@@ -16,7 +17,6 @@
 namespace llmctl::worker {
 
 static constexpr int kPipeBytes = 1 << 20;  // lets the trainer run on while a disk is slow
-static constexpr int kSweeps = 500;         // of 10 ms: a process may sit in the kernel that long
 
 static sigset_t supervised_signals() {
   sigset_t set;
@@ -124,13 +124,13 @@ static void kill_children() {
 }
 
 void kill_descendants(pid_t group) {
-  for (int sweep = 0; sweep < kSweeps; ++sweep) {
+  for (int pause = 10;; pause = std::min(2 * pause, 1'000)) {
     kill(-group, SIGKILL);
     kill_children();
     pid_t reaped = 0;
     while ((reaped = waitpid(-1, nullptr, WNOHANG)) > 0) continue;
     if (reaped < 0 && errno == ECHILD) return;
-    poll(nullptr, 0, 10);
+    poll(nullptr, 0, pause);
   }
 }
 

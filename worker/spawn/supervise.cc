@@ -63,6 +63,9 @@ class Supervisor {
 };
 
 int Supervisor::run(std::optional<TrainerProcess> spare) {
+  const auto claimed = directory_.claim();
+  if (claimed.ok() && !*claimed) return 1;  // the run is another's, who tells how it ends
+  if (!claimed.ok()) return write_exit({0, 0, Outcome::storage_full, claimed.error().message});
   signals_ = block_signals();
   prctl(PR_SET_CHILD_SUBREAPER, 1);
   if (spare && order_run(*spare, options_.mode, options_.directory)) {

@@ -6,6 +6,7 @@
 
 #include "core/run/run_config.h"
 #include "tests/worker/workplace.h"
+#include "worker/spawn/supervise.h"
 
 namespace llmctl::worker {
 namespace {
@@ -141,6 +142,23 @@ TEST(Supervise, TheTrainerDiesWithItsSupervisor) {
   EXPECT_EQ(work.wait_exit().outcome, Outcome::crashed);
   EXPECT_FALSE(is_alive(pids.trainer));
   EXPECT_TRUE(RunDirectory(work.run_path()).read_exit()) << "the next reader finds it";
+}
+
+// The nursery answered too late, and the run was given to another fork, or given up.
+TEST(Supervise, AForkThatComesLateStartsNoSecondTrainer) {
+  Workplace work;
+  work.script("echo started >> ../../trainers; echo '{\"type\":\"end\",\"outcome\":\"done\"}'");
+  work.start();
+  EXPECT_EQ(work.wait_exit().outcome, Outcome::done);
+  const RunDirectory directory(work.run_path());
+  fs::remove(directory.file("exit.json"));  // as if the first one had not come so far
+  EXPECT_EQ(supervise({work.run_path(), work.path() / "trainer", "train"}), 1);
+  EXPECT_FALSE(fs::exists(directory.file("exit.json"))) << "the end is the first one's to tell";
+  std::ifstream trainers(work.path() / "trainers");
+  std::string line;
+  int started = 0;
+  while (std::getline(trainers, line)) ++started;
+  EXPECT_EQ(started, 1);
 }
 
 TEST(Supervise, ARunThatHasEndedIsNotStartedAgain) {
