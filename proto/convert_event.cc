@@ -91,6 +91,12 @@ struct Writer {
     for (const Device& device : body.devices) *to.add_devices() = to_wire(device);
     for (const std::string& label : body.leftovers) to.add_leftovers(wire::utf8(label));
   }
+  void operator()(const WorkerForgotten& body) const {
+    out.mutable_worker_forgotten()->set_name(wire::utf8(body.name));
+  }
+  void operator()(const WorkerHeld& body) const {
+    out.mutable_worker_held()->set_detail(wire::detail(body.detail));
+  }
   void operator()(const RankUp& body) const {
     out.mutable_rank_up()->set_rank(body.rank);
     out.mutable_rank_up()->set_pid(body.pid);
@@ -176,6 +182,14 @@ Result<WorkerDrained> read(const v1::WorkerDrained& body) {
   return WorkerDrained{body.drain()};
 }
 
+Result<WorkerForgotten> read(const v1::WorkerForgotten& body) {
+  return WorkerForgotten{TRY(wire::text("name", body.name()))};
+}
+
+Result<WorkerHeld> read(const v1::WorkerHeld& body) {
+  return WorkerHeld{TRY(wire::text("detail", body.detail()))};
+}
+
 Result<WorkerLost> read(const v1::WorkerLost& body) {
   return WorkerLost{TRY(wire::text("detail", body.detail()))};
 }
@@ -236,6 +250,10 @@ Result<EventBody> body_of(const v1::Event& event) {
       return as_body("worker_lost", read(event.worker_lost()));
     case v1::Event::kWorkerSeen:
       return as_body("worker_seen", read(event.worker_seen()));
+    case v1::Event::kWorkerForgotten:
+      return as_body("worker_forgotten", read(event.worker_forgotten()));
+    case v1::Event::kWorkerHeld:
+      return as_body("worker_held", read(event.worker_held()));
     case v1::Event::kRankUp:
       return as_body("rank_up", read(event.rank_up()));
     case v1::Event::kProgressed:

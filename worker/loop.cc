@@ -82,7 +82,8 @@ void Loop::look_at_jobs_folder() {
 }
 
 void Loop::send() {
-  for (const ToScheduler& message : parts_.agent.take_outbox()) parts_.link.send(message);
+  for (const ToScheduler& message : parts_.agent.take_outbox(parts_.link.room()))
+    parts_.link.send(message);
   const Bytes room = kLogBytesInFlight - parts_.link.queued_bytes();
   if (logs_.idle() || room <= 0) return;
   for (const LogData& piece : logs_.read(room)) {

@@ -356,6 +356,13 @@ Result<std::vector<WorkerView>> Client::workers() {
   return worker_views(response);
 }
 
+Result<std::vector<WorkerView>> Client::forget(const std::string& worker) {
+  v1::ForgetRequest request;
+  request.set_worker(worker);
+  const v1::WorkersResponse response = TRY(wire_->call(&v1::Scheduler::Stub::Forget, request));
+  return worker_views(response);
+}
+
 Result<std::vector<WorkerView>> Client::drain(const std::string& worker, bool undo) {
   v1::DrainRequest request;
   request.set_worker(worker);

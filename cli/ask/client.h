@@ -58,6 +58,7 @@ class Client {
   Result<SubmittedView> retry(JobId id);
   Result<JobView> set_priority(JobId id, int64_t priority);
   Result<std::vector<WorkerView>> workers();
+  Result<std::vector<WorkerView>> forget(const std::string& worker);
   Result<std::vector<WorkerView>> drain(const std::string& worker, bool undo);
   Result<ServerView> server_info();
 

@@ -21,9 +21,10 @@ inline constexpr int kRanks = 1'024;
 // Scheduler.
 inline constexpr int kJobsLive = 200'000;  // State is in memory; about 2 KiB each
 inline constexpr int kWorkers = 4'096;
-inline constexpr int kInputQueue = 65'536;        // inputs waiting for the loop
-inline constexpr int kBatchInputs = 512;          // inputs sharing one transaction
-inline constexpr Bytes kMessageBytes = 4 << 20;   // gRPC message, both directions
+inline constexpr Millis kWorkerMemory = 7 * 86'400'000;  // a lost worker leaves the list then
+inline constexpr int kInputQueue = 65'536;               // inputs waiting for the loop
+inline constexpr int kBatchInputs = 512;                 // inputs sharing one transaction
+inline constexpr Bytes kMessageBytes = 4 << 20;          // gRPC message, both directions
 inline constexpr int kEventsKept = 10'000;        // newest ones that compaction leaves to watchers
 inline constexpr int kPageSize = 1'000;           // rows of one List answer
 inline constexpr int kWatchers = 1'024;           // open Watch and Logs streams
@@ -31,7 +32,8 @@ inline constexpr int kProbeCandidates = 24;       // plans tried by one probe
 inline constexpr int kInheritedCheckpoints = 64;  // a retry keeps the newest ones
 inline constexpr int kOomRefits = 8;              // steps down the ladder before giving up
 inline constexpr int kPassGrants = 512;           // attempts granted by one tick: one transaction
-inline constexpr int kPassNeeds = 256;            // different needs asked for a place by one tick
+inline constexpr int kPassNeeds = 256;            // refused by one tick for one kind of device
+inline constexpr int kPassHeads = 20'000;         // different needs looked at by one tick
 inline constexpr int kMetricPoints = 100'000;     // points of one series kept per job
 
 // Leases (boot-time milliseconds). The worker's view is shorter, so it stops before anybody takes
@@ -44,16 +46,18 @@ inline constexpr Millis kStopGrace = 60'000;     // SIGTERM -> checkpoint -> exi
 inline constexpr Millis kHangTimeout = 120'000;  // no report of a rank for this long is a hang
 inline constexpr Millis kBackoffFirst = 1'000;   // wait before the first restart; doubles
 inline constexpr Millis kBackoffMax = 300'000;
+inline constexpr Millis kWorkerHold = 30'000;      // a full disk is tried again after this long
 inline constexpr Millis kQueuePatience = 600'000;  // then nothing behind a job may overtake it
 
 // Worker.
 inline constexpr Bytes kLogFileBytes = 16 << 20;    // per rank and file; two files are kept
 inline constexpr Bytes kReportLineBytes = 1 << 20;  // one JSON line of a trainer
 inline constexpr int kReportBuffer = 4'096;         // metric lines kept while the link is down
-inline constexpr int kRunsPerWorker = 256;
-inline constexpr int kDevicesPerWorker = 64;     // largest boxes hold 16 GPUs
-inline constexpr Bytes kDetailBytes = 16 << 10;  // evidence for people: an error and some log
-inline constexpr Bytes kSampleBytes = 8 << 10;   // prompt and generated text: a screen or two each
+inline constexpr int kRunsPerWorker = 256;          // granted at a time
+inline constexpr int kRunsTold = 1'024;             // in one message: with those of the past
+inline constexpr int kDevicesPerWorker = 64;        // largest boxes hold 16 GPUs
+inline constexpr Bytes kDetailBytes = 16 << 10;     // evidence for people: an error and some log
+inline constexpr Bytes kSampleBytes = 8 << 10;  // prompt and generated text: a screen or two each
 
 // Trainer.
 inline constexpr Bytes kTokenizerFileBytes = 256 << 20;  // largest public tokenizer.json is 33 MB

@@ -47,6 +47,7 @@ static constexpr auto kReasons = std::to_array<ReasonName>({
     {Reason::user_canceled, "user_canceled", "It was canceled by a user."},
     {Reason::user_paused, "user_paused", "It was paused by a user."},
     {Reason::user_resumed, "user_resumed", "It was resumed by a user."},
+    {Reason::too_small, "too_small", "The device was too small; one with more is asked next."},
     {Reason::not_understood, "not_understood",
      "It was stored by another version, and this one does not understand its job file."},
 });

@@ -47,6 +47,7 @@ enum class Reason {
   user_canceled,
   user_paused,
   user_resumed,
+  too_small,       // probing -> queued: a device with more is asked next
   not_understood,  // stored by a program with other rules
 };
 

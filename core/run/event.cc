@@ -22,22 +22,12 @@ static_assert(kOutcomes.size() == static_cast<size_t>(Outcome::killed) + 1);
 
 // In the order of EventBody; the count is checked, the names by a test.
 static constexpr auto kEventNames = std::to_array<const char*>({
-    "JobSubmitted",
-    "JobMoved",
-    "JobPlanned",
-    "PriorityChanged",
-    "AttemptGranted",
-    "AttemptStopping",
-    "RankGone",
-    "ProbeMeasured",
-    "CheckpointCommitted",
-    "CheckpointRemoved",
-    "SampleGenerated",
-    "WorkerRegistered",
-    "WorkerDrained",
-    "WorkerLost",
-    "WorkerSeen",
-    "RankUp",
+    "JobSubmitted",      "JobMoved",        "JobPlanned",
+    "PriorityChanged",   "AttemptGranted",  "AttemptStopping",
+    "RankGone",          "ProbeMeasured",   "CheckpointCommitted",
+    "CheckpointRemoved", "SampleGenerated", "WorkerRegistered",
+    "WorkerDrained",     "WorkerLost",      "WorkerForgotten",
+    "WorkerSeen",        "WorkerHeld",      "RankUp",
     "Progressed",
 });
 static_assert(kEventNames.size() == std::variant_size_v<EventBody>);
@@ -59,6 +49,7 @@ std::optional<Outcome> parse_outcome(std::string_view text) {
 
 bool is_durable(const Event& event) {
   return !std::holds_alternative<WorkerSeen>(event.body) &&
+         !std::holds_alternative<WorkerHeld>(event.body) &&
          !std::holds_alternative<RankUp>(event.body) &&
          !std::holds_alternative<Progressed>(event.body);
 }

@@ -143,6 +143,10 @@ struct WorkerLost {  // lease and grace passed without a word
   std::string detail;
   bool operator==(const WorkerLost&) const = default;
 };
+struct WorkerForgotten {  // a lost one, by a user, or after limits::kWorkerMemory
+  std::string name;
+  bool operator==(const WorkerForgotten&) const = default;
+};
 
 // ---- volatile
 struct Greeting {           // a hello
@@ -157,6 +161,11 @@ struct WorkerSeen {  // a hello or a heartbeat, at the envelope's boot_ms
   std::set<std::string> leftovers;
   std::optional<Greeting> greeting{};  // of a hello; not streamed
   bool operator==(const WorkerSeen&) const = default;
+};
+// Nothing new is placed there for a while: what it lacks is the machine's, not the job's.
+struct WorkerHeld {
+  std::string detail;  // empty: it is tried again
+  bool operator==(const WorkerHeld&) const = default;
 };
 struct RankUp {  // the rank's trainer runs and has said so
   int32_t rank = 0;
@@ -199,7 +208,9 @@ using EventBody = std::variant<JobSubmitted,
                                WorkerRegistered,
                                WorkerDrained,
                                WorkerLost,
+                               WorkerForgotten,
                                WorkerSeen,
+                               WorkerHeld,
                                RankUp,
                                Progressed>;
 

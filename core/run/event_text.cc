@@ -106,8 +106,17 @@ static std::string line(const WorkerLost& e) {
   return with_detail("worker lost", e.detail);
 }
 
+static std::string line(const WorkerForgotten& e) {
+  return "worker " + e.name + " forgotten";
+}
+
 static std::string line(const WorkerSeen& e) {
   return e.connected ? "worker seen" : "worker disconnected";
+}
+
+static std::string line(const WorkerHeld& e) {
+  return e.detail.empty() ? "worker is tried again"
+                          : with_detail("worker takes nothing new", e.detail);
 }
 
 static std::string line(const RankUp& e) {

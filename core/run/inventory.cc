@@ -1,6 +1,12 @@
 #include "core/run/inventory.h"
 
+#include <algorithm>
+
 namespace llmctl {
+
+Bytes usable_bytes(const Device& device) {
+  return std::max<Bytes>(device.memory_total - device.memory_foreign, 0);
+}
 
 std::string device_label(const std::string& kind, int32_t index) {
   return kind + ":" + std::to_string(index);

@@ -34,6 +34,8 @@ struct Inventory {
   bool operator==(const Inventory&) const = default;
 };
 
+Bytes usable_bytes(const Device& device);  // what other people's processes leave
+
 // "cpu:0", "cuda:1": what a device is called between programs and before people.
 std::string device_label(const std::string& kind, int32_t index);
 

@@ -211,14 +211,26 @@ grpc::ServerUnaryReactor* SchedulerService::Drain(Context* context,
                                                   const v1::DrainRequest* request,
                                                   v1::WorkersResponse* response) {
   const UnaryCall call(parts_, context, "Drain");
+  change_worker(call, DrainInput{request->worker(), !request->undo()}, response);
+  return call.reactor();
+}
+
+grpc::ServerUnaryReactor* SchedulerService::Forget(Context* context,
+                                                   const v1::ForgetRequest* request,
+                                                   v1::WorkersResponse* response) {
+  const UnaryCall call(parts_, context, "Forget");
+  change_worker(call, ForgetInput{request->worker()}, response);
+  return call.reactor();
+}
+
+void SchedulerService::change_worker(const UnaryCall& call,
+                                     InputBody input,
+                                     v1::WorkersResponse* response) {
   auto reply = [this, call, response](const Answer& answer, const State& state) {
     if (answer.error) return call.fail(*answer.error);
     list_workers(call, state, response);
   };
-  if (!parts_.loop.post(DrainInput{request->worker(), !request->undo()}, std::move(reply))) {
-    call.fail(too_busy());
-  }
-  return call.reactor();
+  if (!parts_.loop.post(std::move(input), std::move(reply))) call.fail(too_busy());
 }
 
 void SchedulerService::list_workers(const UnaryCall& call,

@@ -31,6 +31,7 @@ class SchedulerService final : public v1::Scheduler::CallbackService {
   Unary* Pause(Context*, const v1::JobRequest*, v1::Job*) override;
   Unary* Resume(Context*, const v1::JobRequest*, v1::Job*) override;
   Unary* SetPriority(Context*, const v1::SetPriorityRequest*, v1::Job*) override;
+  Unary* Forget(Context*, const v1::ForgetRequest*, v1::WorkersResponse*) override;
   Unary* Drain(Context*, const v1::DrainRequest*, v1::WorkersResponse*) override;
 
   Unary* Get(Context*, const v1::JobRequest*, v1::Job*) override;
@@ -62,6 +63,7 @@ class SchedulerService final : public v1::Scheduler::CallbackService {
   void read_archive(const UnaryCall& call, std::function<void(Archive&)> read);
   void query(const UnaryCall& call, Loop::Query run);
   void explain_finished(const UnaryCall& call, JobId id, v1::ExplainResponse* response);
+  void change_worker(const UnaryCall& call, InputBody input, v1::WorkersResponse* response);
   void list_workers(const UnaryCall& call, const State& state, v1::WorkersResponse* response);
 
   ServerParts& parts_;

@@ -14,8 +14,9 @@
 namespace llmctl {
 namespace {
 
-constexpr int kInFlight = 256;              // inputs of one worker that wait for the loop
-constexpr size_t kWaitingMessages = 1'024;  // messages that wait for one worker
+constexpr int kInFlight = 256;  // inputs of one worker that wait for the loop
+constexpr size_t kPartBytes = limits::kMessageBytes / 4;  // of a desired set; one order may be half
+constexpr size_t kWaitingMessages = 1'024;                // messages that wait for one worker
 
 const char* stop_text(RunOrder::Stop stop) {
   switch (stop) {
@@ -30,7 +31,7 @@ const char* stop_text(RunOrder::Stop stop) {
 }
 
 auto statuses(const google::protobuf::RepeatedPtrField<v1::RunStatus>& runs) {
-  return wire::list("runs", runs, limits::kRunsPerWorker,
+  return wire::list("runs", runs, limits::kRunsTold,
                     [](const v1::RunStatus& run) { return from_wire(run); });
 }
 
@@ -105,9 +106,9 @@ class FleetSession final : public grpc::ServerBidiReactor<v1::WorkerMessage, v1:
     write_next();
   }
 
-  // Only the newest set matters, so one that was not written yet is replaced.
-  void send_desired(v1::Desired desired) {
-    desired_ = std::move(desired);
+  // Only the newest set matters, so what was not written yet of another is replaced.
+  void send_desired(std::deque<v1::Desired> parts) {
+    desired_ = std::move(parts);
     write_next();
   }
 
@@ -278,9 +279,9 @@ class FleetSession final : public grpc::ServerBidiReactor<v1::WorkerMessage, v1:
     if (!waiting_.empty()) {
       outgoing_ = std::move(waiting_.front());
       waiting_.pop_front();
-    } else if (desired_) {
-      *outgoing_.mutable_desired() = *std::move(desired_);
-      desired_.reset();
+    } else if (!desired_.empty()) {
+      *outgoing_.mutable_desired() = std::move(desired_.front());
+      desired_.pop_front();
     } else {
       return;
     }
@@ -296,7 +297,7 @@ class FleetSession final : public grpc::ServerBidiReactor<v1::WorkerMessage, v1:
   v1::WorkerMessage incoming_;
   v1::SchedulerMessage outgoing_;
   std::deque<v1::SchedulerMessage> waiting_;
-  std::optional<v1::Desired> desired_;
+  std::deque<v1::Desired> desired_;  // parts of the newest set
   int in_flight_ = 0;
   bool reading_paused_ = false;
   bool writing_ = false;
@@ -313,16 +314,23 @@ grpc::ServerBidiReactor<v1::WorkerMessage, v1::SchedulerMessage>* FleetHub::open
 void FleetHub::send_desired(WorkerId worker, const std::vector<RunOrder>& orders) {
   const auto session = by_worker_.find(worker);
   if (session == by_worker_.end()) return;  // it is told when it comes back
-  v1::Desired desired;
+  std::deque<v1::Desired> parts(1);
+  size_t bytes = 0;
   for (const RunOrder& order : orders) {
-    v1::RunOrder& run = *desired.add_runs();
+    if (bytes > kPartBytes) {
+      parts.back().set_more(true);
+      parts.emplace_back().set_part(static_cast<int32_t>(parts.size()) - 1);
+      bytes = 0;
+    }
+    v1::RunOrder& run = *parts.back().add_runs();
     run.set_config_json(wire::utf8(to_json(order.config).dump()));
     run.set_stop(stop_text(order.stop));
     run.set_job_id(order.config.job_id);
     run.set_epoch(order.config.epoch);
     run.set_rank(order.config.rank);
+    bytes += run.ByteSizeLong();
   }
-  session->second->send_desired(std::move(desired));
+  session->second->send_desired(std::move(parts));
 }
 
 bool FleetHub::send(WorkerId worker, v1::LogRead read) {

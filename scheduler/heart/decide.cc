@@ -78,6 +78,7 @@ struct Dispatch {
   void operator()(const ResumeInput& input) const { on_resume(turn, input); }
   void operator()(const PriorityInput& input) const { on_priority(turn, input); }
   void operator()(const DrainInput& input) const { on_drain(turn, input); }
+  void operator()(const ForgetInput& input) const { on_forget(turn, input); }
   void operator()(const HelloInput& input) const { on_hello(turn, input); }
   void operator()(const HeartbeatInput& input) const { on_heartbeat(turn, input); }
   void operator()(const DisconnectInput& input) const { on_disconnect(turn, input); }

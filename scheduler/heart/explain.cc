@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/base/limits.h"
 #include "scheduler/heart/fit.h"
 #include "scheduler/heart/placement.h"
 
@@ -38,6 +39,10 @@ std::string sentence(const State& state, const Job& job, const Refusal& refusal)
              " that the job may use";
     case Refusal::Why::unhealthy:
       return name + ": the device is not healthy";
+    case Refusal::Why::held: {
+      const auto worker = state.workers.find(refusal.worker);
+      return name + " takes nothing new for now: " + worker->second.held;
+    }
     case Refusal::Why::leftovers:
       return name + " still ends ranks of the time before it was lost";
     case Refusal::Why::folder:
@@ -66,6 +71,7 @@ int distance(const Refusal& refusal) {
     case Refusal::Why::slots:
       return 0;
     case Refusal::Why::leftovers:
+    case Refusal::Why::held:
     case Refusal::Why::draining:
     case Refusal::Why::unhealthy:
       return 1;
@@ -86,6 +92,8 @@ std::string next_step_for(const Refusal& refusal) {
       return "it starts by itself when running jobs end; llmctl priority moves it forward";
     case Refusal::Why::leftovers:
       return "it starts by itself when they are gone";
+    case Refusal::Why::held:
+      return "make room there; it is tried again every " + format_duration(limits::kWorkerHold);
     case Refusal::Why::draining:
       return "llmctl drain --undo opens the worker again";
     case Refusal::Why::unhealthy:

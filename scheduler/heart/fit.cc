@@ -98,7 +98,7 @@ std::optional<Plan> plan_after_oom(const State& state,
   plan->peak_bytes_measured = grant.bytes + grant.bytes / 4;
   const Bytes need = with_headroom(plan->peak_bytes_measured, config);
   for (const DeviceType& type : matching_types(state, job)) {
-    if (need <= type.room.cap_bytes) return plan;
+    if (need <= type.most) return plan;
   }
   return std::nullopt;
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/base/limits.h"
 #include "scheduler/heart/state.h"
 
 namespace llmctl {
@@ -30,8 +31,8 @@ Need need_of(const Job& job) {
     need.ranks = resources.ranks;
     const Plan& plan = job.plan;
     need.peak = plan.peak_bytes_measured > 0 ? plan.peak_bytes_measured : plan.peak_bytes_predicted;
-    need.floor = job.bytes_floor;
   }
+  need.floor = job.bytes_floor;
   return need;
 }
 
@@ -94,29 +95,36 @@ void Index::release(JobId job, const Grant& grant) {
   if (load.ranks.empty()) loads.erase(grant.worker);
 }
 
+static TypedDevice typed(const Worker& worker, const Device& device) {
+  return {-usable_bytes(device), worker.id, {device.kind, device.index}};
+}
+
 void Index::add(const Worker& worker) {
   update_open(worker);
+  if (!worker.held.empty()) held.insert(worker.id);
   if (worker.lost) return;
   for (const Device& device : worker.inventory.devices) {
-    types[device_type(device)].emplace(worker.id, DeviceName{device.kind, device.index});
+    types[device_type(device)].insert(typed(worker, device));
   }
 }
 
 void Index::remove(const Worker& worker) {
   open.erase(worker.id);
+  held.erase(worker.id);
   if (worker.lost) return;
   for (const Device& device : worker.inventory.devices) {
     const auto type = types.find(device_type(device));
     if (type == types.end()) continue;  // the same device twice in one inventory
-    type->second.erase({worker.id, {device.kind, device.index}});
+    type->second.erase(typed(worker, device));
     if (type->second.empty()) types.erase(type);
   }
 }
 
 void Index::update_open(const Worker& worker) {
   open.erase(worker.id);
-  if (worker.lost || worker.draining || !worker.connected) return;
+  if (worker.lost || worker.draining || !worker.connected || !worker.held.empty()) return;
   const auto load = loads.find(worker.id);
+  if (load != loads.end() && load->second.ranks.size() >= limits::kRunsPerWorker) return;
   for (const Device& device : worker.inventory.devices) {
     if (!device.healthy || has_leftovers(worker, device)) continue;
     Promised promised;

@@ -33,7 +33,7 @@ struct Need {
   bool probe = false;
   int64_t ranks = 1;
   Bytes peak = 0;   // measured, else predicted; 0 for a probe
-  Bytes floor = 0;  // what a rank had when it ran out
+  Bytes floor = 0;  // what a rank, or every plan of a probe, ran out of
   Bytes cap = 0;    // resources.memory
   std::string device, device_name;
   std::string folder;   // where its newest checkpoint lies; empty: anywhere
@@ -50,6 +50,13 @@ struct Promised {
 };
 
 using DeviceName = std::pair<std::string, int32_t>;  // kind and index
+// Of the devices of one type, the roomiest comes first.
+struct TypedDevice {
+  Bytes minus_usable = 0;
+  WorkerId worker;
+  DeviceName name;
+  auto operator<=>(const TypedDevice&) const = default;
+};
 struct WorkerLoad {
   std::map<DeviceName, Promised> devices;
   std::set<std::pair<JobId, int32_t>> ranks;  // not known to be gone
@@ -65,9 +72,10 @@ struct Index {
   std::set<JobId> not_understood;      // and not at an end
   std::map<std::string, int> probing;  // live probes by fit_key
   std::map<WorkerId, WorkerLoad> loads;
+  std::set<WorkerId> held;  // for a while, as WorkerHeld says
   std::set<WorkerId> open;  // may take ranks and have a device with room
   // Devices of workers that are not lost, by device_type().
-  std::map<std::string, std::set<std::pair<WorkerId, DeviceName>>> types;
+  std::map<std::string, std::set<TypedDevice>> types;
   bool operator==(const Index&) const = default;
 
   // Called around every change of a job or a worker: remove it as it was, add it as it is.

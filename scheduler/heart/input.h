@@ -40,6 +40,10 @@ struct DrainInput {
   bool drain = true;
 };
 
+struct ForgetInput {
+  std::string worker;  // a lost one
+};
+
 // ---- from workers
 struct HelloInput {
   std::string name, instance;
@@ -79,6 +83,7 @@ using InputBody = std::variant<SubmitInput,
                                ResumeInput,
                                PriorityInput,
                                DrainInput,
+                               ForgetInput,
                                HelloInput,
                                HeartbeatInput,
                                DisconnectInput,

@@ -6,6 +6,7 @@
 #include "core/base/limits.h"
 #include "core/plan/plan_search.h"
 #include "scheduler/heart/fit.h"
+#include "scheduler/heart/placement.h"
 #include "scheduler/heart/turn.h"
 
 namespace llmctl {
@@ -65,11 +66,18 @@ void fail(Turn& turn, JobId id, Reason reason, std::string detail) {
   turn.move(id, JobState::failed, reason, std::move(detail));
 }
 
-// A full disk is treated like a crash: it may be cleaned up during the backoff.
+// Whose disk is full takes nothing new for a while; the job may go on elsewhere.
+void hold_worker(Turn& turn, const Ended& ended) {
+  if (ended.end.outcome != Outcome::storage_full) return;
+  const WorkerId worker = ended.attempt.grants[static_cast<size_t>(ended.end.rank)].worker;
+  turn.emit(worker, WorkerHeld{ended.end.detail.empty() ? "its disk is full" : ended.end.detail});
+}
+
 void recover(Turn& turn, const Ended& ended) {
   const Job& job = *turn.job(ended.job);
   const std::string why = evidence(turn, ended);
-  if (job.restarts >= job.spec->retry.max_restarts) {
+  const bool charged = ended.end.outcome != Outcome::storage_full;
+  if (charged && job.restarts >= job.spec->retry.max_restarts) {
     return fail(turn, ended.job, Reason::retries_exhausted,
                 "restarted " + std::to_string(job.restarts) + " times, then " + why);
   }
@@ -96,6 +104,14 @@ void refit(Turn& turn, const Ended& ended) {
   turn.move(ended.job, JobState::recovering, Reason::oom, why);
 }
 
+// Whether some device, if nobody else used it, has clearly more than a probe had.
+bool another_has_more(const Turn& turn, const Job& job, Bytes had) {
+  for (const DeviceType& type : matching_types(turn.state, job)) {
+    if (type.most > had + had / 8) return true;
+  }
+  return false;
+}
+
 void measured(Turn& turn, const Ended& ended) {
   const Grant& grant = ended.attempt.grants.front();
   const Job& job = *turn.job(ended.job);
@@ -105,8 +121,11 @@ void measured(Turn& turn, const Ended& ended) {
   const std::optional<Plan> plan =
       best_plan(*job.spec, ended.end.probes, room_of(grant), turn.config);
   if (!plan) {
-    return fail(turn, ended.job, Reason::does_not_fit,
-                tightest(ended.end.probes, grant.bytes, turn.config));
+    const std::string why = tightest(ended.end.probes, grant.bytes, turn.config);
+    if (!another_has_more(turn, job, grant.bytes)) {
+      return fail(turn, ended.job, Reason::does_not_fit, why);
+    }
+    return turn.move(ended.job, JobState::queued, Reason::too_small, why);
   }
   turn.emit(ended.job, JobPlanned{*plan});
   turn.move(ended.job, JobState::queued, Reason::fitted);
@@ -199,6 +218,7 @@ void on_rank_end(Turn& turn, JobId id, const RankEnd& end) {
   }
   turn.decision.sync.insert(ended.attempt.grants[static_cast<size_t>(end.rank)].worker);
   turn.emit(id, ended.attempt.epoch, RankGone{end.rank, end.outcome, ended.end.detail});
+  hold_worker(turn, ended);
   const Job* after = turn.job(id);
   if (after == nullptr || is_terminal(after->state)) return;
   if (ended.attempt.kind == AttemptKind::probe) {

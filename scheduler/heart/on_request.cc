@@ -111,14 +111,29 @@ void on_priority(Turn& turn, const PriorityInput& input) {
   if (job->priority != input.priority) turn.emit(input.job, PriorityChanged{input.priority});
 }
 
-void on_drain(Turn& turn, const DrainInput& input) {
-  const auto name = turn.state.worker_names.find(input.worker);
+// 0: there is none of this name, and the caller is told so.
+static WorkerId worker_asked_for(Turn& turn, const std::string& worker) {
+  const auto name = turn.state.worker_names.find(worker);
   if (name == turn.state.worker_names.end()) {
-    turn.refuse(Code::not_found, "no worker \"" + input.worker + '"', "llmctl workers shows them");
-    return;
+    turn.refuse(Code::not_found, "no worker \"" + worker + '"', "llmctl workers shows them");
+    return {};
   }
-  const WorkerId id = name->second;
-  turn.decision.answer.worker = id;
+  return turn.decision.answer.worker = name->second;
+}
+
+void on_forget(Turn& turn, const ForgetInput& input) {
+  const WorkerId id = worker_asked_for(turn, input.worker);
+  if (!id) return;
+  if (!turn.state.workers.at(id).lost) {
+    return turn.refuse(Code::failed_precondition, "worker " + input.worker + " is not lost",
+                       "only a lost worker can be forgotten; stop it first");
+  }
+  turn.emit(id, WorkerForgotten{input.worker});
+}
+
+void on_drain(Turn& turn, const DrainInput& input) {
+  const WorkerId id = worker_asked_for(turn, input.worker);
+  if (!id) return;
   if (turn.state.workers.at(id).draining == input.drain) return;
   turn.emit(id, WorkerDrained{input.drain});
   const auto load = turn.state.index.loads.find(id);

@@ -2,6 +2,7 @@
 // backoffs end, and queued jobs are placed.
 #include <algorithm>
 
+#include "core/base/limits.h"
 #include "scheduler/heart/turn.h"
 
 namespace llmctl {
@@ -36,6 +37,21 @@ void kill_those_that_do_not_leave(Turn& turn, Millis awake_since) {
   }
 }
 
+void forget_those_long_lost(Turn& turn) {
+  for (const auto& [id, worker] : turn.state.workers) {
+    if (!worker.lost || turn.lost.contains(id)) continue;
+    if (turn.unix_ms - worker.lost_unix_ms <= limits::kWorkerMemory) continue;
+    turn.emit(id, WorkerForgotten{worker.name});
+  }
+}
+
+void try_held_workers_again(Turn& turn) {
+  for (const WorkerId id : turn.state.index.held) {
+    const Worker& worker = turn.state.workers.at(id);
+    if (turn.boot_ms - worker.held_boot_ms > limits::kWorkerHold) turn.emit(id, WorkerHeld{});
+  }
+}
+
 void end_backoffs(Turn& turn) {
   std::set<JobId> recovering = turn.state.index.recovering;
   for (const auto& [id, job] : turn.changed()) recovering.insert(id);
@@ -64,6 +80,8 @@ void on_tick(Turn& turn, const TickInput& input) {
   const Millis awake_since = std::max(turn.state.started_boot_ms, input.awake_since_boot_ms);
   lose_silent_workers(turn, awake_since);
   kill_those_that_do_not_leave(turn, awake_since);
+  forget_those_long_lost(turn);
+  try_held_workers_again(turn);
   end_backoffs(turn);
   schedule(turn);
 }

@@ -62,9 +62,9 @@ void on_statuses(Turn& turn, WorkerId worker, const std::vector<RunStatus>& runs
 }
 
 // Ranks that State has on this worker and that it does not report.
-std::vector<std::pair<JobId, int32_t>> unreported(const Turn& turn,
-                                                  WorkerId worker,
-                                                  const std::vector<RunStatus>& runs) {
+std::set<std::pair<JobId, int32_t>> unreported(const Turn& turn,
+                                               WorkerId worker,
+                                               const std::vector<RunStatus>& runs) {
   const auto load = turn.state.index.loads.find(worker);
   if (load == turn.state.index.loads.end()) return {};
   std::set<std::pair<JobId, int32_t>> missing = load->second.ranks;
@@ -73,7 +73,7 @@ std::vector<std::pair<JobId, int32_t>> unreported(const Turn& turn,
       missing.erase({run.job, run.rank});
     }
   }
-  return {missing.begin(), missing.end()};
+  return missing;
 }
 
 // Devices of runs that the worker still has and State does not, because it was lost meanwhile:
@@ -89,6 +89,17 @@ std::set<std::string> leftovers(const Turn& turn,
     }
   }
   return devices;
+}
+
+// Makes room for a new name: the one that was lost first goes. False: none is lost.
+bool forget_a_lost_one(Turn& turn) {
+  const Worker* first = nullptr;
+  for (const auto& [id, worker] : turn.state.workers) {
+    const bool before = first == nullptr || worker.lost_unix_ms < first->lost_unix_ms;
+    if (worker.lost && before) first = &worker;
+  }
+  if (first != nullptr) turn.emit(first->id, WorkerForgotten{first->name});
+  return first != nullptr;
 }
 
 // A name belongs to the worker that has it while that one is connected, or may hold ranks.
@@ -132,13 +143,29 @@ WorkerId register_worker(Turn& turn, const HelloInput& input) {
   return id;
 }
 
+// An order that a worker cannot follow, and does not even answer, ends its rank.
+void give_up_unnamed(Turn& turn,
+                     const Worker& worker,
+                     const std::set<std::pair<JobId, int32_t>>& ranks) {
+  const Millis patience = 2 * (turn.config.lease_ms + turn.config.grace_ms);
+  for (const auto& [id, rank] : ranks) {
+    const Job* job = turn.job(id);
+    if (job == nullptr || !job->attempt) continue;
+    const Millis asked = std::max(
+        {job->attempt->granted_boot_ms, worker.greeted_boot_ms, turn.state.started_boot_ms});
+    if (turn.boot_ms - asked <= patience) continue;
+    on_rank_end(turn, id,
+                {rank, Outcome::spawn_failed, "its worker never said that it has it", {}});
+  }
+}
+
 }  // namespace
 
 // Ends are not taken from a hello: the facts that belong to them (the last checkpoint) come after
 // it and before the first heartbeat, which names the ends again.
 void on_hello(Turn& turn, const HelloInput& input) {
   const bool known = turn.state.worker_names.contains(input.name);
-  if (!known && turn.state.workers.size() >= limits::kWorkers) {
+  if (!known && turn.state.workers.size() >= limits::kWorkers && !forget_a_lost_one(turn)) {
     turn.refuse(Code::resource_exhausted,
                 "this scheduler has " + std::to_string(limits::kWorkers) + " workers, its limit");
     return;
@@ -180,8 +207,10 @@ void on_heartbeat(Turn& turn, const HeartbeatInput& input) {
   const bool same_devices = input.devices == worker.inventory.devices;
   turn.emit(worker.id, WorkerSeen{true, same_devices ? std::vector<Device>() : input.devices,
                                   leftovers(turn, worker.id, input.runs)});
-  if (!unreported(turn, worker.id, input.runs).empty()) turn.decision.sync.insert(worker.id);
+  const auto missing = unreported(turn, worker.id, input.runs);
+  if (!missing.empty()) turn.decision.sync.insert(worker.id);
   on_statuses(turn, worker.id, input.runs, true);
+  give_up_unnamed(turn, worker, missing);
 }
 
 // Loses nothing: the worker has its lease to come back.

@@ -18,8 +18,8 @@ std::string kind_of(const State& state, const Need& need) {
   const auto& types = state.index.types;
   for (auto type = types.lower_bound("cuda/"); type != types.end(); ++type) {
     if (!type->first.starts_with("cuda/")) break;
-    for (const auto& [worker, device] : type->second) {
-      if (has_folder(need, state.workers.at(worker))) return "cuda";
+    for (const TypedDevice& device : type->second) {
+      if (has_folder(need, state.workers.at(device.worker))) return "cuda";
     }
   }
   return "cpu";
@@ -30,10 +30,6 @@ bool suits(const Need& need, const std::string& kind, const Device& device) {
   return need.device_name.empty() || device.name.find(need.device_name) != std::string::npos;
 }
 
-Bytes usable_bytes(const Device& device) {
-  return std::max<Bytes>(device.memory_total - device.memory_foreign, 0);
-}
-
 // The most that a rank may have on a device with so much usable.
 Bytes cap_of(const Need& need, Bytes usable) {
   return need.cap > 0 ? std::min(need.cap, usable) : usable;
@@ -42,7 +38,7 @@ Bytes cap_of(const Need& need, Bytes usable) {
 // What a rank asks of a device with so much usable; 0: even the empty device is too small.
 Bytes ask_of(const Need& need, Bytes usable, const SchedulerConfig& config) {
   const Bytes cap = cap_of(need, usable);
-  if (need.probe) return cap;
+  if (need.probe) return cap > need.floor ? cap : 0;
   const Bytes least = with_headroom(need.peak, config);
   return least > cap ? 0 : std::min(std::max(least, need.floor), cap);
 }
@@ -51,7 +47,9 @@ Bytes ask_of(const Need& need, Bytes usable, const SchedulerConfig& config) {
 
 Supply::Supply(const State& state, const std::set<WorkerId>& without, bool empty) : state_(state) {
   const auto add = [&](const Worker& worker) {
-    if (worker.lost || worker.draining || !worker.connected || without.contains(worker.id)) return;
+    if (worker.lost || worker.draining || !worker.connected || !worker.held.empty() ||
+        without.contains(worker.id))
+      return;
     for (const Device& device : worker.inventory.devices) {
       if (!device.healthy || has_leftovers(worker, device)) continue;
       Offer offer{&worker, &device, usable_bytes(device), usable_bytes(device), device.slots};
@@ -146,17 +144,13 @@ std::optional<std::vector<Grant>> Supply::take(const Need& need, const Scheduler
   return grants;
 }
 
-bool Supply::fits(const Job& job, const SchedulerConfig& config) const {
-  for (const Need& need : by_folder(job)) {
-    int64_t total = 0;
-    for (const Room& room : rooms(need, config)) total += room.ranks;
-    if (total >= need.ranks) return true;
-  }
-  return false;
-}
-
-bool Supply::rivals(const Job& a, const Job& b) const {
-  return kind_of(state_, need_of(a)) == kind_of(state_, need_of(b));
+void Supply::withhold(const std::vector<Grant>& grants) {
+  std::erase_if(offers_, [&](const Offer& offer) {
+    return std::any_of(grants.begin(), grants.end(), [&](const Grant& grant) {
+      return grant.worker == offer.worker->id && grant.device_kind == offer.device->kind &&
+             grant.device_index == offer.device->index;
+    });
+  });
 }
 
 // Why each worker says no, when Supply::take() has found no place.
@@ -205,6 +199,8 @@ class PlaceRefusals {
       refusals_.push_back({worker.id, Why::draining, 0, 0, false});
     } else if (!worker.connected) {
       refusals_.push_back({worker.id, Why::disconnected, 0, 0, false});
+    } else if (!worker.held.empty()) {
+      refusals_.push_back({worker.id, Why::held, 0, 0, false});
     } else if (!device.healthy) {
       refusals_.push_back({worker.id, Why::unhealthy, 0, 0, false});
     } else if (has_leftovers(worker, device)) {
@@ -238,11 +234,13 @@ std::vector<DeviceType> matching_types(const State& state, const Job& job) {
   const std::string kind = kind_of(state, need);
   std::vector<DeviceType> matching;
   for (const auto& [name, devices] : state.index.types) {
-    const auto& [worker, device_name] = *devices.begin();  // a sample: they are alike
-    for (const Device& device : state.workers.at(worker).inventory.devices) {
-      const bool sample = device.kind == device_name.first && device.index == device_name.second;
-      if (!sample || !suits(need, kind, device)) continue;
-      matching.push_back({name, {cap_of(need, usable_bytes(device)), device.kind == "cpu"}});
+    const TypedDevice& roomiest = *devices.begin();
+    for (const Device& device : state.workers.at(roomiest.worker).inventory.devices) {
+      const bool same = roomiest.name == DeviceName{device.kind, device.index};
+      if (!same || !suits(need, kind, device)) continue;
+      matching.push_back({name,
+                          {cap_of(need, usable_bytes(device)), device.kind == "cpu"},
+                          cap_of(need, device.memory_total)});
       break;
     }
   }
@@ -252,7 +250,7 @@ std::vector<DeviceType> matching_types(const State& state, const Job& job) {
 bool may_ever_fit(const State& state, const Job& job, const SchedulerConfig& config) {
   const Need need = need_of(job);
   for (const DeviceType& type : matching_types(state, job)) {
-    if (ask_of(need, type.room.cap_bytes, config) > 0) return true;
+    if (ask_of(need, type.most, config) > 0) return true;
   }
   return false;
 }

@@ -23,6 +23,7 @@ struct Refusal {
     disconnected,
     no_such_device,
     unhealthy,
+    held,
     leftovers,
     memory,
     slots,
@@ -45,9 +46,8 @@ class Supply {
   Supply(const State& state, const std::set<WorkerId>& without, bool empty);
   // All ranks of the job, or none.
   std::optional<std::vector<Grant>> take(const Job& job, const SchedulerConfig& config);
-  bool fits(const Job& job, const SchedulerConfig& config) const;
   bool nothing_left() const { return offers_.empty(); }
-  bool rivals(const Job& a, const Job& b) const;  // do both want devices of one kind?
+  void withhold(const std::vector<Grant>& grants);  // the devices that they are on
 
  private:
   struct Offer {
@@ -73,10 +73,12 @@ class Supply {
   std::vector<Offer> offers_;  // by worker, then as in its inventory
 };
 
-// The device types that a job may run on, and what one of its ranks may use there.
+// The device types that a job may run on, and what one of its ranks may use there: now, on the
+// roomiest one, and on one that nobody else uses.
 struct DeviceType {
   std::string name;
   SearchRoom room;
+  Bytes most = 0;
 };
 std::vector<DeviceType> matching_types(const State& state, const Job& job);
 

@@ -36,7 +36,8 @@ struct JobFold {
     if (body.to == JobState::queued) job.queued_boot_ms = event.boot_ms;
     if (body.to == JobState::recovering) {
       job.not_before_boot_ms = event.boot_ms + body.backoff_ms;
-      if (body.reason != Reason::oom) ++job.restarts;
+      const bool not_its_fault = body.reason == Reason::oom || body.reason == Reason::storage_full;
+      if (!not_its_fault) ++job.restarts;
     }
   }
   void operator()(const JobPlanned& body) const {
@@ -50,6 +51,7 @@ struct JobFold {
     if (body.kind == AttemptKind::train) ++job.attempts;
     Attempt& attempt = job.attempt.emplace();
     attempt.epoch = event.epoch;
+    attempt.granted_boot_ms = event.boot_ms;
     attempt.kind = body.kind;
     attempt.grants = body.grants;
     attempt.ranks.resize(body.grants.size());
@@ -80,6 +82,11 @@ struct JobFold {
     RankState& rank = live_attempt().ranks.at(static_cast<size_t>(body.rank));
     rank.up = true;
     rank.pid = body.pid;
+  }
+  void operator()(const ProbeMeasured& body) const {
+    const auto ran_out = [](const ProbeResult& result) { return result.oom; };
+    const bool all = std::all_of(body.results.begin(), body.results.end(), ran_out);
+    if (all && !job.fitted) job.bytes_floor = std::max(job.bytes_floor, body.cap_bytes);
   }
   void operator()(const CheckpointCommitted& body) const {
     job.checkpoints.push_back({body, event.epoch});
@@ -174,7 +181,10 @@ void apply_to_job(State& state, const Event& event) {
 
 void see(State& state, Worker& worker, const Event& event, const WorkerSeen& seen) {
   if (seen.connected) worker.seen_boot_ms = event.boot_ms;
-  if (seen.greeting) worker.greeting = *seen.greeting;
+  if (seen.greeting) {
+    worker.greeting = *seen.greeting;
+    worker.greeted_boot_ms = event.boot_ms;
+  }
   const bool same = worker.connected == seen.connected && worker.leftovers == seen.leftovers;
   if (same && seen.devices.empty()) return;
   state.index.remove(worker);
@@ -184,7 +194,17 @@ void see(State& state, Worker& worker, const Event& event, const WorkerSeen& see
   state.index.add(worker);
 }
 
+void forget(State& state, WorkerId id) {
+  state.last_worker = std::max(state.last_worker, id);  // no other one gets its number
+  const auto worker = state.workers.find(id);
+  if (worker == state.workers.end()) return;
+  state.index.remove(worker->second);
+  state.worker_names.erase(worker->second.name);
+  state.workers.erase(worker);
+}
+
 void apply_to_worker(State& state, const Event& event) {
+  if (std::holds_alternative<WorkerForgotten>(event.body)) return forget(state, event.worker);
   Worker& worker = state.workers[event.worker];
   if (const auto* seen = std::get_if<WorkerSeen>(&event.body)) {
     return see(state, worker, event, *seen);
@@ -196,13 +216,18 @@ void apply_to_worker(State& state, const Event& event) {
     worker.instance = registered->instance;
     worker.inventory = registered->inventory;
     worker.lost = false;
+    worker.lost_unix_ms = 0;
     worker.seen_boot_ms = event.boot_ms;
     state.worker_names[worker.name] = worker.id;
     state.last_worker = std::max(state.last_worker, worker.id);
   } else if (const auto* drained = std::get_if<WorkerDrained>(&event.body)) {
     worker.draining = drained->drain;
+  } else if (const auto* held = std::get_if<WorkerHeld>(&event.body)) {
+    worker.held = held->detail;
+    worker.held_boot_ms = event.boot_ms;
   } else if (std::holds_alternative<WorkerLost>(event.body)) {
     worker.lost = true;
+    worker.lost_unix_ms = event.unix_ms;
     worker.connected = false;
     worker.leftovers.clear();
   }

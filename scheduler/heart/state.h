@@ -26,6 +26,7 @@ struct RankState {
 struct Attempt {
   Epoch epoch;
   AttemptKind kind = AttemptKind::train;
+  Millis granted_boot_ms = 0;    // volatile: 0 on replay
   std::vector<Grant> grants;     // by rank
   std::vector<RankState> ranks;  // by rank
   bool stopping = false;
@@ -53,7 +54,8 @@ struct Job {
   bool fitted = false;  // has a plan to run
   std::string fit_key;  // profile_key() without a device: who may share a probe
   Plan plan;
-  Bytes bytes_floor = 0;  // what a rank was granted when it ran out: the next one gets no less
+  Bytes bytes_floor = 0;  // what a rank was granted when it ran out: the next one gets no less,
+                          // the next probe more
   Epoch epoch;            // the last one granted
   int64_t attempts = 0;   // train attempts granted
   int64_t restarts = 0;   // counted against retry.max_restarts
@@ -75,9 +77,13 @@ struct Worker {
   Inventory inventory;
   bool draining = false;
   bool lost = false;
+  Millis lost_unix_ms = 0;          // since when
   bool connected = false;           // volatile
   std::set<std::string> leftovers;  // volatile; as in WorkerSeen
   Greeting greeting;                // volatile; the newest
+  Millis greeted_boot_ms = 0;       // volatile; when it came
+  std::string held;                 // volatile; why nothing new is placed there; empty: it may be
+  Millis held_boot_ms = 0;          // volatile; since when
   Millis seen_boot_ms = 0;          // volatile; State::started_boot_ms until the first heartbeat
   bool operator==(const Worker&) const = default;
 };

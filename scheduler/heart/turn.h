@@ -46,6 +46,7 @@ void on_pause(Turn& turn, const PauseInput& input);
 void on_resume(Turn& turn, const ResumeInput& input);
 void on_priority(Turn& turn, const PriorityInput& input);
 void on_drain(Turn& turn, const DrainInput& input);
+void on_forget(Turn& turn, const ForgetInput& input);
 void on_hello(Turn& turn, const HelloInput& input);
 void on_heartbeat(Turn& turn, const HeartbeatInput& input);
 void on_disconnect(Turn& turn, const DisconnectInput& input);

@@ -123,7 +123,9 @@ std::vector<EventBody> one_of_each(Random& random) {
       WorkerRegistered{"w1", "i1", {"host", "0.1", 8, random.number(), {any_device(random)}}},
       WorkerDrained{random.coin()},
       WorkerLost{random.text()},
+      WorkerForgotten{random.text()},
       WorkerSeen{random.coin(), {any_device(random)}, {"cpu:0", "cuda:1"}},
+      WorkerHeld{random.text()},
       RankUp{random.small(), random.number()},
       any_progress(random),
   };

@@ -80,7 +80,7 @@ void Checkers::replayed(const State& live, const State& replay) {
       job.progress = {};
       job.not_before_boot_ms = job.queued_boot_ms = 0;
       if (!job.attempt) continue;
-      job.attempt->stop_since_boot_ms = 0;
+      job.attempt->stop_since_boot_ms = job.attempt->granted_boot_ms = 0;
       for (RankState& rank : job.attempt->ranks) {
         rank.up = false;
         rank.pid = 0;
@@ -90,6 +90,8 @@ void Checkers::replayed(const State& live, const State& replay) {
       worker.connected = false;
       worker.leftovers.clear();
       worker.greeting = {};
+      worker.held.clear();
+      worker.held_boot_ms = worker.greeted_boot_ms = 0;
       worker.seen_boot_ms = 0;
       for (Device& device : worker.inventory.devices) device.memory_foreign = 0;
     }

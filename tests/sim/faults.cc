@@ -72,7 +72,7 @@ void hurt_the_scheduler(World& world) {
 void inject_fault(World& world) {
   if (!world.random().one_in(25)) return;
   SimWorker& worker = some_worker(world);
-  const int64_t kind = world.random().between(1, 17);
+  const int64_t kind = world.random().between(1, 19);
   if (kind <= 2) {
     world.say("fault", worker.place() + " is cut off");
     worker.cut(true);
@@ -99,6 +99,10 @@ void inject_fault(World& world) {
     worker.use_memory(world.random().between(0, 256 << 20));
   } else if (kind == 14) {
     hurt_the_scheduler(world);
+  } else if (kind == 15 || kind == 16) {
+    world.say("fault",
+              worker.place() + (kind == 15 ? ": its disk is full" : ": its disk has room"));
+    worker.host().fill_disk(kind == 15);
   } else {
     world.say("fault", "the scheduler crashes");
     world.scheduler().crash(world.random().one_in(2));

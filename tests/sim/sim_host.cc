@@ -53,6 +53,7 @@ void SimHost::crash(bool disk_too) {
 }
 
 Status SimHost::start(const RunConfig& config, Millis lease_until_boot_ms) {
+  if (disk_full_) return Error{Code::resource_exhausted, "no space left on device", ""};
   const worker::RunKey key{JobId{config.job_id}, Epoch{config.epoch}, config.rank};
   const auto [place, fresh] = runs_.try_emplace(key);
   CHECK(fresh);

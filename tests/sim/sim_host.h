@@ -51,6 +51,7 @@ class SimHost final : public worker::Host {
   void adopt(worker::Agent& agent);  // a new agent finds what is on disk
   void tell(worker::Agent& agent);   // what the trainers have said since the last time
   void crash(bool disk_too);         // with the disk nothing is remembered
+  void fill_disk(bool full) { disk_full_ = full; }
   void crash_run(SimRun& run) { end(run, Outcome::crashed); }
 
   std::map<worker::RunKey, SimRun>& runs() { return runs_; }
@@ -83,6 +84,7 @@ class SimHost final : public worker::Host {
   World& world_;
   const std::string name_, jobs_folder_;
   std::string cluster_;  // of the last welcome
+  bool disk_full_ = false;
   std::map<worker::RunKey, SimRun> runs_;
 };
 

@@ -79,7 +79,7 @@ void SimWorker::receive() {
 }
 
 void SimWorker::send() {
-  for (worker::ToScheduler& message : agent_->take_outbox()) {
+  for (worker::ToScheduler& message : agent_->take_outbox(1'000)) {
     if (!dialed_) continue;
     const Millis due = world_.now() + world_.random().between(0, link_.slowness_ms);
     const bool twice =
@@ -126,6 +126,7 @@ const Device& SimWorker::device(const std::string& label) const {
 // until then.
 void SimWorker::heal() {
   link_.cut = rejects_ = false;
+  host_.fill_disk(false);
   use_memory(0);
   for (auto& [key, run] : host_.runs()) {
     if (run.alive() && run.config.cluster_id != world_.scheduler().cluster()) host_.crash_run(run);

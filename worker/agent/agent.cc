@@ -5,12 +5,15 @@
 #include <cmath>
 #include <utility>
 
+#include "core/base/utf8.h"
+
 namespace llmctl::worker {
 
 static constexpr size_t kUnanswered = 64;    // heartbeats; older answers no longer matter
 static constexpr size_t kFences = 4'096;     // jobs whose newest epoch is remembered
 static constexpr Millis kKillAgain = 1'000;  // a kill may come before the rank has a pid
-static constexpr size_t kDetail = 8 << 10;   // 256 runs must fit one message
+static constexpr size_t kDetail = 8 << 10;   // of one run
+static constexpr size_t kDetails = 1 << 20;  // of all in one message
 static constexpr Millis kTick = 1'000;       // hang and grace are checked this often
 
 static RunKey key_of(const RunConfig& config) {
@@ -154,6 +157,7 @@ void Agent::reconcile() {
   // What an earlier connection wanted may run on another worker by now.
   if (!desired_is_current_) return;
   for (const auto& [key, order] : *desired_) {
+    if (runs_.size() >= limits::kRunsTold) return;  // until some of the past are retired
     if (!runs_.contains(key) && !fenced(key) && !older_epoch_lives(key)) start(order);
   }
 }
@@ -172,17 +176,14 @@ void Agent::start(const RunOrder& order) {
     end(run, Outcome::spawn_failed, "this worker does not understand its order: " + order.problem);
     return;
   }
-  if (runs_.size() > limits::kRunsPerWorker) {
-    end(run, Outcome::spawn_failed,
-        "this worker already holds " + std::to_string(limits::kRunsPerWorker) + " runs");
-    return;
-  }
   RunConfig config = order.config;
   config.job_dir = config_.jobs_dir + "/" + key.job.str();
   config.cache_dir = config_.cache_dir;
   if (config.device == "cpu") config.threads = config_.threads_per_rank;
   const Status started = host_.start(config, run.lease_until_boot_ms);
-  if (!started.ok()) end(run, Outcome::spawn_failed, started.error().message);
+  if (started.ok()) return;
+  const bool full = started.error().code == Code::resource_exhausted;
+  end(run, full ? Outcome::storage_full : Outcome::spawn_failed, started.error().message);
 }
 
 void Agent::stop(Run& run, const RunOrder& order) {
@@ -282,12 +283,21 @@ bool Agent::older_epoch_lives(const RunKey& key) const {
 std::vector<RunStatus> Agent::statuses() const {
   std::vector<RunStatus> all;
   all.reserve(runs_.size());
-  for (const auto& [key, run] : runs_) all.push_back(run.status);
+  const size_t share = runs_.empty() ? 0 : std::min(kDetail, kDetails / runs_.size());
+  for (const auto& [key, run] : runs_) {
+    all.push_back(run.status);
+    std::string& detail = all.back().detail;
+    if (detail.size() > share) detail = cut_utf8(detail, share);
+  }
   return all;
 }
 
-std::vector<ToScheduler> Agent::take_outbox() {
-  return std::exchange(outbox_, {});
+std::vector<ToScheduler> Agent::take_outbox(size_t most) {
+  const auto end = outbox_.begin() + static_cast<std::ptrdiff_t>(std::min(most, outbox_.size()));
+  std::vector<ToScheduler> taken(std::make_move_iterator(outbox_.begin()),
+                                 std::make_move_iterator(end));
+  outbox_.erase(outbox_.begin(), end);
+  return taken;
 }
 
 }  // namespace llmctl::worker

@@ -59,8 +59,9 @@ class Agent {
   bool set_jobs_folder(const std::string& id);
   void tick();
 
-  // Messages to send, oldest first. While the link is down only bounded news is kept.
-  std::vector<ToScheduler> take_outbox();
+  // Messages to send, oldest first; the others wait. While the link is down only bounded news is
+  // kept.
+  std::vector<ToScheduler> take_outbox(size_t most);
   Millis next_tick_boot_ms() const;
   bool connected() const { return link_ == Link::up; }
   int64_t reports_dropped() const { return reports_dropped_; }
@@ -107,7 +108,7 @@ class Agent {
   std::map<RunKey, Run> runs_;
   Millis lease_until_boot_ms_ = 0;       // what a run that starts now gets
   std::map<JobId, Epoch> newest_epoch_;  // fence against orders from the past
-  std::vector<ToScheduler> outbox_;
+  std::deque<ToScheduler> outbox_;
   std::deque<RunReport> waiting_;  // progress while the link is down
   int64_t reports_dropped_ = 0;
 };

@@ -7,7 +7,7 @@
 
 namespace llmctl::worker {
 
-static constexpr size_t kFacts = 1'024;  // checkpoints of one run that are told again
+static constexpr size_t kFacts = 64;  // of one run, told again: the folder has all checkpoints
 
 void Agent::on_report_line(const RunKey& key, const ReportLine& line) {
   const auto found = runs_.find(key);
@@ -69,11 +69,17 @@ void Agent::keep_fact(Run& run, const RankReport& report) {
 }
 
 void Agent::tell(const RunKey& key, const RankReport& report) {
+  const bool crowded = outbox_.size() >= limits::kReportBuffer;  // the link takes them slowly
+  const bool may_be_lost = std::holds_alternative<Progressed>(report);
+  if (link_ == Link::up && crowded && may_be_lost) {
+    ++reports_dropped_;
+    return;
+  }
   if (link_ == Link::up) {
     outbox_.emplace_back(RunReport{key, report});
     return;
   }
-  if (!std::holds_alternative<Progressed>(report)) return;  // facts are told after the welcome
+  if (!may_be_lost) return;  // facts are told after the welcome
   waiting_.push_back({key, report});
   if (waiting_.size() > limits::kReportBuffer) {
     waiting_.pop_front();

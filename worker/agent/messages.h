@@ -63,6 +63,8 @@ struct RunOrder {
 };
 struct Desired {
   std::vector<RunOrder> runs;  // everything that should run here
+  int32_t part = 0;            // as it comes over the link, which joins the parts
+  bool more = false;
 };
 struct LogRead {
   int64_t request = 0;

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <iterator>
 #include <mutex>
 #include <optional>
 
@@ -103,6 +104,10 @@ class SchedulerLink::Stream final
     const std::lock_guard lock(mutex_);
     return queued_bytes_;
   }
+  size_t room() const {
+    const std::lock_guard lock(mutex_);
+    return kQueuedMessages - queue_.size();
+  }
   void cancel() { context_.TryCancel(); }
   void release() {
     if (!std::exchange(released_, true)) RemoveHold();
@@ -176,6 +181,10 @@ int SchedulerLink::wake_fd() const {
   return inbox_->wake.fd();
 }
 
+size_t SchedulerLink::room() const {
+  return stream_ ? stream_->room() / 2 : kQueuedMessages;  // the rest is for logs
+}
+
 Bytes SchedulerLink::queued_bytes() const {
   return stream_ ? stream_->queued_bytes() : 0;
 }
@@ -185,6 +194,7 @@ void SchedulerLink::dial() {
   stream_->start(stream_, *connection_->stub);
   heard_boot_ms_ = clock_.boot_ms();
   dialing_unread_ = true;
+  gathered_ = {};
 }
 
 void SchedulerLink::tick() {
@@ -212,6 +222,17 @@ void SchedulerLink::on_closed(const Disconnected& why) {
   redial_boot_ms_ = clock_.boot_ms() + jitter(random_);
 }
 
+// Joins the parts of a set. A set that is replaced while it is sent begins again with part 0.
+bool SchedulerLink::is_whole(Desired& desired) {
+  if (desired.part == 0) gathered_ = {};
+  if (desired.part != gathered_.part) return false;  // the rest of one that was replaced
+  ++gathered_.part;
+  std::ranges::move(desired.runs, std::back_inserter(gathered_.runs));
+  if (desired.more) return false;
+  desired = std::exchange(gathered_, {});
+  return true;
+}
+
 std::vector<FromScheduler> SchedulerLink::receive() {
   std::vector<FromScheduler> messages;
   if (std::exchange(dialing_unread_, false)) messages.emplace_back(Dialing{});
@@ -233,7 +254,8 @@ std::vector<FromScheduler> SchedulerLink::receive() {
       log_sentence("worker", "connected to " + scheduler_.address);
       backoff_ms_ = 0;
     }
-    messages.push_back(std::move(message).value());
+    auto* const desired = std::get_if<Desired>(&*message);
+    if (desired == nullptr || is_whole(*desired)) messages.push_back(std::move(message).value());
   }
   return messages;
 }

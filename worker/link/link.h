@@ -26,6 +26,7 @@ class SchedulerLink {
   // In order. After a Dialing the next message sent must be a Hello.
   std::vector<FromScheduler> receive();
   void send(const ToScheduler& message);
+  size_t room() const;  // messages that send() may be given now
   // Bytes handed to send() that gRPC has not taken yet.
   Bytes queued_bytes() const;
 
@@ -35,6 +36,7 @@ class SchedulerLink {
   struct Connection;
   void dial();
   void on_closed(const Disconnected& why);
+  bool is_whole(Desired& desired);
 
   const Endpoint scheduler_;
   const Clock& clock_;
@@ -42,6 +44,7 @@ class SchedulerLink {
   std::shared_ptr<Inbox> inbox_;
   std::shared_ptr<Stream> stream_;  // null: between two dials
   int64_t dials_ = 0;               // numbers the streams, so that echoes of old ones are ignored
+  Desired gathered_;                // parts of a set that is not whole
   bool dialing_unread_ = false;     // receive() owes a Dialing
   Millis heard_boot_ms_ = 0;
   Millis redial_boot_ms_ = 0;

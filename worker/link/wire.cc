@@ -103,6 +103,8 @@ static Result<RunOrder> read(const v1::RunOrder& in) {
 static Result<FromScheduler> read(const v1::Desired& in) {
   Desired desired;
   for (const v1::RunOrder& order : in.runs()) desired.runs.push_back(TRY(read(order)));
+  desired.part = in.part();
+  desired.more = in.more();
   return FromScheduler(std::move(desired));
 }
 

@@ -19,10 +19,13 @@ static void show_workers(Context& context, const std::vector<WorkerView>& worker
   if (workers.empty()) context.err << "no workers; `llmctl up` starts one here\n";
 }
 
-static VerbAction setup_workers(CLI::App&) {
-  return [](Context& context) -> Result<int> {
+static VerbAction setup_workers(CLI::App& app) {
+  auto forget = std::make_shared<std::string>();
+  app.add_option("--forget", *forget, "Take this lost worker from the list")->option_text("NAME");
+  return [forget](Context& context) -> Result<int> {
     Client client = TRY(connect(context.env));
-    const std::vector<WorkerView> workers = TRY(client.workers());
+    const std::vector<WorkerView> workers =
+        TRY(forget->empty() ? client.workers() : client.forget(*forget));
     show_workers(context, workers);
     return kExitOk;
   };
@@ -45,9 +48,10 @@ static VerbAction setup_drain(CLI::App& app) {
   };
 }
 
-const Verb kWorkersVerb{"workers", "Workers", "The workers, their devices and who is promised what",
-                        "llmctl workers\nllmctl workers -o json | jq '.workers[].devices'",
-                        setup_workers};
+const Verb kWorkersVerb{
+    "workers", "Workers", "The workers, their devices and who is promised what",
+    "llmctl workers\nllmctl workers -o json | jq '.workers[].devices'\nllmctl workers --forget w3",
+    setup_workers};
 const Verb kDrainVerb{"drain", "Workers",
                       "Checkpoint a worker's jobs elsewhere; give it no new ones",
                       "llmctl drain w1\nllmctl drain w1 --undo", setup_drain};

@@ -289,4 +289,37 @@ TEST(Names, ANamesakeTakesANameThatNobodyUses) {
   EXPECT_FALSE(scene.give(hello_from("there", "other", 100)).answer.error);
 }
 
+// ---- forgetting
+
+TEST(Forget, OnlyALostWorkerAndItsNumberIsNeverGivenAgain) {
+  Scene scene;
+  scene.hello("w1");
+  const WorkerId second = scene.hello("w2");
+  EXPECT_EQ(scene.give(ForgetInput{"w2"}).answer.error->code, Code::failed_precondition);
+  EXPECT_EQ(scene.give(ForgetInput{"w9"}).answer.error->code, Code::not_found);
+  scene.wait(60'000);
+  EXPECT_FALSE(scene.give(ForgetInput{"w2"}).answer.error);
+  EXPECT_FALSE(scene.state.workers.contains(second));
+  EXPECT_GT(scene.hello("w2"), second);
+}
+
+TEST(Forget, ByItselfAfterAWhileOrWhenANameNeedsTheRoom) {
+  Scene scene;
+  scene.hello("old");
+  scene.wait(60'000);
+  ASSERT_EQ(scene.count("WorkerLost"), 1);
+  for (int i = 1; i < limits::kWorkers; ++i) scene.hello("w" + std::to_string(i), cpu_box(kGiB, 1));
+  EXPECT_TRUE(scene.hello("new")) << "the lost one makes room";
+  EXPECT_FALSE(scene.state.worker_names.contains("old"));
+  EXPECT_FALSE(scene.hello("one too many"));
+
+  Scene later;
+  later.hello("old");
+  later.wait(60'000);
+  later.wait(limits::kWorkerMemory - 1);
+  EXPECT_EQ(later.count("WorkerForgotten"), 0);
+  later.wait(60'000);
+  EXPECT_TRUE(later.state.workers.empty());
+}
+
 }  // namespace llmctl

@@ -2,6 +2,7 @@
 #include <limits>
 
 #include "core/base/limits.h"
+#include "scheduler/heart/explain.h"
 #include "tests/scheduler/heart/scene.h"
 
 namespace llmctl {
@@ -136,6 +137,45 @@ TEST(Lifecycle, AFullDiskIsTriedAgain) {
   EXPECT_EQ(scene.job(id).reason, Reason::storage_full);
 }
 
+// Five spawns on a full disk took a job 48 seconds to fail.
+TEST(Lifecycle, AFullDiskHoldsItsWorkerBackAndChargesNoRestart) {
+  Scene scene;
+  const WorkerId full = scene.hello("w1");
+  const JobId id = scene.running();
+  const WorkerId other = scene.hello("w2");
+  scene.ends(id, 0, Outcome::storage_full);
+  EXPECT_EQ(scene.job(id).restarts, 0);
+  scene.keep_alive(2'000);
+  ASSERT_TRUE(scene.job(id).attempt);
+  EXPECT_EQ(scene.job(id).attempt->grants[0].worker, other);
+  scene.ends(id, 0, Outcome::storage_full);
+  scene.keep_alive(2'000);
+  EXPECT_FALSE(scene.job(id).attempt) << "both are held back";
+  const Explanation why = explain(scene.state, scene.job(id), scene.config);
+  EXPECT_NE(why.headline.find("takes nothing new"), std::string::npos) << why.headline;
+  EXPECT_TRUE(scene.state.index.held.contains(full));
+  for (int i = 0; i < 20 && !scene.job(id).attempt; ++i) scene.keep_alive(limits::kWorkerHold / 4);
+  EXPECT_TRUE(scene.job(id).attempt) << "it is tried again";
+  EXPECT_EQ(scene.job(id).restarts, 0);
+}
+
+// The order cannot be followed there, and nobody says so.
+TEST(Lifecycle, ARankThatItsWorkerNeverNamesIsGivenUp) {
+  Scene scene;
+  const WorkerId worker = scene.hello("w1");
+  const JobId id = scene.submit();
+  scene.tick();
+  ASSERT_EQ(scene.state_of(id), JobState::probing);
+  const Millis patience = 2 * (scene.config.lease_ms + scene.config.grace_ms);
+  for (Millis passed = 0; passed <= patience; passed += 5'000) {
+    EXPECT_EQ(scene.state_of(id), JobState::probing);
+    scene.now += 5'000;
+    scene.heartbeat(worker, {});
+  }
+  EXPECT_EQ(scene.state_of(id), JobState::recovering);
+  EXPECT_NE(scene.job(id).detail.find("never said"), std::string::npos) << scene.job(id).detail;
+}
+
 TEST(Lifecycle, OutOfMemoryMeansASmallerPlanAndNoRestart) {
   Scene scene;
   scene.hello("w1");
@@ -229,6 +269,37 @@ TEST(Lifecycle, AJobThatFitsNowhereFailsWithNumbers) {
   EXPECT_EQ(scene.state_of(id), JobState::failed);
   EXPECT_EQ(scene.last_move[id].reason, Reason::does_not_fit);
   EXPECT_NE(scene.last_move[id].detail.find("9.0 GiB"), std::string::npos);
+}
+
+TEST(Lifecycle, ADeviceThatIsTooSmallSendsTheProbeToOneWithMore) {
+  Scene scene;
+  Inventory busy = gpu_box(1, 24 * kGiB);
+  busy.devices[0].memory_foreign = 20 * kGiB;  // somebody else's process, for now
+  const WorkerId large = scene.hello("w1", busy);
+  const WorkerId small = scene.hello("w2", gpu_box(1, 8 * kGiB));
+  const JobId id = scene.submit();
+  scene.tick();
+  ASSERT_EQ(scene.job(id).attempt->grants[0].worker, large);
+  const auto all_run_out = [&](WorkerId worker, Bytes peak) {
+    RunStatus run = scene.run(id, 0);
+    run.phase = RunStatus::Phase::ended;
+    run.probes = {ProbeResult{8, Checkpointing::none, true, {}, peak, 0}};
+    scene.heartbeat(worker, {run});
+    scene.tick();
+  };
+  all_run_out(large, 5 * kGiB);
+  ASSERT_TRUE(scene.job(id).attempt);
+  EXPECT_EQ(scene.job(id).attempt->grants[0].worker, small);
+  all_run_out(small, 9 * kGiB);
+  EXPECT_EQ(scene.state_of(id), JobState::queued) << "24 GiB may be enough";
+  EXPECT_FALSE(scene.job(id).attempt);
+  busy.devices[0].memory_foreign = 0;
+  scene.give(HeartbeatInput{large, "first", busy.devices, {}});
+  scene.tick();
+  ASSERT_TRUE(scene.job(id).attempt);
+  EXPECT_EQ(scene.job(id).attempt->grants[0].worker, large);
+  all_run_out(large, 25 * kGiB);
+  EXPECT_EQ(scene.state_of(id), JobState::failed) << "nothing has more";
 }
 
 TEST(Lifecycle, AMeasuredProfileServesTheNextJobWithoutAProbe) {

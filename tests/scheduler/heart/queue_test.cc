@@ -107,12 +107,57 @@ TEST(Queue, WantsOfDifferentDevicesDoNotHoldEachOtherBack) {
   EXPECT_EQ(scene.state_of(cpu), JobState::probing);
 }
 
+TEST(Queue, ASweepOfManyShapesDoesNotHoldASmallJobBack) {
+  Scene scene;
+  scene.hello("w1", cpu_box(8 * kGiB, 2));
+  const JobId running = scene.running();
+  for (int i = 0; i < limits::kPassNeeds + 10; ++i) {
+    JobSpec gang = gang_job(3);  // there are two slots
+    gang.model.config.intermediate_size += 64 * i;
+    const JobId id = scene.submit(gang);
+    Plan plan = scene.job(running).plan;
+    plan.peak_bytes_measured = kGiB + i;  // each its own need
+    Event planned{{}, 0, 0, id, {}, {}, JobPlanned{plan}};
+    planned.seq = Seq{scene.state.last_seq.value + 1};
+    apply(scene.state, planned);
+  }
+  const JobId single = scene.submit();
+  scene.tick();
+  EXPECT_EQ(scene.state_of(single), JobState::starting);
+}
+
+TEST(Queue, AJobThatHasWaitedLongWithholdsOnlyWhatItWouldGet) {
+  Scene scene;
+  Inventory box = gpu_box(2, 8 * kGiB);
+  box.devices[1].name = "A100";
+  scene.hello("w1", box);
+  JobSpec on_a100 = small_job();
+  on_a100.resources.device = "cuda";
+  on_a100.resources.device_name = "A100";
+  const JobId running = scene.running(on_a100);
+  JobSpec other = other_job();
+  other.resources = on_a100.resources;
+  const JobId waiting = scene.submit(other);  // its probe needs the whole card
+  scene.keep_alive(limits::kQueuePatience + 5'000);
+  EXPECT_EQ(scene.state_of(waiting), JobState::queued);
+  JobSpec elsewhere = small_job();
+  elsewhere.resources.device = "cuda";
+  elsewhere.resources.device_name = "4090";
+  const JobId free_to_go = scene.submit(elsewhere);
+  scene.tick();
+  EXPECT_EQ(scene.state_of(free_to_go), JobState::probing);
+  const JobId behind = scene.submit(on_a100);
+  scene.tick();
+  EXPECT_EQ(scene.state_of(behind), JobState::queued);
+  EXPECT_TRUE(scene.live(running));
+}
+
 TEST(Queue, OnePassGrantsABoundedNumber) {
   Scene scene;
   scene.hello("w1", cpu_box(8 * kGiB, 4));
   scene.running();
   for (int i = 0; i < limits::kPassGrants + 10; ++i) scene.submit();
-  scene.hello("w2", cpu_box(4'000 * kGiB, 4'000));
+  for (const char* name : {"w2", "w3", "w4"}) scene.hello(name, cpu_box(4'000 * kGiB, 200));
   scene.tick();
   EXPECT_EQ(scene.promised_ranks(), 1 + limits::kPassGrants);
   scene.tick();

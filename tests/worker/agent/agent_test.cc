@@ -20,13 +20,14 @@ class FakeHost final : public Host {
   Asked asked;
   std::map<RunKey, Millis> lease;
   std::map<RunKey, RunConfig> started;
-  bool refuse_start = false;
+  std::optional<Code> refuse_start;
+  std::string refusal = "no such program";
   std::string cluster;
 
   Millis boot_ms() const override { return now; }
   void keep_cluster(const std::string& id) override { cluster = id; }
   Status start(const RunConfig& config, Millis lease_until) override {
-    if (refuse_start) return Error{Code::internal, "no such program", ""};
+    if (refuse_start) return Error{*refuse_start, refusal, ""};
     const RunKey key{JobId{config.job_id}, Epoch{config.epoch}, config.rank};
     asked.push_back("start " + name(key));
     lease[key] = lease_until;
@@ -94,7 +95,7 @@ class AgentTest : public ::testing::Test {
   template <class T>
   std::vector<T> sent() {
     std::vector<T> found;
-    for (const ToScheduler& message : agent.take_outbox()) {
+    for (const ToScheduler& message : agent.take_outbox(1 << 20)) {
       if (const T* one = std::get_if<T>(&message)) found.push_back(*one);
     }
     return found;
@@ -132,7 +133,7 @@ TEST_F(AgentTest, AnOrderThatItDoesNotUnderstandEndsWithItsReason) {
 
 TEST_F(AgentTest, SaysWhoseRunsItHoldsAndWhereItIs) {
   connect("ours");
-  agent.take_outbox();
+  agent.take_outbox(1 << 20);
   agent.receive(Dialing{});
   EXPECT_EQ(sent<Hello>().at(0).cluster_id, "ours");
 }
@@ -223,21 +224,53 @@ TEST_F(AgentTest, AStopForARunThatIsNotHereIsAnsweredWithItsEnd) {
 }
 
 TEST_F(AgentTest, AFailedStartIsAnOutcome) {
-  host.refuse_start = true;
+  host.refuse_start = Code::internal;
   connect();
   desire({order(kRun)});
   EXPECT_EQ(agent.runs().at(kRun).status.outcome, Outcome::spawn_failed);
   EXPECT_EQ(agent.runs().at(kRun).status.detail, "no such program");
 }
 
-TEST_F(AgentTest, HoldsAtMostTheLimitOfRuns) {
+TEST_F(AgentTest, AFullDiskIsTheWorkersFaultNotTheJobs) {
+  host.refuse_start = Code::resource_exhausted;
+  connect();
+  desire({order(kRun)});
+  EXPECT_EQ(agent.runs().at(kRun).status.outcome, Outcome::storage_full);
+}
+
+// The scheduler refuses a message with more, and the worker would begin again for ever.
+TEST_F(AgentTest, HoldsAtMostAsManyRunsAsOneMessageCanTellOf) {
   connect();
   std::vector<RunOrder> orders;
-  for (int i = 1; i <= limits::kRunsPerWorker + 1; ++i)
-    orders.push_back(order({JobId{i}, Epoch{1}, 0}));
+  for (int i = 1; i <= limits::kRunsTold + 1; ++i) orders.push_back(order({JobId{i}, Epoch{1}, 0}));
+  host.refuse_start = Code::internal;
+  host.refusal.assign(100'000, 'x');
   desire(orders);
-  EXPECT_EQ(asked().size(), static_cast<size_t>(limits::kRunsPerWorker));
-  EXPECT_EQ(agent.runs().rbegin()->second.status.outcome, Outcome::spawn_failed);
+  agent.tick();
+  const auto beats = sent<Heartbeat>();
+  ASSERT_FALSE(beats.empty());
+  EXPECT_EQ(beats.back().runs.size(), static_cast<size_t>(limits::kRunsTold));
+  size_t bytes = 0;
+  for (const RunStatus& run : beats.back().runs) bytes += run.detail.size();
+  EXPECT_LE(static_cast<Bytes>(bytes), limits::kMessageBytes / 2);
+  orders.erase(orders.begin());  // one of the past is retired: the last one finds a place
+  desire(orders);
+  EXPECT_EQ(agent.runs().size(), static_cast<size_t>(limits::kRunsTold));
+  EXPECT_TRUE(agent.runs().contains({JobId{limits::kRunsTold + 1}, Epoch{1}, 0}));
+}
+
+TEST_F(AgentTest, HandsOutOnlyWhatTheLinkHasRoomFor) {
+  connect();
+  desire({order(kRun)});
+  agent.take_outbox(1 << 20);
+  for (int i = 0; i < 10; ++i) {
+    agent.on_report_line(kRun, checkpoint("e1-s" + std::to_string(i)));
+  }
+  EXPECT_EQ(agent.take_outbox(4).size(), 4u);
+  const auto rest = agent.take_outbox(100);
+  ASSERT_GE(rest.size(), 6u);
+  const auto& next = std::get<RunReport>(rest.front());
+  EXPECT_EQ(std::get<CheckpointCommitted>(next.report).path, "e1-s4") << "in order, none lost";
 }
 
 TEST_F(AgentTest, AsksToLeaveFirstAndKillsAfterTheGrace) {
@@ -374,7 +407,7 @@ TEST_F(AgentTest, ARankUpOrEndedGoesOutAtOnce) {
   connect();
   desire({order(kRun)});
   pass(1'000);
-  agent.take_outbox();
+  agent.take_outbox(1 << 20);
   agent.on_report_line(kRun, UpLine{4242});
   EXPECT_EQ(agent.next_tick_boot_ms(), host.now);
   agent.tick();
