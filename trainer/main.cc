@@ -13,6 +13,7 @@
 
 #include "core/base/cpus.h"
 #include "core/base/version.h"
+#include "core/plan/memory_model.h"
 #include "core/plan/plan_search.h"
 #include "trainer/commands/convert.h"
 #include "trainer/commands/data.h"
@@ -80,7 +81,7 @@ Ending run(const std::string& verb,
   const Result<at::Device> device = open_device(config->device);
   if (!device.ok()) return ended_by(Outcome::bad_input, device.error());
   if (config->spec.precision == "tf32") at::globalContext().setAllowTF32CuBLAS(true);
-  device_memory::use(*device);
+  device_memory::use(*device, gpu_process_bytes(config->spec.resources.ranks));
   device_memory::set_cap(config->memory_cap_bytes);
   try {
     if (verb == "probe") return run_probe(*config, *device, report);

@@ -37,6 +37,11 @@ struct Widths {
                           : 0) {}
 };
 
+Bytes gpu_process_bytes(int64_t ranks) {
+  constexpr Bytes kContext = 576 << 20, kNccl = 512 << 20;
+  return kContext + (ranks > 1 ? kNccl : 0);
+}
+
 int64_t loss_chunk_tokens(int64_t vocab_size, int64_t tokens, bool on_cpu) {
   constexpr int64_t kLeastTokens = 512, kCpuLogits = 2 << 20, kGpuLogits = 128 << 20;
   const int64_t most = std::max(kLeastTokens, (on_cpu ? kCpuLogits : kGpuLogits) / vocab_size);
@@ -209,6 +214,7 @@ static MemoryByCause at_moment(const FitQuestion& q, const Widths& w, const Mome
                            (moment.attention ? attention_constant(w, q) : 0) +
                            (moment.product ? widened_weight(q) : 0));
   if (moment.update) memory.workspace += update_bytes(q);
+  if (!q.on_cpu) memory.workspace += gpu_process_bytes(q.ranks);
   if (moment.logits) {
     const auto rows = static_cast<double>(loss_chunk_tokens(q.model.vocab_size, tokens, q.on_cpu));
     const double buffers = q.model.final_logit_softcapping > 0 ? 2 : 1;
@@ -245,7 +251,8 @@ static FitQuestion question_of(const JobSpec& spec, const Plan& plan) {
           .averaged = spec.ema_decay > 0,
           .on_cpu = plan.on_cpu,
           .offload = spec.offload,
-          .masters = spec.master_weights};
+          .masters = spec.master_weights,
+          .ranks = spec.resources.ranks};
 }
 
 MemoryByCause predict_memory(const JobSpec& spec, const Plan& plan) {

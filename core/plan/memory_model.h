@@ -23,6 +23,7 @@ struct FitQuestion {
   bool on_cpu = true;     // where 16-bit operands of a product are widened first
   std::string offload = "none";
   bool masters = true;  // of 16-bit weights, in fp32
+  int64_t ranks = 1;
 };
 MemoryByCause predict_memory(const FitQuestion& question);
 // Of the job under that plan: all that its run allocates, packed weights among `parameters` and, on
@@ -38,6 +39,11 @@ Bytes checkpoint_copy_bytes(const JobSpec& spec);
 // Both layouts of every matrix, packed for the passes of a step (trainer/ops/cpu/cpu_gemm.h); 0:
 // there is nothing to pack: on a GPU, in a 16-bit precision, with one pass.
 Bytes packed_weight_bytes(const JobSpec& spec, const Plan& plan);
+
+// What one process of a job of so many ranks takes of a GPU beside its tensors: CUDA's context, and
+// with several ranks NCCL's buffers. Not measured but allowed for: predictions and the trainer's
+// peak hold it as workspace, and the trainer's tensors have that much less than the promise.
+Bytes gpu_process_bytes(int64_t ranks);
 
 // Tokens whose logits exist at a time; the loss is taken over `tokens` in equal chunks of at most
 // this. On a CPU they are few enough for its cache. On a GPU every chunk reads and writes the whole

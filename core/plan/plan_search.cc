@@ -159,6 +159,9 @@ std::string profile_key(const JobSpec& spec, std::string_view device_type) {
   add("masters", spec.master_weights ? 1 : 0);
   add("copies", checkpoint_copy_bytes(spec) > 0 ? 1 : 0);
   add("packs", spec.pack_weights ? (*spec.pack_weights ? 1 : 0) : -1);
+  if (device_type.starts_with("cuda")) {  // what a measurement holds beside tensors
+    add("process_mib", gpu_process_bytes(spec.resources.ranks) >> 20);
+  }
   const std::optional<Checkpointing> given = parse_checkpointing(spec.gradient_checkpointing);
   add("checkpointing", given ? static_cast<int64_t>(*given) : -1);
   return key + " " + spec.precision + " " + spec.attention + " " + spec.optimizer + " " +

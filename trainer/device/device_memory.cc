@@ -154,9 +154,9 @@ void CountingAllocator::give_back(void* data) {
   allocator().keep(static_cast<Header*>(data) - 1);
 }
 
-MemoryMeter& meter_of(c10::Device device) {
+MemoryMeter& meter_of(c10::Device device, [[maybe_unused]] Bytes beside) {
 #ifdef LLMCTL_CUDA
-  if (device.is_cuda()) return cuda_meter(device.index());
+  if (device.is_cuda()) return cuda_meter(device.index(), beside);
 #endif
   TORCH_INTERNAL_ASSERT(device.is_cpu());
   return allocator();
@@ -186,8 +186,8 @@ namespace device_memory {
 void install() {
   c10::SetCPUAllocator(&allocator(), /*priority=*/100);
 }
-void use(c10::Device device) {
-  meter_in_use = &meter_of(device);
+void use(c10::Device device, Bytes beside) {
+  meter_in_use = &meter_of(device, beside);
 }
 void set_cap(Bytes bytes) {
   meter().set_cap(bytes);

@@ -4,8 +4,8 @@
 // does not fault in the same pages again. Kept blocks count against the cap and go first when room
 // is needed. On CUDA LibTorch's caching allocator stays; it is capped and listened to, allocation
 // by allocation. The most it reserved beyond what was allocated (rounding, fragments) counts as
-// workspace; the driver's own memory (about half a GiB per process) is not counted. One device per
-// process; safe from any thread.
+// workspace, and so does what the process takes of a GPU beside (CUDA's context, NCCL's buffers).
+// One device per process; safe from any thread.
 #pragma once
 
 #include <c10/core/Device.h>
@@ -34,9 +34,10 @@ class CauseScope {
 
 namespace device_memory {
 
-void install();                // before the first tensor; again: no effect
-void use(c10::Device device);  // the device of all below; the CPU until then
-void set_cap(Bytes bytes);     // 0: none. Applies to what is allocated from now on
+void install();  // before the first tensor; again: no effect
+// The device of all below; the CPU until then. Of a GPU the process takes `beside` its tensors.
+void use(c10::Device device, Bytes beside = 0);
+void set_cap(Bytes bytes);  // 0: none. Applies to what is allocated from now on
 Bytes live_bytes();
 Bytes peak_bytes();  // since reset_peak()
 // What was live at the moment of the peak; its total is peak_bytes().

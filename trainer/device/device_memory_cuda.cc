@@ -7,6 +7,7 @@
 #include <c10/cuda/CUDACachingAllocator.h>
 
 #include <algorithm>
+#include <atomic>
 #include <mutex>
 #include <unordered_map>
 
@@ -26,10 +27,12 @@ class CudaMeter final : public MemoryMeter {
     caching::attachAllocatorTraceTracker([this](const caching::TraceEntry& entry) { note(entry); });
   }
 
+  void set_beside(Bytes beside) { beside_ = beside; }
+
   void set_cap(Bytes cap) override {
     const auto all = static_cast<double>(at::cuda::getDeviceProperties(device_)->totalGlobalMem);
-    const double share = cap > 0 ? std::min(1.0, static_cast<double>(cap) / all) : 1.0;
-    caching::setMemoryFraction(share, device_);
+    const auto tensors = static_cast<double>(std::max<Bytes>(0, cap - beside_));
+    caching::setMemoryFraction(cap > 0 ? std::min(1.0, tensors / all) : 1.0, device_);
   }
   MemoryCounts live() override {
     const std::lock_guard lock(mutex_);
@@ -38,7 +41,7 @@ class CudaMeter final : public MemoryMeter {
   MemoryCounts peak() override {
     const std::lock_guard lock(mutex_);
     MemoryCounts peak = peak_;
-    peak.add(Cause::workspace, std::max<Bytes>(0, reserved_peak_ - peak_.total));
+    peak.add(Cause::workspace, std::max<Bytes>(0, reserved_peak_ - peak_.total) + beside_);
     return peak;
   }
   void reset_peak() override {
@@ -94,6 +97,7 @@ class CudaMeter final : public MemoryMeter {
   }
 
   const c10::DeviceIndex device_;
+  std::atomic<Bytes> beside_ = 0;
   std::mutex mutex_;
   MemoryCounts live_, peak_;
   Bytes reserved_ = 0, reserved_peak_ = 0;
@@ -103,8 +107,9 @@ class CudaMeter final : public MemoryMeter {
 }  // namespace
 
 // Never destroyed: the allocator outlives main() and keeps telling.
-MemoryMeter& cuda_meter(int device) {
+MemoryMeter& cuda_meter(int device, Bytes beside) {
   static auto* instance = new CudaMeter(device);
+  instance->set_beside(beside);
   return *instance;
 }
 

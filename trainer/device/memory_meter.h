@@ -27,7 +27,8 @@ class MemoryMeter {  // safe from any thread
   virtual void release_kept() = 0;
 };
 
-Cause current_cause();                // of this thread
-MemoryMeter& cuda_meter(int device);  // only in a build with CUDA; one device per process
+Cause current_cause();  // of this thread
+// Only in a build with CUDA; one device per process. The cap and the peak hold `beside`, too.
+MemoryMeter& cuda_meter(int device, Bytes beside);
 
 }  // namespace llmctl

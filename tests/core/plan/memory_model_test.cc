@@ -150,6 +150,20 @@ TEST(MemoryModel, TheLossOfAGpuHoldsAChunkAndItsRoundedGradient) {
   EXPECT_EQ(predict_memory(q).logits, chunk + chunk / 2);
 }
 
+TEST(MemoryModel, AGpuHoldsItsProcessBesideTheTensors) {
+  JobSpec spec = spec_of("llama-5m", 8, 1);
+  const Plan plan = candidate_plans(spec, 0).front();
+  const Bytes on_cpu = predict_memory(spec, plan).workspace;
+  spec.resources.device = "cuda";
+  const Bytes alone = predict_memory(spec, plan).workspace;
+  EXPECT_GE(alone, gpu_process_bytes(1));
+  EXPECT_LT(on_cpu, gpu_process_bytes(1));
+  spec.resources.ranks = 2;  // NCCL's buffers, too
+  EXPECT_EQ(predict_memory(spec, plan).workspace - alone,
+            gpu_process_bytes(2) - gpu_process_bytes(1));
+  EXPECT_GT(gpu_process_bytes(2), gpu_process_bytes(1));
+}
+
 TEST(MemoryModel, LargestShapesDoNotOverflow) {
   FitQuestion q = question("llama-1b", 1 << 20, Checkpointing::none);
   q.model.hidden_size = limits::kHiddenSize;
