@@ -1,15 +1,13 @@
 // The CUDA path against the CPU's, on a real GPU. Without one every test here says why it skips.
-#include <c10/util/Exception.h>
 #include <gtest/gtest.h>
 
 #include "core/training/optimizer_facts.h"
 #include "tests/trainer/close.h"
+#include "tests/trainer/gpu_fixture.h"
 #include "tests/trainer/sample_model.h"
 #include "tests/trainer/scratch.h"
-#include "trainer/device/device.h"
 #include "trainer/device/device_memory.h"
 #include "trainer/inference/generate.h"
-#include "trainer/model/pass_graph.h"
 #include "trainer/ops/cuda/operators.h"
 #include "trainer/ops/loss.h"
 #include "trainer/ops/operators.h"
@@ -22,24 +20,6 @@ namespace llmctl {
 namespace {
 
 constexpr double kModelClose = 1e-4;  // relative: fp32 sums in another order, through whole models
-constexpr Bytes kMiB = 1 << 20;
-
-class Gpu : public ::testing::Test {
- protected:
-  void SetUp() override {
-    const Result<at::Device> opened = open_device("cuda");
-    if (!opened.ok()) GTEST_SKIP() << opened.error().message;
-    device_ = *opened;
-    device_memory::use(device_);
-    device_memory::release_kept_blocks();
-    device_memory::reset_peak();
-  }
-  void TearDown() override {
-    if (device_.is_cuda()) device_memory::set_cap(0);
-  }
-  at::Tensor there(const at::Tensor& t) const { return t.to(device_); }
-  at::Device device_ = at::kCPU;
-};
 
 ::testing::AssertionResult close(const at::Tensor& got, const at::Tensor& want) {
   return llmctl::close(got, want, kModelClose);
@@ -203,6 +183,47 @@ TEST_F(Gpu, KernelsOfEveryTypeEqualTheirBodiesOnTheCpu) {
     cuda::rotary.forward(rows, s, table, 0);
     cuda::rotary.forward(rows_there, s, {there(table.cosine), there(table.sine)}, 0);
     EXPECT_TRUE(same(rows_there, rows));
+    const auto by_token = [&](int64_t heads, double seed) {
+      return made({3, s.sequence, heads, s.head_dim}, seed).transpose(1, 2);
+    };
+    const AttentionGradient grad = {by_token(6, 1), by_token(2, 2).contiguous(), by_token(2, 3)};
+    cuda::rotary.backward(grad, s, table, rows);
+    cuda::rotary.backward({there(grad.q), there(grad.k), there(grad.v)}, s,
+                          {there(table.cosine), there(table.sine)}, rows_there);
+    EXPECT_TRUE(same(rows_there, rows));
+  }
+}
+
+// A row of each number of threads; real vocabularies take the most.
+TEST_F(Gpu, LossesOfEveryVocabularyEqualTheirBodiesOnTheCpu) {
+  for (const int64_t vocabulary : {77, 5'000, 128'256}) {
+    at::Tensor want = numbers({30, vocabulary}, 1).mul_(9), got = there(want);
+    const at::Tensor labels = at::arange(30, at::kInt).mul_(7'919).remainder_(vocabulary);
+    labels.index_fill_(0, at::arange(0, 30, 4, at::kLong), -1);
+    const at::Tensor scale = at::scalar_tensor(0.03);
+    at::Tensor total = at::zeros({}, at::kDouble), total_there = there(total);
+    cuda::cross_entropy.forward(want, labels, scale, total);
+    cuda::cross_entropy.forward(got, there(labels), there(scale), total_there);
+    EXPECT_NEAR(total_there.item<double>(), total.item<double>(), 1e-4 * total.item<double>());
+    EXPECT_TRUE(close(got, want)) << vocabulary;
+  }
+}
+
+TEST_F(Gpu, AddsAProductWithoutOneOfItsOwn) {
+  for (const at::ScalarType type : {at::kBFloat16, at::kHalf}) {
+    const at::Tensor a = numbers({512, 300}, 1).to(type), b = numbers({300, 1'024}, 2).to(type);
+    const at::Tensor want =
+        numbers({512, 1'024}, 3).add_(at::mm(a.to(at::kFloat), b.to(at::kFloat)));
+    at::Tensor sum = there(numbers({512, 1'024}, 3));
+    const at::Tensor a_there = there(a), b_there = there(b);
+    add_product(sum, a_there, b_there);  // cuBLAS takes its workspace
+    sum.copy_(numbers({512, 1'024}, 3));
+    device_memory::reset_peak();
+    const Bytes before = device_memory::live_bytes();
+    add_product(sum, a_there, b_there);
+    EXPECT_LT(device_memory::peak_by_cause().total() - device_memory::peak_by_cause().workspace,
+              before + 1);
+    EXPECT_TRUE(llmctl::close(sum, want, 1e-3));
   }
 }
 
@@ -322,32 +343,6 @@ TEST_F(Gpu, RepeatsEveryBit) {
   EXPECT_TRUE(at::equal(one.model.weights().flat(), two.model.weights().flat()));
 }
 
-TEST_F(Gpu, CapturedPassesChangeNoBit) {
-  for (const at::ScalarType number : {at::kFloat, at::kBFloat16}) {
-    for (const bool learned_positions : {false, true}) {
-      ModelConfig config = sample_config();
-      config.learned_positions = learned_positions;
-      config = resolved(config, 0, kSampleLength);
-      std::array<at::Tensor, 2> weights, losses;
-      for (const bool graphs : {false, true}) {
-        Model model(config, {.sequence_len = kSampleLength, .device = device_, .number = number});
-        initialize(model.layout(), 0.1, 1, model.writable_weights());
-        AdamW optimizer(model.layout().size(), model.layout().matrices_end(), device_);
-        PassGraph pass(model, graphs, [](const std::string& why) { ADD_FAILURE() << why; });
-        losses[graphs] = at::zeros({}, at::device(device_).dtype(at::kDouble));
-        for (uint64_t step = 0; step < 8; ++step) {
-          losses[graphs].add_(pass.forward_backward(sample_batch(4, step), 0.01));
-          optimizer.update(model.writable_weights(), model.gradients(), {.learning_rate = 1e-2});
-        }
-        EXPECT_EQ(pass.captured(), graphs);
-        weights[graphs] = model.weights().flat().cpu();
-      }
-      EXPECT_TRUE(at::equal(weights[1], weights[0]));
-      EXPECT_EQ(losses[1].item<double>(), losses[0].item<double>());
-    }
-  }
-}
-
 TEST_F(Gpu, CheckpointsResumeOnTheCpuWithEveryBit) {
   const Scratch scratch;
   Trainee gpu(device_, AttentionKind::sdpa, Checkpointing::none),
@@ -382,35 +377,6 @@ TEST_F(Gpu, DecodesTheLogitsOfTheCpu) {
   EXPECT_TRUE(close(got.feed(ids), want.feed(ids)));
   EXPECT_TRUE(close(got.feed({batch.labels.const_data_ptr<int32_t>(), 1}),
                     want.feed({batch.labels.const_data_ptr<int32_t>(), 1})));
-}
-
-TEST_F(Gpu, MemoryIsCountedUnderTheCauseOfItsScope) {
-  const Bytes before = device_memory::live_bytes();
-  const MemoryByCause base = device_memory::peak_by_cause();
-  const auto mebibytes = [&](int64_t n) {
-    return at::empty({n * kMiB}, at::device(device_).dtype(at::kByte));
-  };
-  at::Tensor a, b;
-  {
-    const CauseScope outer(Cause::activations);
-    a = mebibytes(30);
-    const CauseScope inner(Cause::logits);
-    b = mebibytes(50);
-  }
-  EXPECT_EQ(device_memory::live_bytes() - before, 80 * kMiB);
-  b.reset();
-  EXPECT_EQ(device_memory::live_bytes() - before, 30 * kMiB);
-  const MemoryByCause peak = device_memory::peak_by_cause();
-  EXPECT_EQ(peak.activations - base.activations, 30 * kMiB);
-  EXPECT_EQ(peak.logits - base.logits, 50 * kMiB);
-  EXPECT_EQ(peak.total(), device_memory::peak_bytes());
-}
-
-TEST_F(Gpu, MemoryBeyondTheCapIsRefusedAsOutOfMemory) {
-  device_memory::set_cap(256 * kMiB);
-  const auto bytes = at::device(device_).dtype(at::kByte);
-  EXPECT_THROW(at::empty({512 * kMiB}, bytes), c10::OutOfMemoryError);
-  EXPECT_NO_THROW(at::empty({64 * kMiB}, bytes));
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
 // What a graph of a pass must not change, on the CPU, where a replay runs the pass again. That CUDA
-// captures it is in gpu_test.cc.
+// captures it is in gpu_memory_test.cc.
 #include "trainer/model/pass_graph.h"
 
 #include <c10/util/Exception.h>

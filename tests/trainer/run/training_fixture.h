@@ -40,7 +40,7 @@ inline int free_port() {
   socklen_t bytes = sizeof address;
   EXPECT_EQ(bind(fd, reinterpret_cast<sockaddr*>(&address), bytes), 0);
   EXPECT_EQ(getsockname(fd, reinterpret_cast<sockaddr*>(&address), &bytes), 0);
-  close(fd);
+  ::close(fd);
   return ntohs(address.sin_port);
 }
 
