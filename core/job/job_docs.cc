@@ -1,6 +1,7 @@
 // What is generated from the field tables: help, docs/JOB_FILE.md and the JSON Schema.
 #include <nlohmann/json.hpp>
 
+#include "core/job/job_environment.h"
 #include "core/job/job_fields.h"
 
 namespace llmctl {
@@ -107,7 +108,12 @@ std::string job_file_markdown() {
     text += table_markdown(section.table);
     if (std::string_view(section.name) == "model") text += "\n" + presets_markdown();
   }
-  return text + "\n## `labels` and `env`\n\nMappings from names to text.\n";
+  return text +
+         "\n## `labels` and `env`\n\nMappings from names to text. A job may set these variables "
+         "for its "
+         "trainers, and no others: most could make them load other code, write elsewhere or use "
+         "devices that were not granted.\n\n" +
+         settable_variables() + ".\n";
 }
 
 static json object_schema(const FieldTable& table) {

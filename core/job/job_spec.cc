@@ -7,6 +7,7 @@
 #include "core/base/suggest.h"
 #include "core/fields/block_reader.h"
 #include "core/job/job_checks.h"
+#include "core/job/job_environment.h"
 #include "core/job/job_fields.h"
 
 namespace llmctl {
@@ -179,8 +180,10 @@ static std::string name_problem(const std::string& block, const std::string& nam
     return "expected a name of 1 to " + std::to_string(limits::kNameBytes) + " bytes";
   }
   if (block == "env" && !is_env_name(name)) return "expected letters, digits and '_' only";
-  // They would make the trainer load or run other code than ours.
-  if (block == "env" && name.starts_with("LD_")) return "variables of the loader are not allowed";
+  if (block == "env" && !job_may_set(name)) {
+    return "a job may not set this variable; docs/JOB_FILE.md lists those it may, and JOB_* are "
+           "free";
+  }
   const auto control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; };
   if (std::any_of(name.begin(), name.end(), control)) return "expected no control characters";
   return "";

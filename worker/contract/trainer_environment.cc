@@ -4,6 +4,8 @@
 #include <array>
 #include <string_view>
 
+#include "core/job/job_environment.h"
+
 namespace llmctl::worker {
 
 // Exact names, or prefixes when they end in '_'.
@@ -34,10 +36,9 @@ Result<std::vector<std::string>> trainer_environment(
     if (listed(name) && !job.contains(std::string(name))) lines.emplace_back(line);
   }
   for (const auto& [name, value] : job) {
-    const bool reserved = name.starts_with("LD_") || name == "PATH" || name.starts_with("GLIBC_");
-    if (!well_formed(name) || reserved || value.find('\0') != std::string::npos) {
+    if (!well_formed(name) || !job_may_set(name) || value.find('\0') != std::string::npos) {
       return Error{Code::invalid_argument, "env." + name + ": a job may not set this variable",
-                   "LD_*, GLIBC_* and PATH belong to the worker"};
+                   "it may set " + settable_variables()};
     }
     std::string& line = lines.emplace_back(name);
     line.append("=").append(value);

@@ -1,6 +1,6 @@
 // The environment of a trainer: an allow-list of this worker's variables, and what the job asks
-// for. Secrets of the worker never reach a job, and a job cannot make the dynamic loader run its
-// code.
+// for, of those that a job may set. Secrets of the worker never reach a job, and a job cannot make
+// its trainer run other code.
 #pragma once
 
 #include <map>

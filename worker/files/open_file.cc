@@ -65,8 +65,11 @@ bool write_all(int fd, std::string_view bytes) {
   return true;
 }
 
-Status replace_file(const std::filesystem::path& path, std::string_view text, bool durable) {
-  const auto failure = write_and_rename(path, text, {.mode = 0644, .durable = durable});
+Status replace_file(const std::filesystem::path& path,
+                    std::string_view text,
+                    bool durable,
+                    mode_t mode) {
+  const auto failure = write_and_rename(path, text, {.mode = mode, .durable = durable});
   if (!failure) return ok_status();
   return system_error(failure->path, failure->step, failure->error_number);
 }

@@ -37,7 +37,10 @@ Result<PacketSockets> open_packet_sockets();
 // None: missing, unreadable or larger than `limit`.
 std::optional<std::string> read_small_file(const std::filesystem::path& path, Bytes limit);
 // Writes PATH.tmp and renames it. `durable`: the file and its directory are fsynced.
-Status replace_file(const std::filesystem::path& path, std::string_view text, bool durable);
+Status replace_file(const std::filesystem::path& path,
+                    std::string_view text,
+                    bool durable,
+                    mode_t mode = 0644);
 // Writes everything or gives up at the first error (EINTR is not one).
 bool write_all(int fd, std::string_view bytes);
 

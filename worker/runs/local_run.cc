@@ -41,7 +41,9 @@ Result<LocalRun> LocalRun::start(const RunConfig& config,
     return system_error(directory.path(), "mkdir", errno);
   }
   const OpenFile lock = TRY(directory.lock());
-  TRY(replace_file(directory.file("config.json"), dump_json(to_json(config)) + "\n", false));
+  constexpr mode_t kOwner = 0600;  // the job's `env` is in it
+  TRY(replace_file(directory.file("config.json"), dump_json(to_json(config)) + "\n", false,
+                   kOwner));
   TRY(replace_file(directory.file("report.jsonl"), "", false));
   TRY(directory.write_lease(lease_until_boot_ms));
   LocalRun run(directory, inotify);

@@ -213,7 +213,7 @@ JobSpec random_spec(std::mt19937& random) {
     text += "gradient_checkpointing: " + std::string(coin() ? "selective" : "false") + "\n";
   if (coin())
     text += "tokenizer: {train: {vocab_size: " + std::to_string(pick(257, 9'000)) + "}}\n";
-  if (coin()) text += "labels: {\"a b\": \"yes\", c: \"010\"}\nenv: {N: \"1\"}\n";
+  if (coin()) text += "labels: {\"a b\": \"yes\", c: \"010\"}\nenv: {JOB_N: \"1\"}\n";
   if (coin()) text += "sample_prompt: \"\\u00e9\\t\\\"quoted\\\"\"\n";
   const ParsedJob job = parse_job(parse_yaml(text).root);
   EXPECT_TRUE(job.ok()) << text << to_string(job.diagnostics.front(), "");

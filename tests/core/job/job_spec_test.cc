@@ -46,12 +46,26 @@ TEST(JobSpec, CanonicalJsonReadsBackEqual) {
   spec.max_duration = 90'500;
   spec.report_to = {"csv", "tensorboard"};
   spec.labels = {{"a \"b\"", "ü"}};
-  spec.env = {{"A", "\n"}};
+  spec.env = {{"JOB_A", "\n"}};
   spec.tokenizer = {TokenizerSpec::Kind::train, "", 512};
   spec.model.config.vocab_size = 512;
   const Result<JobSpec> again = parse_spec_json(spec_text(spec));
   ASSERT_TRUE(again.ok()) << again.error().message;
   EXPECT_EQ(*again, spec);
+}
+
+TEST(JobSpec, TakesNoVariableThatTheWorkerWouldRefuse) {
+  JobSpec spec = small();
+  for (const char* good : {"OMP_NUM_THREADS", "NCCL_DEBUG", "NCCL_IB_HCA", "JOB_NOTE"}) {
+    spec.env = {{good, "1"}};
+    EXPECT_TRUE(parse_spec_json(spec_text(spec)).ok()) << good;
+  }
+  for (const char* bad :
+       {"PATH", "LD_PRELOAD", "CUDA_INJECTION64_PATH", "CUDA_VISIBLE_DEVICES", "NCCL_NET_PLUGIN",
+        "GCONV_PATH", "GLIBC_TUNABLES", "OMP_TOOL_LIBRARIES", "PYTHONPATH", "HOME", "JOB"}) {
+    spec.env = {{bad, "1"}};
+    EXPECT_FALSE(parse_spec_json(spec_text(spec)).ok()) << bad;
+  }
 }
 
 TEST(JobSpec, CanonicalJsonOfEqualSpecsIsEqualText) {

@@ -176,18 +176,30 @@ TEST(Supervise, TheTrainerSeesTheJobsEnvironmentAndNotTheWorkersSecrets) {
   Workplace work;
   work.script("env > environment");
   RunConfig config = work.config();
-  config.spec.env = {{"HF_HOME", "/data/hf"}};
+  config.spec.env = {{"JOB_NOTE", "/data/hf"}};
   ASSERT_TRUE(work.host().start(config, 1LL << 60).ok());
   EXPECT_EQ(work.wait_exit().outcome, Outcome::done);
   const std::string seen = work.text("environment");
-  EXPECT_NE(seen.find("HF_HOME=/data/hf\n"), std::string::npos) << seen;
+  EXPECT_NE(seen.find("JOB_NOTE=/data/hf\n"), std::string::npos) << seen;
   EXPECT_EQ(seen.find("hunter2"), std::string::npos) << seen;
 }
 
-TEST(Supervise, AJobCannotPreloadALibrary) {
+TEST(Supervise, NobodyElseReadsTheRunsConfiguration) {
   Workplace work;
   work.script("exit 0");
-  for (const char* name : {"LD_PRELOAD", "PATH", "A=B", "", "1X"}) {
+  RunConfig config = work.config();
+  config.spec.env = {{"JOB_TOKEN", "secret"}};
+  ASSERT_TRUE(work.host().start(config, 1LL << 60).ok());
+  const auto mode = fs::status(work.run_path() / "config.json").permissions();
+  EXPECT_EQ(mode & (fs::perms::group_all | fs::perms::others_all), fs::perms::none);
+  EXPECT_EQ(work.wait_exit().outcome, Outcome::done);
+}
+
+TEST(Supervise, AJobCannotMakeItsTrainerRunOtherCode) {
+  Workplace work;
+  work.script("exit 0");
+  for (const char* name : {"LD_PRELOAD", "PATH", "CUDA_INJECTION64_PATH", "NCCL_NET_PLUGIN",
+                           "GCONV_PATH", "OMP_TOOL_LIBRARIES", "A=B", "", "1X"}) {
     RunConfig config = work.config();
     config.spec.env = {{name, "/tmp/evil.so"}};
     EXPECT_FALSE(work.host().start(config, 1LL << 60).ok()) << name;

@@ -106,6 +106,8 @@ LiveContent live_content(int64_t epoch,
                          Optimizer& optimizer,
                          const at::Tensor& copy) {
   LiveContent live;
+  JobSpec spec = identity.spec;
+  spec.env.clear();  // of the run, and perhaps secret; checkpoints are shown around
   CheckpointContent& content = live.content;
   content.epoch = epoch;
   content.step = state.step;
@@ -127,7 +129,7 @@ LiveContent live_content(int64_t epoch,
                    {"loss_scale", state.loss_scale.moves ? state.loss_scale.value : 0},
                    {"loss_scale_good_steps", state.loss_scale.good_steps},
                    {"data_hash", identity.data_hash},
-                   {"spec", to_json(identity.spec)}};
+                   {"spec", to_json(spec)}};
   CheckpointShard shard = {"rank-0", {}};
   int64_t offset = 0;  // into the copy
   for (const auto& [name, tensor] : contents(model.layout(), model.weights(), optimizer)) {
