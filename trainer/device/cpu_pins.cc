@@ -59,6 +59,9 @@ bool CpuPins::claim(int cpu) {
 
 std::vector<int> CpuPins::pin(int threads) {
   std::vector<int> cpus = allowed_cpus(), chosen;
+  if (threads >= static_cast<int>(cpus.size())) {
+    for (const int cpu : cpus) claim(cpu);
+  }
   if (threads < 1 || threads >= static_cast<int>(cpus.size())) return {};
   std::map<int, Ticks> now = read_ticks();
   const auto busy = [&](int cpu) {

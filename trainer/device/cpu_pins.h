@@ -1,8 +1,9 @@
 // CpuPins: the CPUs that a trainer's threads stay on, so that ranks that share a machine do not
 // move onto each other's cores and caches. Chosen among those it may use: no other trainer has them
 // (an abstract socket named after the CPU, bound while its owner lives: nothing is left behind by a
-// crash), and whatever else runs on the machine left them idle lately. Where too few are free, or
-// all are needed, nothing is pinned. Owned by the run; one thread.
+// crash, and all of the machine agree, whoever started them), and whatever else runs on the machine
+// left them idle lately. Where too few are free nothing is pinned; where all are needed neither,
+// but they are taken. Owned by the run; one thread.
 #pragma once
 
 #include <map>

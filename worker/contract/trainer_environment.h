@@ -11,7 +11,8 @@
 
 namespace llmctl::worker {
 
-// "NAME=value" lines, those of the job last and alone under their name.
+// "NAME=value" lines; those of the job are alone under their name. Who says nothing else waits for
+// the other threads of a team asleep.
 // invalid_argument: a name of the job is malformed or reserved.
 Result<std::vector<std::string>> trainer_environment(const char* const* inherited,
                                                      const std::map<std::string, std::string>& job);

@@ -55,6 +55,9 @@ TEST(CpuPins, LeaveThreadsAloneThatNeedEveryCpu) {
   const Pinned pinned = pin(pins, static_cast<int>(all.size()));
   EXPECT_TRUE(pinned.cpus.empty());
   EXPECT_EQ(pinned.allowed, all);
+  if (all.size() < 2) return;
+  CpuPins other(rules());
+  EXPECT_TRUE(pin(other, 1).cpus.empty()) << "taken, though nobody is pinned to it";
 }
 
 TEST(CpuPins, AvoidCpusThatAreBusy) {

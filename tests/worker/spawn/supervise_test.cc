@@ -182,6 +182,19 @@ TEST(Supervise, TheTrainerSeesTheJobsEnvironmentAndNotTheWorkersSecrets) {
   const std::string seen = work.text("environment");
   EXPECT_NE(seen.find("JOB_NOTE=/data/hf\n"), std::string::npos) << seen;
   EXPECT_EQ(seen.find("hunter2"), std::string::npos) << seen;
+  EXPECT_NE(seen.find("OMP_WAIT_POLICY=passive\n"), std::string::npos) << seen;
+}
+
+TEST(Supervise, AJobMayLetItsThreadsSpin) {
+  Workplace work;
+  work.script("env > environment");
+  RunConfig config = work.config();
+  config.spec.env = {{"OMP_WAIT_POLICY", "active"}};
+  ASSERT_TRUE(work.host().start(config, 1LL << 60).ok());
+  EXPECT_EQ(work.wait_exit().outcome, Outcome::done);
+  const std::string seen = work.text("environment");
+  EXPECT_NE(seen.find("OMP_WAIT_POLICY=active\n"), std::string::npos) << seen;
+  EXPECT_EQ(seen.find("passive"), std::string::npos) << seen;
 }
 
 TEST(Supervise, NobodyElseReadsTheRunsConfiguration) {
