@@ -204,12 +204,70 @@ TEST_F(Training, SavesWhenAskedAndTrainsOn) {
   EXPECT_TRUE(process.wait_step(saved + 2));
 }
 
-TEST_F(Training, TwoRanksGiveTheWeightsOfOneWithAccumulation) {
-  const RunConfig alone = config("alone", 10);
+// Six passes of two sequences, on one rank or shared by several.
+RunConfig six_passes(RunConfig run) {
+  run.spec.global_batch_size = 12;
+  run.spec.micro_batch_size = 2;
+  run.plan = candidate_plans(run.spec, {}).front();
+  EXPECT_EQ(run.plan.gradient_accumulation_steps, 6);
+  return run;
+}
+
+TEST_F(Training, RanksGiveTheWeightsOfOneWithAccumulation) {
+  const RunConfig alone = six_passes(config("alone", 10));
   weights_after(alone);
-  const RunConfig gang = config("gang", 10);
-  run_as_two_ranks(gang);
-  expect_close_weights(alone, gang);
+  for (const int32_t ranks : {2, 3}) {
+    const RunConfig gang = six_passes(config("gang" + std::to_string(ranks), 10));
+    run_gang(gang, ranks);
+    expect_close_weights(alone, gang);
+  }
+}
+
+// A rank dies in each attempt, once it was saved what the next one resumes from; its peers cannot
+// go on, and the whole gang begins again.
+TEST_F(Training, AGangWhoseRanksAreKilledResumesBitForBit) {
+  constexpr int32_t kRanks = 3;
+  RunConfig calm = six_passes(config("calm", 150)), run = six_passes(config("killed", 150));
+  run.spec.save_steps = 5;
+  run_gang(calm, kRanks);
+  int64_t saved = 0;
+  for (const size_t victim : {2, 0}) {
+    const Gang gang = start_gang(run, kRanks);
+    ASSERT_TRUE(gang[0]->wait_line([&](const auto& line) {
+      return line["type"] == "checkpoint" && line["step"] > saved;  // not that it resumed from
+    }));
+    gang[victim]->signal(SIGKILL);
+    for (const auto& rank : gang) EXPECT_NE(rank->wait_exit(), 0);
+    const auto steps = gang[0]->lines("step");
+    ASSERT_FALSE(steps.empty());
+    EXPECT_GT(steps.front()["step"], saved) << "it began anew";
+    saved = gang[0]->lines("checkpoint").back()["step"];
+    ++run.epoch;
+  }
+  run_gang(run, kRanks);
+  EXPECT_TRUE(weights(run) == weights(calm)) << "the resumed gang ended with other bits";
+}
+
+TEST_F(Training, RanksThatFoundDifferentCheckpointsDoNotTrain) {
+  RunConfig run = config("job", 6);
+  weights_after(run);
+  run.spec.max_steps = 12;
+  run.spec.resources.ranks = run.world_size = 2;
+  run.plan.gradient_accumulation_steps = 1;
+  run.master_port = free_port();
+  ++run.epoch;
+  RunConfig other = run;
+  other.rank = 1;
+  other.resume_scan = false;  // as if the job's folder were not mounted there
+  other.job_dir = scratch_.path() / "elsewhere";
+  TrainerProcess first(run, run_directory()), second(other, run_directory());
+  EXPECT_NE(first.wait_exit(), 0);
+  EXPECT_NE(second.wait_exit(), 0);
+  for (const TrainerProcess* rank : {&first, &second}) {
+    EXPECT_NE(rank->lines().back()["detail"].get<std::string>().find("different checkpoints"),
+              std::string::npos)
+        << rank->lines().back();
+  }
 }
 
 TEST_F(Training, FineTuningCountsOnlyAnswersAndResumesBitForBit) {
@@ -234,7 +292,7 @@ TEST_F(Training, AnswersCountTheSameHoweverTheBatchIsCut) {
   expect_close_weights(whole, passes);
 
   const RunConfig gang = chats("gang", 10);
-  run_as_two_ranks(gang);
+  run_gang(gang, 2);
   expect_close_weights(whole, gang);
 }
 
