@@ -24,4 +24,9 @@ inline ::testing::AssertionResult close(const at::Tensor& got,
   return ::testing::AssertionFailure() << "relative error " << error;
 }
 
+// How far two ends of a way are apart, as a share of the way.
+inline double share_astray(const at::Tensor& got, const at::Tensor& want, const at::Tensor& start) {
+  return ((got - want).norm() / (want - start).norm()).item<double>();
+}
+
 }  // namespace llmctl

@@ -1,4 +1,5 @@
-// A model small enough for double precision autograd, and batches for it.
+// A model small enough for double precision autograd, and batches for it. Its heads have 16
+// numbers, as the CPU's attention wants them; with kOddHead LibTorch's is used.
 #pragma once
 
 #include "trainer/model/model.h"
@@ -6,13 +7,14 @@
 namespace llmctl {
 
 inline constexpr int64_t kSampleLength = 24;
+inline constexpr int64_t kOddHead = 12;
 inline constexpr auto kNone = Checkpointing::none, kSelective = Checkpointing::selective,
                       kBlock = Checkpointing::block;  // for tables of cases
 
 inline ModelConfig sample_config() {
   ModelConfig config;
   config.vocab_size = 77;
-  config.hidden_size = 48;
+  config.hidden_size = 64;
   config.intermediate_size = 80;
   config.num_hidden_layers = 3;
   config.num_attention_heads = 4;

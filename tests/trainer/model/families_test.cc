@@ -129,7 +129,7 @@ TEST(Families, LogitsOfTheirRandomModelsEqualTransformers) {
 
 ModelConfig sample_of(std::string_view family) {
   ModelConfig config = sample_config();
-  config.head_dim = 12;
+  config.head_dim = family == "qwen2" ? kOddHead : 16;
   config.tie_word_embeddings = family == "gpt2" || family == "gemma2";
   if (family == "gpt2") config.num_key_value_heads = config.num_attention_heads;
   set_family(config, family);
@@ -147,8 +147,8 @@ std::map<std::string, ModelConfig> variants() {
   phi3.rope = {.type = "longrope",
                .factor = static_cast<double>(phi3.max_position_embeddings) / 8,
                .original_positions = 8,
-               .short_factor = {1, 1, 2},
-               .long_factor = {1, 2, 3}};
+               .short_factor = {1, 1, 2, 2},
+               .long_factor = {1, 2, 3, 4}};
   yarn.activation = "gelu";
   yarn.rope = {.type = "yarn",
                .factor = 4,

@@ -206,6 +206,14 @@ void qwen3(ModelConfig& c) {
   set_family(c, "qwen3");
   c.head_dim = 20;  // not hidden_size / heads
 }
+void odd_heads(ModelConfig& c) {
+  c.head_dim = kOddHead;
+}
+void mistral_odd_heads(ModelConfig& c) {
+  set_family(c, "mistral");
+  c.sliding_window = 5;
+  c.head_dim = kOddHead;
+}
 void mistral(ModelConfig& c) {
   set_family(c, "mistral");
   c.sliding_window = 5;
@@ -241,36 +249,39 @@ void erf_gelu(ModelConfig& c) {
 }
 constexpr auto kSdpa = AttentionKind::sdpa, kManual = AttentionKind::manual;
 
-INSTANTIATE_TEST_SUITE_P(Options,
-                         Backward,
-                         ::testing::Values(ModelCase{"plain", plain},
-                                           ModelCase{"grouped", grouped},
-                                           ModelCase{"one_kv_head_untied", one_kv_head_untied},
-                                           ModelCase{"selective", qwen2, kSelective},
-                                           ModelCase{"selective_gemma3", gemma3, kSelective},
-                                           ModelCase{"checkpointed", one_kv_head_untied, kBlock},
-                                           ModelCase{"manual", grouped, kNone, kManual},
-                                           ModelCase{"manual_checkpointed", plain, kBlock, kManual},
-                                           ModelCase{"biases", biases},
-                                           ModelCase{"qwen2", qwen2},
-                                           ModelCase{"qwen3", qwen3},
-                                           ModelCase{"qwen3_checkpointed", qwen3, kBlock},
-                                           ModelCase{"mistral", mistral},
-                                           ModelCase{"mistral_manual", mistral, kBlock, kManual},
-                                           ModelCase{"gpt2", gpt2},
-                                           ModelCase{"gpt2_checkpointed", gpt2, kBlock},
-                                           ModelCase{"gemma2", gemma2},
-                                           ModelCase{"gemma3", gemma3, kBlock},
-                                           ModelCase{"layer_norm", layer_norm_with_rotation},
-                                           ModelCase{"erf_gelu_gated",
-                                                     erf_gelu_gated_and_partly_turned},
-                                           ModelCase{"erf_gelu", erf_gelu, kBlock},
-                                           ModelCase{"packed", grouped, kNone, kSdpa, true},
-                                           ModelCase{"packed_gpt2", gpt2, kBlock, kSdpa, true},
-                                           ModelCase{"packed_mistral", mistral, kNone, kSdpa, true},
-                                           ModelCase{"packed_manual", qwen3, kNone, kManual, true},
-                                           ModelCase{"packed_gemma3", gemma3, kNone, kSdpa, true}),
-                         [](const auto& c) { return std::string(c.param.name); });
+INSTANTIATE_TEST_SUITE_P(
+    Options,
+    Backward,
+    ::testing::Values(ModelCase{"plain", plain},
+                      ModelCase{"grouped", grouped},
+                      ModelCase{"one_kv_head_untied", one_kv_head_untied},
+                      ModelCase{"selective", qwen2, kSelective},
+                      ModelCase{"selective_gemma3", gemma3, kSelective},
+                      ModelCase{"checkpointed", one_kv_head_untied, kBlock},
+                      ModelCase{"manual", grouped, kNone, kManual},
+                      ModelCase{"manual_checkpointed", plain, kBlock, kManual},
+                      ModelCase{"biases", biases},
+                      ModelCase{"qwen2", qwen2},
+                      ModelCase{"qwen3", qwen3},
+                      ModelCase{"qwen3_checkpointed", qwen3, kBlock},
+                      ModelCase{"odd_heads", odd_heads, kBlock},
+                      ModelCase{"mistral_odd_heads", mistral_odd_heads},
+                      ModelCase{"packed_odd_heads", mistral_odd_heads, kNone, kSdpa, true},
+                      ModelCase{"mistral", mistral},
+                      ModelCase{"mistral_manual", mistral, kBlock, kManual},
+                      ModelCase{"gpt2", gpt2},
+                      ModelCase{"gpt2_checkpointed", gpt2, kBlock},
+                      ModelCase{"gemma2", gemma2},
+                      ModelCase{"gemma3", gemma3, kBlock},
+                      ModelCase{"layer_norm", layer_norm_with_rotation},
+                      ModelCase{"erf_gelu_gated", erf_gelu_gated_and_partly_turned},
+                      ModelCase{"erf_gelu", erf_gelu, kBlock},
+                      ModelCase{"packed", grouped, kNone, kSdpa, true},
+                      ModelCase{"packed_gpt2", gpt2, kBlock, kSdpa, true},
+                      ModelCase{"packed_mistral", mistral, kNone, kSdpa, true},
+                      ModelCase{"packed_manual", qwen3, kNone, kManual, true},
+                      ModelCase{"packed_gemma3", gemma3, kNone, kSdpa, true}),
+    [](const auto& c) { return std::string(c.param.name); });
 
 struct Pass {
   double loss;
@@ -398,17 +409,6 @@ TEST(PackedWeights, ChangeNoBitOfSeveralStepsOfEveryFamily) {
       EXPECT_TRUE(at::equal(losses[0], losses[1])) << family;
     }
   }
-}
-
-TEST(Threads, DoNotChangeTheFusedKernelsSums) {
-  Model model(sample_config(), {.sequence_len = kSampleLength});
-  const int before = at::get_num_threads();
-  initialize(model.layout(), 0.1, 1, model.writable_weights());
-  const at::Tensor by_default = model.weights().flat().clone();
-  at::set_num_threads(1);
-  initialize(model.layout(), 0.1, 1, model.writable_weights());
-  EXPECT_TRUE(at::equal(by_default, model.weights().flat()));
-  at::set_num_threads(before);
 }
 
 TEST(Parameters, AreAsManyAsTheConfigCounts) {

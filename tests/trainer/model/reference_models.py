@@ -12,10 +12,10 @@ import transformers
 from safetensors.torch import save_file
 
 torch.set_num_threads(1)  # tiny models; more threads than idle cores only wait
-SHAPE = dict(vocab_size=77, hidden_size=48, intermediate_size=80, num_hidden_layers=3,
+SHAPE = dict(vocab_size=77, hidden_size=64, intermediate_size=80, num_hidden_layers=3,
              num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=64)
 PHI3 = dict(SHAPE, pad_token_id=0, bos_token_id=1, eos_token_id=2)
-GPT2 = dict(vocab_size=77, n_embd=48, n_layer=3, n_head=4, n_positions=64)
+GPT2 = dict(vocab_size=77, n_embd=64, n_layer=3, n_head=4, n_positions=64)
 LENGTH = 24
 
 
@@ -39,6 +39,7 @@ CASES = {
     "dynamic_rope": ("Llama", dict(SHAPE, max_position_embeddings=8,
                                    rope_parameters=rope("dynamic", factor=2.0))),
     "mistral": ("Mistral", dict(SHAPE, sliding_window=7)),
+    "mistral_odd_heads": ("Mistral", dict(SHAPE, sliding_window=7, head_dim=12)),
     "qwen2": ("Qwen2", SHAPE),
     "qwen2_window": ("Qwen2", dict(SHAPE, use_sliding_window=True, sliding_window=6,
                                    max_window_layers=1)),
@@ -46,14 +47,14 @@ CASES = {
     "phi3": ("Phi3", PHI3),
     "phi3_long": ("Phi3", dict(PHI3, original_max_position_embeddings=16,
                                partial_rotary_factor=0.5, rope_parameters=rope(
-        "longrope", short_factor=[1.0, 1.1, 1.3], long_factor=[1.0, 2.0, 3.5]))),
+        "longrope", short_factor=[1.0, 1.1, 1.3, 1.4], long_factor=[1.0, 2.0, 3.5, 4.0]))),
     "phi3_short": ("Phi3", dict(PHI3, original_max_position_embeddings=32,
                                 rope_parameters=rope(
-        "longrope", short_factor=[1.0, 1.1, 1.3, 1.4, 1.5, 1.6], long_factor=[9.0] * 6))),
-    "phi3_partial": ("Phi3", dict(PHI3, partial_rotary_factor=0.34)),
+        "longrope", short_factor=[1.0, 1.1, 1.3, 1.4, 1.5, 1.6, 1.7, 1.8], long_factor=[9.0] * 8))),
+    "phi3_partial": ("Phi3", dict(PHI3, partial_rotary_factor=0.26)),
     "llama_longrope": ("Llama", dict(SHAPE, rope_parameters=rope(
         "longrope", factor=2.0, attention_factor=1.25, original_max_position_embeddings=16,
-        short_factor=[1.0] * 6, long_factor=[1.0, 1.1, 1.2, 2.0, 3.0, 4.0]))),
+        short_factor=[1.0] * 8, long_factor=[1.0, 1.1, 1.2, 2.0, 3.0, 4.0, 5.0, 6.0]))),
     "gpt2_erf": ("GPT2", dict(GPT2, activation_function="gelu")),
     "gpt2": ("GPT2", GPT2),
     "gemma2": ("Gemma2", dict(SHAPE, head_dim=16, sliding_window=6, query_pre_attn_scalar=24,

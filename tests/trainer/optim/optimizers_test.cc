@@ -110,11 +110,6 @@ class References {  // made once for all tests
   std::string python_;
 };
 
-// How far two ends of a way are apart, as a share of the way.
-double error(const at::Tensor& got, const at::Tensor& want, const at::Tensor& start) {
-  return ((got - want).norm() / (want - start).norm()).item<double>();
-}
-
 at::Tensor weights_after(const std::string& optimizer,
                          const ParameterLayout& layout,
                          at::Tensor weights) {
@@ -162,7 +157,7 @@ TEST_P(Optimizers, EqualTheirReferenceOverAHundredSteps) {
       weights_after(c.optimizer, references.layout(), references.start().clone());
   const at::Tensor want = references.weights_after(c.reference);
   ASSERT_EQ(want.numel(), got.numel());
-  EXPECT_LE(error(got, want, references.start()), c.most);
+  EXPECT_LE(share_astray(got, want, references.start()), c.most);
 }
 
 INSTANTIATE_TEST_SUITE_P(All,
