@@ -171,6 +171,23 @@ TEST_F(GgufModels, QuantizedValuesAreThoseOfTheReferenceInEveryBit) {
   expect_values_of_the_reference(random, types.size());
 }
 
+TEST_F(GgufModels, ListsOfEveryKindAreRead) {
+  const fs::path file = path("random.gguf");
+  ask("reference_gguf.py", json::array({json::array({"random", file})}));
+  const auto read = read_gguf(file);
+  ASSERT_TRUE(read.ok()) << read.error().message;
+  const auto whole = [&](const char* key) {
+    return std::get<std::vector<int32_t>>(read->metadata.at(key));
+  };
+  EXPECT_EQ(whole("some.flags"), (std::vector<int32_t>{1, 0, 1}));
+  EXPECT_EQ(whole("some.bytes"), (std::vector<int32_t>{7, 255}));
+  EXPECT_EQ(whole("some.int8"), (std::vector<int32_t>{-3, 4}));
+  EXPECT_EQ(whole("some.uint16"), (std::vector<int32_t>{65'535}));
+  EXPECT_EQ(whole("some.int64"), (std::vector<int32_t>{-5, 2'147'483'647}));
+  EXPECT_EQ(std::get<std::vector<float>>(read->metadata.at("some.float64")),
+            (std::vector<float>{0.5F, -2.25F}));
+}
+
 TEST_F(GgufModels, AQuantizedModelIsReadAndScoresNearlyAsBefore) {
   make_models({"llama"});
   write_file(path("text.txt"), std::string(100, 'x') + "To be, or not to be: that is the question");

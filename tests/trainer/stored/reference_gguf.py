@@ -158,7 +158,8 @@ def dequantize(file, out):
 
 
 def random(file):
-    """A file with a tensor of random bytes of every type, which have every scale there is."""
+    """A file with a tensor of random bytes of every type, which have every scale there is, and keys
+    of kinds that our own files do not have."""
     names = ("Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q2_K Q3_K Q4_K Q5_K Q6_K IQ4_NL IQ4_XS IQ3_S IQ3_XXS IQ2_S "
              "IQ2_XS IQ2_XXS IQ1_M IQ1_S TQ2_0 TQ1_0 MXFP4").split()
     writer, draw = gguf.GGUFWriter(file, "llama"), np.random.default_rng(1)
@@ -167,6 +168,12 @@ def random(file):
         shape = (60, 512 // elements * size)
         writer.add_tensor(name.lower(), draw.integers(0, 256, shape, np.uint8),
                           raw_dtype=Type[name])
+    writer.add_array("some.flags", [True, False, True])
+    writer.add_array("some.bytes", bytes([7, 255]))
+    for kind, values in (("INT8", [-3, 4]), ("UINT16", [65535]), ("INT64", [-5, 2**31 - 1]),
+                         ("FLOAT64", [0.5, -2.25])):
+        writer.add_key_value(f"some.{kind.lower()}", values, gguf.GGUFValueType.ARRAY,
+                             gguf.GGUFValueType[kind])
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

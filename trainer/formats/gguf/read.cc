@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstring>
+#include <type_traits>
 
 #include "trainer/files/content_hash.h"
 #include "trainer/files/mapped_file.h"
@@ -109,23 +110,56 @@ class Reader {
     return fail(key, "unknown type " + std::to_string(static_cast<uint32_t>(kind)));
   }
 
-  template <class T>
+  // A list of T in the file, as one of To; of 64 bits only numbers that 32 can hold.
+  template <class T, class To>
   Result<GgufValue> numbers(uint64_t count, const std::string& key) {
-    const std::string_view text = TRY(bytes(count * sizeof(T), key));
-    std::vector<T> values(count);
-    if (count > 0) std::memcpy(values.data(), text.data(), text.size());
+    if (count > left_.size() / sizeof(T)) return fail(key, "the file ends before its list does");
+    std::vector<To> values;
+    values.reserve(count);
+    for (uint64_t i = 0; i < count; ++i) {
+      const T value = TRY(number<T>(key));
+      values.push_back(static_cast<To>(value));
+      const bool changed = sizeof(T) > sizeof(To) && static_cast<T>(values.back()) != value;
+      if (changed && std::is_integral_v<T>)
+        return fail(key, "its list has a number beyond 32 bits");
+    }
+    return GgufValue(std::move(values));
+  }
+  Result<GgufValue> texts(uint64_t count, const std::string& key) {
+    if (count > left_.size()) return fail(key, "the file ends before its list does");
+    std::vector<std::string> values;
+    for (uint64_t i = 0; i < count; ++i) values.push_back(TRY(string(key)));
     return GgufValue(std::move(values));
   }
   Result<GgufValue> array(const std::string& key) {
     const auto kind = static_cast<GgufKind>(TRY(number<uint32_t>(key)));
     const auto count = TRY(number<uint64_t>(key));
-    if (count > left_.size()) return fail(key, "the file ends before its list does");
-    if (kind == GgufKind::i32 || kind == GgufKind::u32) return numbers<int32_t>(count, key);
-    if (kind == GgufKind::f32) return numbers<float>(count, key);
-    if (kind != GgufKind::string) return fail(key, "a list of this type is not supported");
-    std::vector<std::string> texts;
-    for (uint64_t i = 0; i < count; ++i) texts.push_back(TRY(string(key)));
-    return GgufValue(std::move(texts));
+    switch (kind) {
+      case GgufKind::u8:
+      case GgufKind::boolean:
+        return numbers<uint8_t, int32_t>(count, key);
+      case GgufKind::i8:
+        return numbers<int8_t, int32_t>(count, key);
+      case GgufKind::u16:
+        return numbers<uint16_t, int32_t>(count, key);
+      case GgufKind::i16:
+        return numbers<int16_t, int32_t>(count, key);
+      case GgufKind::u32:
+      case GgufKind::i32:
+        return numbers<int32_t, int32_t>(count, key);
+      case GgufKind::u64:
+      case GgufKind::i64:
+        return numbers<int64_t, int32_t>(count, key);
+      case GgufKind::f32:
+        return numbers<float, float>(count, key);
+      case GgufKind::f64:
+        return numbers<double, float>(count, key);
+      case GgufKind::string:
+        return texts(count, key);
+      case GgufKind::array:
+        return fail(key, "a list of lists is not read");
+    }
+    return fail(key, "unknown type " + std::to_string(static_cast<uint32_t>(kind)));
   }
 
   Status read_pair() {
