@@ -7,7 +7,6 @@
 #include <unistd.h>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
-#include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
 #ifdef USE_C10D_NCCL
 #include <torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>
@@ -16,15 +15,15 @@
 namespace llmctl {
 namespace {
 
-// Ranks of a gang are started within seconds of each other; a rank that comes later is lost.
-constexpr auto kMeetTimeout = std::chrono::seconds(120);
+// All ranks are there when they connect to each other.
+constexpr auto kConnectTimeout = std::chrono::seconds(60);
 // A step of the slowest rank, or a wait for its lease, lies between two operations.
 constexpr auto kOperationTimeout = std::chrono::minutes(30);
 
 }  // namespace
 
 struct Collective::Group {
-  c10::intrusive_ptr<c10d::Store> store;
+  Meeting meeting;
   c10::intrusive_ptr<c10d::Backend> host, gpu;  // gpu: none on the CPU
 };
 
@@ -56,26 +55,16 @@ static std::string address_toward(const std::string& host) {
   return address;
 }
 
-static c10::intrusive_ptr<c10d::Store> rendezvous(const RunConfig& config) {
-  c10d::TCPStoreOptions options;
-  options.port = static_cast<uint16_t>(config.master_port);
-  options.isServer = config.rank == 0;
-  options.numWorkers = static_cast<size_t>(config.world_size);
-  options.waitWorkers = false;  // the group waits, under the prefix
-  options.timeout = kMeetTimeout;
-  auto store = c10::make_intrusive<c10d::TCPStore>(config.master_addr, options);
-  const std::string prefix = std::to_string(config.job_id) + "-e" + std::to_string(config.epoch);
-  return c10::make_intrusive<c10d::PrefixStore>(prefix, store);
-}
-
 static c10::intrusive_ptr<c10d::Backend> gloo(const c10::intrusive_ptr<c10d::Store>& store,
                                               const RunConfig& config) {
-  auto options = c10d::ProcessGroupGloo::Options::create(kOperationTimeout);
+  auto options = c10d::ProcessGroupGloo::Options::create(kConnectTimeout);
   options->threads = 1;
   options->devices.push_back(
       c10d::ProcessGroupGloo::createDeviceForHostname(address_toward(config.master_addr)));
-  return c10::make_intrusive<c10d::ProcessGroupGloo>(store, config.rank, config.world_size,
-                                                     options);
+  auto group =
+      c10::make_intrusive<c10d::ProcessGroupGloo>(store, config.rank, config.world_size, options);
+  group->setTimeout(kOperationTimeout);
+  return group;
 }
 
 #ifdef USE_C10D_NCCL
@@ -89,24 +78,32 @@ static c10::intrusive_ptr<c10d::Backend> nccl(const c10::intrusive_ptr<c10d::Sto
 }
 #endif
 
-Result<Collective> Collective::join(const RunConfig& config, at::Device device) {
+Result<Collective> Collective::join(const RunConfig& config,
+                                    at::Device device,
+                                    const WaitFn& wait) {
   if (config.world_size == 1) return Collective(nullptr, 0, 1);
+  auto group = std::make_unique<Group>();
+  group->meeting = TRY(meet(config, wait));
+  wait("connect the ranks");
   try {
-    auto group = std::make_unique<Group>();
-    group->store = rendezvous(config);
-    group->host = gloo(group->store, config);
+    group->host = gloo(group->meeting.store, config);
 #ifdef USE_C10D_NCCL
-    if (device.is_cuda()) group->gpu = nccl(group->store, config);
+    if (device.is_cuda()) group->gpu = nccl(group->meeting.store, config);
 #else
     CHECK(device.is_cpu());
 #endif
     return Collective(std::move(group), config.rank, config.world_size);
   } catch (const std::exception& e) {
-    return Error{Code::unavailable,
-                 "ranks did not meet at " + config.master_addr + ":" +
-                     std::to_string(config.master_port) + ": " + e.what(),
-                 "is the address reachable from every worker?"};
+    return Error{Code::unavailable, std::string("ranks cannot connect to each other: ") + e.what(),
+                 "they use random TCP ports between their workers: does a firewall let them?"};
   }
+}
+
+Result<std::vector<std::string>> Collective::exchange(const std::string& name,
+                                                      const std::string& value,
+                                                      const WaitFn& wait) {
+  if (!group_) return std::vector<std::string>{value};
+  return llmctl::exchange(group_->meeting, name, value, wait);
 }
 
 void Collective::sum(at::Tensor& tensor) {

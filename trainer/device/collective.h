@@ -6,22 +6,29 @@
 #pragma once
 
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "core/run/run_config.h"
+#include "trainer/device/meeting.h"
 #include "trainer/device/tensor.h"
 
 namespace llmctl {
 
 class Collective {
  public:
-  // Waits for all ranks; unavailable when they do not meet in time.
-  static Result<Collective> join(const RunConfig& config, at::Device device);
+  // Waits for all ranks; unavailable when they do not meet in time, or cannot: with the reason.
+  static Result<Collective> join(const RunConfig& config, at::Device device, const WaitFn& wait);
   ~Collective();
   Collective(Collective&&) noexcept;
   Collective& operator=(Collective&&) noexcept;
 
   int64_t rank() const { return rank_; }
   int64_t size() const { return size_; }
+  // What every rank says under this name, by rank: waits for the slowest, however long it takes.
+  Result<std::vector<std::string>> exchange(const std::string& name,
+                                            const std::string& value,
+                                            const WaitFn& wait);
   // In place, over all ranks. On a GPU it is enqueued, like any operator.
   void sum(at::Tensor& tensor);
 

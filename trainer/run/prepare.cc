@@ -64,6 +64,24 @@ Status check_same_step(Collective& ranks, int64_t step) {
   return Error{Code::unavailable, "ranks found different checkpoints", ""};
 }
 
+// Each rank reads its own worker's files: others at the same paths would be trained on in silence.
+Status check_same_data(PreparedRun& run, const WaitFn& wait) {
+  const std::vector<std::string> all =
+      TRY(run.ranks->exchange("data", run.batches->content_hash(), wait));
+  std::string others;
+  for (size_t rank = 1; rank < all.size(); ++rank) {
+    if (all[rank] == all.front()) continue;
+    others += (others.empty() ? "rank " : ", ") + std::to_string(rank);
+  }
+  if (others.empty()) return ok_status();
+  std::string paths;
+  for (const DatasetSpec& dataset : run.config.spec.datasets) paths += " " + dataset.path;
+  return Error{
+      Code::invalid_argument,
+      others + " has other data or another tokenizer than rank 0 at the same paths:" + paths,
+      "every worker of a gang needs the same files: compare them, or share a mount"};
+}
+
 Status begin_or_resume(PreparedRun& run, Saver& saver, Reporter& report) {
   run.state.loss = run.state.eval_loss = std::numeric_limits<double>::quiet_NaN();
   run.state.loss_scale = LossScale(run.config.spec.precision);
@@ -93,12 +111,13 @@ Result<PreparedRun> prepare(const RunConfig& config,
   }
   PreparedRun run(config, device);
   const auto phase = [&report](const std::string& text) { report.phase(text); };
+  run.ranks = TRY(Collective::join(config, device, phase));
   run.batches =
       std::make_unique<Batches>(TRY(Batches::open(spec, config.cache_dir, config.threads, phase)));
   if (device.is_cpu()) run.cpus = run.pins->pin(at::get_num_threads());
   run.steps = planned_steps(spec, run.batches->train_sequences());
   run.identity = {spec, run.batches->content_hash()};
-  run.ranks = TRY(Collective::join(config, device));
+  TRY(check_same_data(run, phase));
   run.feed = std::make_unique<DataFeed>(*run.batches, spec, config.plan, run.ranks->rank(),
                                         run.ranks->size());
   TRY(run.feed->check());

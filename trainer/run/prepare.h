@@ -42,8 +42,9 @@ struct PreparedRun {
   std::vector<int> cpus;  // that threads stay on; empty: on none in particular
 };
 
-// In this order, the same on all ranks: read the data, meet the other ranks, measure the device,
-// build model and optimizer, and restore the newest checkpoint or begin anew. `saver` finds it.
+// In this order, the same on all ranks: meet the other ranks, read the data, see that all have the
+// same, measure the device, build model and optimizer, and restore the newest checkpoint or begin
+// anew. `saver` finds it.
 Result<PreparedRun> prepare(const RunConfig& config,
                             at::Device device,
                             Saver& saver,

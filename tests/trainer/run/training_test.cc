@@ -204,6 +204,50 @@ TEST_F(Training, SavesWhenAskedAndTrainsOn) {
   EXPECT_TRUE(process.wait_step(saved + 2));
 }
 
+TEST_F(Training, RanksWithOtherDataAtTheSamePathsSayWhich) {
+  RunConfig first = config("gang", 10);
+  first.world_size = 2;
+  first.master_port = free_port();
+  first.spec.resources.ranks = 2;
+  plan(first);
+  RunConfig second = first;
+  second.rank = 1;
+  second.cache_dir = scratch_.path() / "cache-of-another-worker";
+  write_file(scratch_.path() / "other.txt", some_text() + "one more line\n");
+  second.spec.datasets = {{scratch_.path() / "other.txt"}};
+  TrainerProcess process0(first, run_directory()), process1(second, run_directory());
+  for (TrainerProcess* process : {&process0, &process1}) {
+    EXPECT_EQ(process->wait_exit(), exit_code(Outcome::bad_input));
+    const std::string detail = process->lines("end").front()["detail"];
+    EXPECT_TRUE(detail.starts_with("rank 1 has other data")) << detail;
+  }
+}
+
+TEST_F(Training, ARankSaysWhyItCannotMeetTheOthers) {
+  RunConfig late = config("gang", 10);
+  late.world_size = 2;
+  late.master_port = free_port();
+  late.spec.resources.ranks = 2;
+  plan(late);
+  RunConfig lost = late;
+  lost.rank = 1;
+  TrainerProcess refused(lost, run_directory());
+  const auto says = [](const char* text) {
+    return [text](const nlohmann::json& line) {
+      return line["type"] == "phase" && std::string(line["phase"]).find(text) != std::string::npos;
+    };
+  };
+  EXPECT_TRUE(refused.wait_line(says("Connection refused")));
+  TrainerProcess first(late, run_directory());  // only late: they meet after all
+  EXPECT_TRUE(first.wait_line([](const nlohmann::json& line) { return line["type"] == "up"; }));
+  refused.signal(SIGKILL);
+  first.signal(SIGKILL);
+
+  lost.master_addr = "no-such-host.invalid";
+  TrainerProcess nameless(lost, run_directory());
+  EXPECT_TRUE(nameless.wait_line(says("cannot resolve no-such-host.invalid")));
+}
+
 // Six passes of two sequences, on one rank or shared by several.
 RunConfig six_passes(RunConfig run) {
   run.spec.global_batch_size = 12;
