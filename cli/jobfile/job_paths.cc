@@ -108,6 +108,7 @@ void lay_config(Node& model, const Node& at, const fs::path& directory, Settling
       value.items.push_back(scalar(dump_json(number), at));
       value.items.back().quoted = false;
     }
+    value.borrowed = true;
     model.entries.push_back({scalar(field.name, at), std::move(value)});
   }
 }
@@ -184,6 +185,7 @@ void add_tokenizer(Node& root, Node model, Settling& s) {
   if (!fs::exists(file, ignored)) return;
   Node tokenizer = scalar(file.string(), model);
   settle_tokenizer(tokenizer, s);
+  tokenizer.borrowed = true;
   root.entries.push_back({scalar("tokenizer", model), std::move(tokenizer)});
 }
 

@@ -12,7 +12,7 @@
 namespace llmctl {
 
 inline Place place_of(const Node& node, std::string written) {
-  return {node.line, node.column, std::move(written)};
+  return {node.line, node.column, std::move(written), node.borrowed};
 }
 
 class Problems {

@@ -21,6 +21,7 @@ struct Node {
   std::vector<Node> items;     // list
   std::vector<Entry> entries;  // map, in file order
   int line = 0, column = 0;    // 1-based; 0: no position
+  bool borrowed = false;       // nobody wrote it: it is from a file that the document names
 };
 struct Node::Entry {
   Node key;  // a scalar
@@ -39,7 +40,8 @@ std::string to_string(const Diagnostic& diagnostic, std::string_view file);
 
 struct Place {
   int line = 0, column = 0;
-  std::string written;  // the name as the person wrote it, with its block: "resources.gpus"
+  std::string written;    // the name as the person wrote it, with its block: "resources.gpus"
+  bool borrowed = false;  // as the node's
 };
 struct NameHash {
   using is_transparent = void;

@@ -18,7 +18,7 @@ struct Check {
   bool given(std::string_view field) const { return places.contains(field); }
   Place at(const std::string& field) const {
     const auto it = places.find(field);
-    return it != places.end() ? it->second : Place{0, 0, field};
+    return it != places.end() ? it->second : Place{0, 0, field, false};
   }
   void error(const std::string& field, std::string message) const {
     problems.error(at(field), std::move(message));

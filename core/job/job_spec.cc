@@ -279,7 +279,9 @@ std::map<std::string, std::string> origins(const ParsedJob& job) {
   const auto note = [&](const FieldTable& table, const std::string& block, const char* otherwise) {
     for (const Field& field : table) {
       const std::string name = block + field.name;
-      origin[name] = job.places.contains(name) ? "given" : otherwise;
+      const auto place = job.places.find(name);
+      const bool absent = place == job.places.end();
+      origin[name] = absent ? otherwise : place->second.borrowed ? "config" : "given";
     }
   };
   JobDraft draft{job.spec, std::nullopt};  // tables are bound to objects that they may write

@@ -142,7 +142,8 @@ struct ParsedJob {
 };
 // Reads, defaults and cross-checks a job. Reports everything at once; touches no file.
 ParsedJob parse_job(const Node& root);
-// Every field by its canonical name: "given", "preset" or "default".
+// Every field by its canonical name: "given", "config" (of the model's directory), "preset" or
+// "default".
 std::map<std::string, std::string> origins(const ParsedJob& job);
 
 // Canonical JSON: every field in a fixed order; equal specs give equal text.

@@ -20,7 +20,7 @@ struct SubmitArguments {
   std::vector<std::string> overrides;  // "field=value"
   int64_t priority = -1;               // -1: the job file's
   std::string key;
-  bool watch = false, dry_run = false, yes = false;
+  bool watch = false, dry_run = false, yes = false, all = false;
 };
 
 static void add_file_options(CLI::App& app, SubmitArguments& arguments) {
@@ -62,15 +62,17 @@ static const json* value_of(const json& spec, const std::string& field) {
   return value;
 }
 
-// Every field with its value and where it came from, a block by its own fields; what a preset says
-// is the model's own line. What the job file gave comes first.
-static std::vector<std::vector<std::string>> settings_of(const LoadedJob& job) {
+// Every field with its value and where it came from, a block by its own fields; what a preset or
+// the model's config says is the model's own line, unless all is asked for. What the job file gave
+// comes first.
+static std::vector<std::vector<std::string>> settings_of(const LoadedJob& job, bool all) {
   const json spec = to_json(job.spec);
   std::vector<std::vector<std::string>> given, others;
   for (const auto& [field, origin] : job.origin) {
     const auto inner = job.origin.lower_bound(field + ".");
     if (inner != job.origin.end() && inner->first.starts_with(field + ".")) continue;
-    if (origin == "preset") continue;
+    const bool of_model = origin == "preset" || (origin == "config" && field.starts_with("model."));
+    if (of_model && !all) continue;
     const json* value = value_of(spec, field);
     if (value == nullptr || value->is_null()) continue;
     const std::string text = value_text(*value);
@@ -81,7 +83,7 @@ static std::vector<std::vector<std::string>> settings_of(const LoadedJob& job) {
   return given;
 }
 
-static Result<int> show_plan(Context& context, const LoadedJob& job) {
+static Result<int> show_plan(Context& context, const LoadedJob& job, bool all) {
   Client client = TRY(connect(context.env));
   const std::string spec_json = spec_text(job.spec);
   const PlanView plan = TRY(client.plan(spec_json));
@@ -91,7 +93,7 @@ static Result<int> show_plan(Context& context, const LoadedJob& job) {
     context.print(document);
     return kExitOk;
   }
-  PlanScreen screen{plan, job.spec, settings_of(job), {}};
+  PlanScreen screen{plan, job.spec, settings_of(job, all), {}};
   for (const Diagnostic& warning : job.diagnostics) {
     screen.warnings.push_back(to_string(warning, job.file));
   }
@@ -102,9 +104,10 @@ static Result<int> show_plan(Context& context, const LoadedJob& job) {
 static VerbAction setup_plan(CLI::App& app) {
   auto arguments = std::make_shared<SubmitArguments>();
   add_file_options(app, *arguments);
+  app.add_flag("--all", arguments->all, "Also what a preset or the model's config.json says");
   return [arguments](Context& context) -> Result<int> {
     const LoadedJob job = TRY(load(*arguments));
-    return show_plan(context, job);
+    return show_plan(context, job, arguments->all);
   };
 }
 
@@ -120,7 +123,7 @@ static bool confirmed(Context& context, const SubmitArguments& arguments) {
 
 static Result<int> submit(Context& context, const SubmitArguments& arguments) {
   const LoadedJob job = TRY(load(arguments));
-  if (arguments.dry_run) return show_plan(context, job);
+  if (arguments.dry_run) return show_plan(context, job, false);
   for (const Diagnostic& warning : job.diagnostics) {
     context.err << to_string(warning, job.file) << "\n";
   }

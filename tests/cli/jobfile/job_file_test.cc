@@ -150,6 +150,20 @@ TEST_F(JobFile, ModelDirectoryGivesItsTokenizerUnlessTheJobNamesOne) {
   EXPECT_EQ(load(job + "tokenizer: bytes\n").spec.tokenizer.path, "");
 }
 
+TEST_F(JobFile, WhatAModelDirectorySaysIsNotGiven) {
+  write("model/config.json", to_hf_config(resolved(presets().front().config, 300, 256))->dump());
+  write("model/tokenizer.json", R"({"model": {"vocab": {"a": 0, "b": 299}}})");
+  const std::string rest = "datasets: a.txt\nmax_steps: 10\nval_set_size: 0.1\n";
+  const LoadedJob whole = load("model: ./model\n" + rest);
+  EXPECT_EQ(whole.origin.at("model.path"), "given");
+  EXPECT_EQ(whole.origin.at("model.hidden_size"), "config");
+  EXPECT_EQ(whole.origin.at("model.rope_theta"), "config");
+  EXPECT_EQ(whole.origin.at("tokenizer"), "config");
+  const LoadedJob changed = load("model: {path: ./model, rope_theta: 20000}\n" + rest);
+  EXPECT_EQ(changed.origin.at("model.rope_theta"), "given");
+  EXPECT_EQ(changed.origin.at("model.hidden_size"), "config");
+}
+
 TEST_F(JobFile, ACheckpointIsAModelWithTheTokenizerOfItsJob) {
   JobSpec first = load(kSmall).spec;
   first.model.config.vocab_size = 512;

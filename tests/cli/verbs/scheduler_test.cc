@@ -183,6 +183,19 @@ TEST_F(SchedulerTest, PlanListsTheFieldsOfAnInlineModel) {
   EXPECT_EQ(plan.out.find("{\"architecture\""), std::string::npos) << plan.out;
 }
 
+TEST_F(SchedulerTest, PlanListsWhatAModelsConfigSaysOnlyWhenAsked) {
+  const std::filesystem::path model = std::filesystem::path(job_file_).parent_path() / "tiny";
+  std::filesystem::create_directories(model);
+  std::ofstream(model / "config.json")
+      << R"({"model_type": "llama", "vocab_size": 257, "hidden_size": 64, "rope_theta": 10000,
+             "intermediate_size": 192, "num_hidden_layers": 3, "num_attention_heads": 4})";
+  std::ofstream(job_file_) << "model: ./tiny\ndatasets: [text.txt]\nmax_steps: 5\n";
+  const Answer plan = run({"plan", job_file_}), all = run({"plan", job_file_, "--all"});
+  EXPECT_EQ(plan.code, 0) << plan.err;
+  EXPECT_EQ(plan.out.find("model.hidden_size"), std::string::npos) << plan.out;
+  EXPECT_NE(all.out.find("model.hidden_size"), std::string::npos) << all.out;
+}
+
 TEST_F(SchedulerTest, AWrongTokenIsAnAuthError) {
   Environment right = env_;
   env_.token = "wrong";
