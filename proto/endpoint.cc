@@ -7,10 +7,9 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <fstream>
-#include <iterator>
 #include <string_view>
 
+#include "core/base/read_small_file.h"
 #include "proto/status.h"
 
 namespace llmctl {
@@ -28,7 +27,7 @@ std::string_view without_brackets(std::string_view host) {
 
 namespace {
 
-constexpr size_t kCaFileMax = 1 << 20;  // a bundle of every public authority is 200 KiB
+constexpr Bytes kCaFileMax = 1 << 20;  // a bundle of every public authority is 200 KiB
 constexpr size_t kTokenMax = 4 << 10;
 
 bool is_host_port(std::string_view address) {
@@ -45,12 +44,12 @@ bool is_host_port(std::string_view address) {
 }
 
 Result<std::string> read_authority(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return Error{Code::invalid_argument, "cannot read the authority " + path, ""};
-  std::string text(kCaFileMax + 1, '\0');
-  file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<size_t>(file.gcount()));
-  if (text.size() > kCaFileMax || text.find("-----BEGIN CERTIFICATE-----") == std::string::npos) {
+  const Result<std::string> read = read_small_file(path, kCaFileMax);
+  if (!read.ok()) {
+    return Error{Code::invalid_argument, "cannot read the authority: " + read.error().message, ""};
+  }
+  const std::string& text = *read;
+  if (text.find("-----BEGIN CERTIFICATE-----") == std::string::npos) {
     return Error{Code::invalid_argument, path + ": expected a PEM file of certificates",
                  "it begins with -----BEGIN CERTIFICATE-----; a private key is no authority"};
   }

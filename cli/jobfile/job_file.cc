@@ -1,16 +1,14 @@
 #include "cli/jobfile/job_file.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <iostream>
 
 #include "cli/jobfile/job_overrides.h"
 #include "cli/jobfile/job_paths.h"
 #include "cli/jobfile/job_yaml.h"
 #include "core/base/limits.h"
+#include "core/base/read_small_file.h"
 
 namespace llmctl {
 
@@ -28,25 +26,21 @@ std::string LoadedJob::text() const {
 }
 
 // One byte more than allowed is read, so that parse_yaml sees that it is too long.
-static std::string read_bounded(std::istream& stream) {
+static std::string read_standard_input() {
   std::string text(limits::kJobFileBytes + 1, '\0');
-  stream.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<size_t>(stream.gcount()));
+  std::cin.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<size_t>(std::cin.gcount()));
   return text;
 }
 
 static Result<std::string> read_source(const std::string& path) {
-  if (path == "-") return read_bounded(std::cin);
-  std::error_code ignored;
-  if (fs::is_directory(path, ignored)) {
-    return Error{Code::invalid_argument, path + " is a directory", "name a job file in it"};
-  }
-  std::ifstream stream(path, std::ios::binary);
-  if (!stream) {
-    return Error{Code::not_found, path + ": " + std::strerror(errno),
-                 "write a job file, or start from one in examples/"};
-  }
-  return read_bounded(stream);
+  if (path == "-") return read_standard_input();
+  Result<std::string> text = read_small_file(path, limits::kJobFileBytes);
+  if (text.ok()) return text;
+  Error error = text.error();
+  error.hint = error.code == Code::not_found ? "write a job file, or start from one in examples/"
+                                             : "name a job file; - is standard input";
+  return error;
 }
 
 // "runs/my job.yaml" -> "my-job".

@@ -3,12 +3,12 @@
 #include <glob.h>
 
 #include <algorithm>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "cli/jobfile/tokenizer_size.h"
 #include "core/base/json_reader.h"
 #include "core/base/limits.h"
+#include "core/base/read_small_file.h"
 #include "core/job/job_fields.h"
 
 namespace llmctl {
@@ -55,17 +55,7 @@ bool is_path(const Node* node) {
 
 Result<nlohmann::json> read_json(const fs::path& file) {
   constexpr Bytes kMost = 1 << 20;  // real ones have a few KiB
-  std::ifstream stream(file, std::ios::binary);
-  std::string text(kMost + 1, '\0');
-  stream.read(text.data(), static_cast<std::streamsize>(text.size()));
-  if (!stream.is_open() || stream.bad()) {
-    return Error{Code::not_found, file.string() + " cannot be read", ""};
-  }
-  text.resize(static_cast<size_t>(stream.gcount()));
-  if (text.size() > kMost) {
-    return Error{Code::invalid_argument, file.string() + " is larger than 1 MiB", ""};
-  }
-  return parse_json(text, file.string());
+  return parse_json(TRY(read_small_file(file, kMost)), file.string());
 }
 
 bool is_checkpoint(const fs::path& directory) {
@@ -189,17 +179,35 @@ void add_tokenizer(Node& root, Node model, Settling& s) {
   root.entries.push_back({scalar("tokenizer", model), std::move(tokenizer)});
 }
 
-bool matches_anything(const std::string& pattern) {
+// What a dataset's path may name; else why not.
+std::string problem_of(const std::string& path) {
+  std::error_code failed;
+  const fs::file_status status = fs::status(path, failed);
+  if (fs::is_regular_file(status) || fs::is_directory(status)) return "";
+  if (status.type() == fs::file_type::not_found) return "there is no file or directory " + path;
+  if (failed) return path + ": " + failed.message();
+  return path + " is neither a file nor a directory";
+}
+
+// As the trainer: it refuses a pattern of which one match is no file.
+std::string problem_of_pattern(const std::string& pattern) {
+  std::string problem = "no file matches " + pattern;
   if (const size_t stars = pattern.find("**"); stars != std::string::npos) {
     // May be a large tree: here only its root is looked at, the trainer walks it.
     const size_t wild = std::min(stars, pattern.find_first_of("*?["));
     std::error_code ignored;
-    return fs::is_directory(fs::path(pattern.substr(0, wild)).parent_path(), ignored);
+    const bool root = fs::is_directory(fs::path(pattern.substr(0, wild)).parent_path(), ignored);
+    return root ? "" : problem;
   }
   glob_t found{};
-  const int result = glob(pattern.c_str(), GLOB_NOSORT, nullptr, &found);
+  if (glob(pattern.c_str(), GLOB_NOSORT, nullptr, &found) == 0) {
+    problem.clear();
+    for (size_t i = 0; problem.empty() && i < found.gl_pathc; ++i) {
+      problem = problem_of(found.gl_pathv[i]);
+    }
+  }
   globfree(&found);
-  return result == 0;
+  return problem;
 }
 
 void settle_dataset(Node& dataset, const std::string& name, Settling& s) {
@@ -209,11 +217,12 @@ void settle_dataset(Node& dataset, const std::string& name, Settling& s) {
   if (!is_path(path)) return;
   const Node at = *path;
   *path = scalar(s.absolute(at.text).string(), at);
+  // A file whose name holds a '[' is meant before a pattern is.
+  std::string problem = problem_of(path->text);
   std::error_code ignored;
-  if (fs::exists(path->text, ignored) || matches_anything(path->text)) return;
   const bool pattern = path->text.find_first_of("*?[") != std::string::npos;
-  s.error(at, map ? name + ".path" : name,
-          (pattern ? "no file matches " : "there is no file or directory ") + path->text);
+  if (pattern && !fs::exists(path->text, ignored)) problem = problem_of_pattern(path->text);
+  if (!problem.empty()) s.error(at, map ? name + ".path" : name, problem);
 }
 
 void settle_datasets(Node& datasets, Settling& s) {

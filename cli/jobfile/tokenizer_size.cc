@@ -1,11 +1,11 @@
 #include "cli/jobfile/tokenizer_size.h"
 
 #include <algorithm>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <vector>
 
 #include "core/base/limits.h"
+#include "core/base/read_small_file.h"
 
 namespace llmctl {
 
@@ -59,14 +59,9 @@ class IdReader final : public nlohmann::json_sax<nlohmann::json> {
 };
 
 Result<int64_t> tokenizer_vocab_size(const std::string& path) {
-  std::ifstream file(path, std::ios::binary | std::ios::ate);
-  if (!file) return Error{Code::not_found, path + " cannot be read", ""};
-  if (file.tellg() > limits::kTokenizerFileBytes) {
-    return Error{Code::invalid_argument, path + " is larger than 256 MiB", ""};
-  }
-  file.seekg(0);
+  const std::string text = TRY(read_small_file(path, limits::kTokenizerFileBytes));
   IdReader reader;
-  if (!nlohmann::json::sax_parse(file, &reader)) {
+  if (!nlohmann::json::sax_parse(text, &reader)) {
     return Error{Code::invalid_argument, path + " is not valid JSON", ""};
   }
   if (reader.largest() < 0) {

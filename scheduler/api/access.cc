@@ -2,9 +2,7 @@
 
 #include <grpcpp/security/auth_metadata_processor.h>
 
-#include <fstream>
-#include <iterator>
-
+#include "core/base/read_small_file.h"
 #include "core/base/units.h"
 #include "proto/endpoint.h"
 
@@ -12,17 +10,15 @@ namespace llmctl {
 namespace {
 
 constexpr size_t kTokenMin = 16;  // shorter ones can be guessed
-constexpr size_t kFileMax = 64 << 10;
+constexpr Bytes kFileMax = 64 << 10;
 
 Error unsafe(std::string what, std::string hint) {
   return Error{Code::failed_precondition, std::move(what), std::move(hint)};
 }
 
 Result<std::string> read_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return unsafe("cannot read " + path, "");
-  std::string text(std::istreambuf_iterator<char>(file), {});
-  if (text.size() > kFileMax) return unsafe(path + " is too large", "");
+  Result<std::string> text = read_small_file(path, kFileMax);
+  if (!text.ok()) return unsafe(text.error().message, "");
   return text;
 }
 

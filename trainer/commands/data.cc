@@ -1,15 +1,15 @@
 #include "trainer/commands/data.h"
 
 #include <algorithm>
-#include <fstream>
 #include <functional>
-#include <iterator>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <ostream>
 #include <span>
 
 #include "core/base/json_reader.h"
+#include "core/base/limits.h"
+#include "core/base/read_small_file.h"
 #include "core/base/utf8.h"
 #include "trainer/commands/command_line.h"
 #include "trainer/data/chat/format.h"
@@ -152,8 +152,8 @@ Status show_documents(const SourceFile& source,
 
 Status run_preview(const std::vector<std::string>& args, std::ostream& out) {
   const Preview preview = TRY(parse_preview(args));
-  std::ifstream in(preview.spec_file, std::ios::binary);
-  const JobSpec spec = TRY(parse_spec_json(std::string{std::istreambuf_iterator<char>(in), {}}));
+  const std::string text = TRY(read_small_file(preview.spec_file, limits::kJobFileBytes));
+  const JobSpec spec = TRY(parse_spec_json(text));
   const auto sources = TRY(list_sources(spec.datasets, spec.method));
   std::optional<ChatFormat> format;
   if (spec.method == "sft") format = TRY(ChatFormat::open(spec));

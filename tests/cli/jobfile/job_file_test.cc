@@ -2,6 +2,7 @@
 #include "cli/jobfile/job_file.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 #include <fstream>
@@ -148,6 +149,34 @@ TEST_F(JobFile, ModelDirectoryGivesItsTokenizerUnlessTheJobNamesOne) {
   EXPECT_EQ(given.spec.tokenizer.path, path("model/tokenizer.json"));
   EXPECT_EQ(given.spec.tokenizer.vocab_size, 300);
   EXPECT_EQ(load(job + "tokenizer: bytes\n").spec.tokenizer.path, "");
+}
+
+TEST_F(JobFile, ADatasetIsAFileOrADirectory) {
+  const auto says = [&](const std::string& dataset) {
+    return load("model: llama-1m\ndatasets: " + dataset + "\nmax_steps: 1\n").text();
+  };
+  ASSERT_EQ(mkfifo(path("pipe.txt").c_str(), 0600), 0);
+  std::filesystem::create_symlink("loop.txt", path("loop.txt"));
+  EXPECT_NE(says("/dev/zero").find("/dev/zero is neither a file nor a directory"),
+            std::string::npos);
+  EXPECT_NE(says("pipe.txt").find("is neither a file nor a directory"), std::string::npos);
+  EXPECT_NE(says("loop.txt").find("oo many levels of symbolic links"), std::string::npos);
+  EXPECT_FALSE(says("'p*.txt'").empty()) << "the trainer would refuse the pipe";
+}
+
+TEST_F(JobFile, NobodyWaitsForAPipeThatNobodyWritesTo) {
+  ASSERT_EQ(mkfifo(path("pipe").c_str(), 0600), 0);
+  const Result<LoadedJob> job = load_job(path("pipe"), {});
+  ASSERT_FALSE(job.ok());
+  EXPECT_NE(job.error().message.find("nobody writes to it"), std::string::npos);
+  EXPECT_FALSE(load_job("/dev/zero", {}).ok());
+  std::filesystem::create_directories(path("model"));
+  ASSERT_EQ(mkfifo(path("model/config.json").c_str(), 0600), 0);
+  EXPECT_NE(load("model: ./model\ndatasets: a.txt\nmax_steps: 1\n").text().find("pipe"),
+            std::string::npos);
+  const LoadedJob tokenizer =
+      load("model: llama-1m\ndatasets: a.txt\nmax_steps: 1\ntokenizer: {path: ./pipe}\n");
+  EXPECT_NE(tokenizer.text().find("pipe"), std::string::npos);
 }
 
 TEST_F(JobFile, WhatAModelDirectorySaysIsNotGiven) {

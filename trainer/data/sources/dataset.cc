@@ -101,7 +101,8 @@ Status add_path(const DatasetSpec& dataset,
   std::error_code failed;
   if (fs::is_directory(path, failed)) return add_directory(dataset, path, sft, sources);
   if (!fs::is_regular_file(path, failed)) {
-    return invalid(path.string() + ": no such file or directory",
+    return invalid(path.string() + (fs::exists(path, failed) ? ": neither a file nor a directory"
+                                                             : ": no such file or directory"),
                    "datasets[].path is a file, a glob or a directory");
   }
   return add_file(dataset, path, sft, sources);
