@@ -49,11 +49,14 @@ Result<Sources> list_groups(const JobSpec& spec, const fs::path& cache_dir, cons
   }
   std::string hashes;
   for (HashedSources& group : sources.groups) {
+    group.state = TRY(state_of_sources(group.files));
     group.hash = TRY(hash_sources(group.files, cache_dir, SystemClock().unix_ms(), phase));
     hashes += group.hash;
     sources.all.files.insert(sources.all.files.end(), group.files.begin(), group.files.end());
   }
   sources.all.hash = weighted ? content_hash(hashes) : hashes;
+  sources.all.state =
+      weighted ? TRY(state_of_sources(sources.all.files)) : sources.groups.front().state;
   return sources;
 }
 

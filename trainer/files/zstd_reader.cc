@@ -35,7 +35,7 @@ ZstdReader::ZstdReader(ZstdReader&&) noexcept = default;
 Result<ZstdReader> ZstdReader::open(const std::filesystem::path& file) {
   auto state = std::make_unique<State>();
   state->name = file.string();
-  state->file = TRY(MappedFile::open(file));
+  state->file = TRY(MappedFile::open(file, /*input=*/true));
   CHECK(state->context != nullptr);
   ZSTD_DCtx_setParameter(state->context.get(), ZSTD_d_windowLogMax, kWindowLog);
   return ZstdReader(std::move(state));

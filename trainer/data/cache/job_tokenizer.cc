@@ -42,6 +42,7 @@ Result<Tokenizer> trained_tokenizer(int64_t vocab_size,
   const auto special =
       p.format != nullptr ? p.format->special_tokens() : std::vector<std::string>();
   const auto tokenizer = TRY(trainer.train(vocab_size, p.phase, special));
+  TRY(check_unchanged(sources));
   TRY(tokenizer.save(file));
   return Tokenizer::load(file);
 }

@@ -109,7 +109,7 @@ Result<TokenCache> TokenCache::open_or_build(const HashedSources& sources,
   const auto lock = TRY(BuildLock::acquire(file, preparation.phase));
   ready = open(file);  // another process may have built it while we waited
   if (ready.ok()) return ready;
-  TRY(build_token_cache(sources.files, tokenizer, preparation, file));
+  TRY(build_token_cache(sources, tokenizer, preparation, file));
   return open(file);
 }
 

@@ -155,7 +155,7 @@ class CacheBuilder {
 
 }  // namespace
 
-Status build_token_cache(const std::vector<SourceFile>& sources,
+Status build_token_cache(const HashedSources& sources,
                          const Tokenizer& tokenizer,
                          const Preparation& preparation,
                          const fs::path& file) {
@@ -166,7 +166,8 @@ Status build_token_cache(const std::vector<SourceFile>& sources,
   auto built = [&]() -> Status {
     auto writer = TRY(FileWriter::create(temporary, {}));
     CacheBuilder builder(tokenizer, preparation.format, std::move(writer));
-    TRY(builder.build(sources, preparation.threads, preparation.phase));
+    TRY(builder.build(sources.files, preparation.threads, preparation.phase));
+    TRY(check_unchanged(sources));
     fs::rename(temporary, file, failed);
     if (failed) return disk_error("cannot rename to", file, failed.value());
     return sync_directory(file.parent_path(), {});

@@ -4,16 +4,15 @@
 #pragma once
 
 #include <filesystem>
-#include <vector>
 
 #include "core/base/result.h"
 #include "trainer/data/cache/preparation.h"
-#include "trainer/data/sources/dataset.h"
+#include "trainer/data/sources/source_hash.h"
 #include "trainer/tokenizer/tokenizer.h"
 
 namespace llmctl {
 
-Status build_token_cache(const std::vector<SourceFile>& sources,
+Status build_token_cache(const HashedSources& sources,
                          const Tokenizer& tokenizer,
                          const Preparation& preparation,
                          const std::filesystem::path& file);

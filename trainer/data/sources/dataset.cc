@@ -46,7 +46,7 @@ bool is_build_folder(const std::string& name) {
 
 // No NUL, and valid UTF-8 but for a character cut at the end of the sample.
 bool looks_like_text(const fs::path& path) {
-  const auto file = MappedFile::open(path);
+  const auto file = MappedFile::open(path, /*input=*/true);
   if (!file.ok() || (*file)->bytes().empty()) return false;
   std::string_view sample = as_text((*file)->bytes());
   const bool cut = sample.size() > kSniffBytes;
@@ -260,7 +260,7 @@ Status for_each_line_document(std::string_view jsonl,
 
 Status for_each_record(const SourceFile& source, const RecordFn& record) {
   if (is_zstd(source.path)) return for_each_compressed_line(source.path, record);
-  const auto file = TRY(MappedFile::open(source.path));
+  const auto file = TRY(MappedFile::open(source.path, /*input=*/true));
   return LineWalk(record).lines(as_text(file->bytes()));
 }
 
@@ -271,7 +271,7 @@ Status for_each_document(const SourceFile& source, const DocumentFn& document) {
     return for_each_record(source, text_records(name, reader, document));
   }
   if (is_zstd(source.path)) return whole_compressed(source.path, document);
-  const auto file = TRY(MappedFile::open(source.path));
+  const auto file = TRY(MappedFile::open(source.path, /*input=*/true));
   return whole_document(as_text(file->bytes()), source.path, document);
 }
 

@@ -15,9 +15,9 @@ namespace llmctl {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr Millis kSettled = 2'000;         // the coarsest file systems count in two seconds
-constexpr size_t kReadBytes = 8 << 20;     // between looks at the clock of the phase
-constexpr size_t kPhaseBytes = 256 << 20;  // read between two progress reports
+constexpr Millis kSettled = 2'000;        // the coarsest file systems count in two seconds
+constexpr size_t kReadBytes = 8 << 20;    // between looks at the clock of the phase
+constexpr size_t kPhaseBytes = 32 << 20;  // read between two progress reports
 constexpr size_t kHexDigits = 32;
 
 struct FilesState {
@@ -66,7 +66,7 @@ Result<std::string> read_and_hash(const std::vector<SourceFile>& sources, const 
   ContentHash all;
   size_t unreported = 0;
   for (const SourceFile& source : sources) {
-    const auto file = TRY(MappedFile::open(source.path));
+    const auto file = TRY(MappedFile::open(source.path, /*input=*/true));
     std::string_view rest = as_text(file->bytes());
     all.add_number(rest.size());
     all.add_number(hash64(reading(source)));
@@ -93,6 +93,20 @@ std::optional<std::string> remembered(const fs::path& file) {
 }
 
 }  // namespace
+
+Result<std::string> state_of_sources(const std::vector<SourceFile>& files) {
+  return TRY(state_of(files)).hash;
+}
+
+Status check_unchanged(const HashedSources& sources) {
+  if (sources.state.empty() || TRY(state_of(sources.files)).hash == sources.state) {
+    return ok_status();
+  }
+  std::string name = sources.files.front().path.string();
+  if (sources.files.size() > 1) name += " or another file of the datasets";
+  return Error{Code::failed_precondition, name + " changed while it was read",
+               "llmctl retry when nothing writes to it any more"};
+}
 
 Result<std::string> hash_sources(const std::vector<SourceFile>& sources,
                                  const fs::path& cache_dir,

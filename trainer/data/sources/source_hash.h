@@ -18,7 +18,12 @@ namespace llmctl {
 struct HashedSources {
   std::vector<SourceFile> files;
   std::string hash;
+  std::string state = "";  // state_of_sources() before they were read; empty: not compared
 };
+// Path, size, inode and times of all of them.
+Result<std::string> state_of_sources(const std::vector<SourceFile>& files);
+// failed_precondition when a file is no longer as it was: what was read is of two contents.
+Status check_unchanged(const HashedSources& sources);
 
 // `now_unix_ms`: files changed in the last seconds are not remembered, as they may change once more
 // within the resolution of their times.

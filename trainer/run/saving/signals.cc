@@ -6,12 +6,14 @@
 #include <string_view>
 
 #include "core/run/run_config.h"
+#include "trainer/files/mapped_file.h"
 
 namespace llmctl::signals {
 namespace {
 
 volatile sig_atomic_t leave = 0, save = 0, in_preparation = 0;
-int exit_code_left = 0;  // computed before the handler may need it
+// Computed before a handler may need them.
+int exit_code_left = 0, exit_code_bad_input = 0, exit_code_crashed = 0;
 
 // Only async-signal-safe calls.
 extern "C" void on_signal(int signal) {
@@ -27,10 +29,32 @@ extern "C" void on_signal(int signal) {
   _exit(exit_code_left);
 }
 
+void say(std::string_view text) {
+  [[maybe_unused]] const ssize_t ignored = write(STDOUT_FILENO, text.data(), text.size());
+}
+
+// A page of a mapped file is gone, since somebody made the file shorter. With data of people that
+// is their input; what is ours is made again in the next attempt.
+extern "C" void on_lost_page(int, siginfo_t* info, void*) {
+  const MappedPage page = mapped_page_at(info->si_addr);
+  if (page.name == nullptr) {
+    signal(SIGBUS, SIG_DFL);  // something else: it happens again, and ends the process
+    return;
+  }
+  say("\n{\"type\":\"end\",\"outcome\":\"");
+  say(page.input ? "bad_input" : "crashed");
+  say("\",\"detail\":\"");
+  say(page.name);
+  say(" became shorter while it was read\"}\n");
+  _exit(page.input ? exit_code_bad_input : exit_code_crashed);
+}
+
 }  // namespace
 
 void listen() {
   exit_code_left = exit_code(Outcome::left);
+  exit_code_bad_input = exit_code(Outcome::bad_input);
+  exit_code_crashed = exit_code(Outcome::crashed);
   struct sigaction action = {};
   action.sa_handler = on_signal;
   action.sa_flags = SA_RESTART;
@@ -38,6 +62,10 @@ void listen() {
   sigaction(SIGUSR1, &action, nullptr);
   action.sa_handler = SIG_IGN;
   sigaction(SIGPIPE, &action, nullptr);
+  struct sigaction lost_page = {};
+  lost_page.sa_sigaction = on_lost_page;
+  lost_page.sa_flags = SA_SIGINFO;
+  sigaction(SIGBUS, &lost_page, nullptr);
 }
 
 void preparing(bool on) {

@@ -53,6 +53,19 @@ TEST(TokenCache, HoldsEveryDocumentAndItsEnd) {
   EXPECT_EQ(cache->tokens(), static_cast<int64_t>(cache->document_ends()[11]));
 }
 
+TEST(TokenCache, IsNotBuiltOfDataThatChangedWhileItWasRead) {
+  const Scratch scratch;
+  const fs::path cache_dir = scratch.path() / "cache";
+  HashedSources data = prepare(scratch.path(), 12);
+  data.state = *state_of_sources(data.files);
+  EXPECT_TRUE(check_unchanged(data).ok());
+  write_file(data.files[0].path, "{\"text\":\"what is left\"}\n");
+  const auto cache = open_cache(data, cache_dir);
+  ASSERT_FALSE(cache.ok());
+  EXPECT_NE(cache.error().message.find("d.jsonl changed while it was read"), std::string::npos);
+  EXPECT_TRUE(cache_file(cache_dir).empty());
+}
+
 TEST(TokenCache, IsBuiltOnceAndKeyedByContentNotByPath) {
   const Scratch scratch;
   const fs::path cache_dir = scratch.path() / "cache";
