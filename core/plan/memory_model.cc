@@ -101,6 +101,22 @@ static Bytes update_bytes(const FitQuestion& q) {
   return std::max(pass + bytes(kFloat * static_cast<double>(window)), bytes(kFloat * largest));
 }
 
+// Of the fp32 form of an operand, or of a result that is not yet rounded.
+static double widened(const Widths& w, const FitQuestion& q, double size) {
+  return widens(q) ? size * kFloat / w.number : 0;
+}
+
+// The gradients of attention's output, q, k and v. The plain formula repeats k and v for each query
+// head and has whole score matrices: four at once, or two while those gradients are made.
+static double attention_bytes(const Widths& w, const FitQuestion& q) {
+  const double rows = 2 * w.query + 2 * w.key_value;
+  if (!is_manual(q)) return rows + widened(w, q, 3 * w.query + 2 * w.key_value);
+  const double scores = w.heads * static_cast<double>(q.sequence_len);
+  const double query = std::max(w.query, widened(w, q, w.query));
+  const double inputs = (widens(q) ? 6 : 1) * query;
+  return std::max(4 * scores + w.heads + inputs, 2 * scores + 6 * query);
+}
+
 // While the last block runs, when all others before it have saved what they keep.
 static std::vector<Moment> moments(const Widths& w, const FitQuestion& q) {
   const auto before = static_cast<double>(q.model.num_hidden_layers - 1);
@@ -114,14 +130,7 @@ static std::vector<Moment> moments(const Widths& w, const FitQuestion& q) {
   const double all = (away ? std::min(before, 1.0) : before) * kept + block;
   const double inputs = (away ? 1 : before + 1) * kept;  // once forward is through
   const double gradient = w.hidden;
-  // The gradients of attention's output, q, k and v; the plain formula repeats k and v for each
-  // query head and has whole score matrices.
-  const double scores = w.heads * static_cast<double>(q.sequence_len);
-  // Bytes of the fp32 form of an operand, or of a result that is not yet rounded.
-  const auto wide = [&](double size) { return widens(q) ? size * kFloat / w.number : 0; };
-  const double attention =
-      is_manual(q) ? 6 * std::max(w.query, wide(w.query)) + 4 * scores
-                   : 2 * w.query + 2 * w.key_value + wide(3 * w.query + 2 * w.key_value);
+  const auto wide = [&](double size) { return widened(w, q, size); };
   const double mlp_input = w.hidden + wide(w.hidden);
   const double mlp_products =
       mlp_input + std::max(std::max(w.mlp - w.post_norm, 0.0) + wide(w.mlp), wide(w.up));
@@ -141,7 +150,7 @@ static std::vector<Moment> moments(const Widths& w, const FitQuestion& q) {
        .product = true},
       {.activations = before_mlp + gradient, .workspace = w.post_norm},
       {.activations = before_mlp + gradient - w.post_norm,
-       .workspace = attention,
+       .workspace = attention_bytes(w, q),
        .attention = true},
       {.update = true},
   };

@@ -8,6 +8,7 @@
 #include "core/plan/memory_model.h"
 #include "core/training/offload.h"
 #include "core/training/optimizer_facts.h"
+#include "core/training/precision.h"
 #include "tests/trainer/sample_model.h"
 #include "trainer/ops/cpu/cpu_gemm.h"
 #include "trainer/optim/optimizer.h"
@@ -119,7 +120,8 @@ MemoryByCause measured(const FitQuestion& q) {
   return device_memory::peak_by_cause();
 }
 
-TEST_P(Prediction, IsWithinATenthOfWhatIsMeasured) {
+// To a fiftieth; with 16-bit numbers the prediction is for a CPU that has to widen them.
+TEST_P(Prediction, IsWhatIsMeasured) {
   const Shape& s = GetParam();
   FitQuestion q;
   q.model.vocab_size = s.vocab;
@@ -143,7 +145,8 @@ TEST_P(Prediction, IsWithinATenthOfWhatIsMeasured) {
   q.gradient_checkpointing = s.checkpointing;
   const MemoryByCause want = measured(q), got = predict_memory(q);
   const auto real = static_cast<double>(want.total());
-  EXPECT_NEAR(static_cast<double>(got.total()), real, 0.1 * real)
+  const double doubt = has_weight_copy(q.precision) ? 0.1 : 0.02;
+  EXPECT_NEAR(static_cast<double>(got.total()), real, doubt * real)
       << "predicted " << to_json(got) << "\nmeasured  " << to_json(want);
 }
 
