@@ -6,7 +6,7 @@
 
 namespace llmctl {
 
-static constexpr size_t kEnough = 3;        // plans that fit
+static constexpr size_t kEnoughTrials = 3;  // plans that fit
 static constexpr double kLeastSteps = 2;    // for each: one warms up
 static constexpr double kLeastBudget = 30;  // seconds
 static constexpr double kShareOfRun = 0.05;
@@ -116,7 +116,7 @@ double ProbeSearch::expected_seconds(const Plan& plan) const {
 
 std::optional<Plan> ProbeSearch::among(Checkpointing kind, double seconds_left) const {
   const auto known = fitting(kind);
-  if (known.size() >= kEnough) return std::nullopt;
+  if (known.size() >= kEnoughTrials) return std::nullopt;
   const int64_t largest_known = known.back()->result.micro_batch_size;
   std::vector<Plan> open;  // larger ones that may fit, smallest first
   bool ran_out = false;

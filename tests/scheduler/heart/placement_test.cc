@@ -1,5 +1,7 @@
 #include "scheduler/heart/placement.h"
 
+#include <algorithm>
+
 #include "scheduler/heart/explain.h"
 #include "scheduler/heart/fit.h"
 #include "tests/scheduler/heart/scene.h"

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "core/plan/plan_search.h"
 
 namespace llmctl {
@@ -27,9 +29,9 @@ struct Machine {
 };
 
 JobSpec job(int64_t global_batch, int64_t steps = 4) {
-  const std::string text =
-      R"({"model": "llama-1m", "datasets": "a", "max_steps": )" + std::to_string(steps) +
-      R"(, "global_batch_size": )" + std::to_string(global_batch) + "}";
+  const std::string text = R"({"model": "llama-1m", "datasets": "a", "max_steps": )" +
+                           std::to_string(steps) + R"(, "global_batch_size": )" +
+                           std::to_string(global_batch) + "}";
   return parse_spec_json(text).value();
 }
 

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "core/plan/plan_search.h"
 #include "trainer/device/device_memory.h"
 
