@@ -1,19 +1,16 @@
 #include "trainer/tokenizer/added_tokens.h"
 
-#include <utf8proc.h>
-
 #include <algorithm>
 
 #include "core/base/utf8.h"
+#include "trainer/tokenizer/pieces/characters.h"
+#include "trainer/tokenizer/pieces/unicode_class.h"
 
 namespace llmctl {
 namespace {
 
-utf8proc_int32_t code_point_at(std::string_view text, size_t at) {
-  utf8proc_int32_t code = -1;
-  utf8proc_iterate(reinterpret_cast<const utf8proc_uint8_t*>(text.data() + at),
-                   static_cast<utf8proc_ssize_t>(std::min<size_t>(text.size() - at, 4)), &code);
-  return code;
+uint32_t code_point_at(std::string_view text, size_t at) {
+  return next_code_point(text, at);
 }
 
 // Start of the character that ends at `end`.
@@ -23,18 +20,12 @@ size_t character_before(std::string_view text, size_t end) {
   return at;
 }
 
-bool is_word(utf8proc_int32_t code) {
-  if (code < 0) return false;
-  const auto category = utf8proc_category(code);
-  return code == '_' || code == 0x200C || code == 0x200D ||
-         (category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_ND) ||
-         category == UTF8PROC_CATEGORY_NL || category == UTF8PROC_CATEGORY_PC;
+bool is_word(uint32_t code) {
+  return rust_word_set().contains(code);
 }
 
-bool is_space(utf8proc_int32_t code) {
-  return (code >= 9 && code <= 13) || code == 0x20 || code == 0x85 || code == 0xA0 ||
-         code == 0x1680 || (code >= 0x2000 && code <= 0x200A) || code == 0x2028 || code == 0x2029 ||
-         code == 0x202F || code == 0x205F || code == 0x3000;
+bool is_space(uint32_t code) {
+  return space_set().contains(code);
 }
 
 bool stands_alone(std::string_view text, size_t begin, size_t end) {

@@ -1,8 +1,8 @@
 // The tokenizer.json that training a byte-level BPE writes.
 #include <nlohmann/json.hpp>
 
-#include "trainer/tokenizer/bpe/alphabet.h"
 #include "trainer/tokenizer/parts.h"
+#include "trainer/tokenizer/pieces/alphabet.h"
 
 namespace llmctl {
 

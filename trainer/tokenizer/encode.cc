@@ -36,44 +36,43 @@ class Stages {
 
   Status split(std::string_view text, bool first) {
     if (published_ == nullptr || !PublishedPattern::can_split(text)) {
-      return parts_.pretokenizer.split(text, first, [&](std::string_view piece) {
-        add_piece(piece);
-        return ok_status();
-      });
+      return parts_.pretokenizer.split(text, first,
+                                       [&](std::string_view piece) { return add_piece(piece); });
     }
     for (size_t at = 0; at < text.size();) {
       const size_t end = published_->piece_end(text, at);
-      add_word(text.substr(at, end - at));
+      TRY(add_word(text.substr(at, end - at)));
       at = end;
     }
     return ok_status();
   }
 
-  void add_piece(std::string_view piece) {
-    if (!parts_.model.words_are_apart()) return add_word(piece);
+  Status add_piece(std::string_view piece) {
+    if (!parts_.model->words_are_apart()) return add_word(piece);
     size_t begin = 0;
     for (size_t at = piece.find(kWordStart); at != piece.npos;) {
       const bool run = at == 0 || piece.substr(0, at).ends_with(kWordStart);
       if (!run) {
-        add_word(piece.substr(begin, at - begin));
+        TRY(add_word(piece.substr(begin, at - begin)));
         begin = at;
       }
       at = piece.find(kWordStart, at + kWordStart.size());
     }
-    add_word(piece.substr(begin));
+    return add_word(piece.substr(begin));
   }
 
-  void add_word(std::string_view word) {
-    if (cache_ == nullptr || !PieceCache::can_hold(word)) return parts_.model.encode(word, ids_);
+  Status add_word(std::string_view word) {
+    if (cache_ == nullptr || !PieceCache::can_hold(word)) return parts_.model->encode(word, ids_);
     const uint64_t hash = PieceCache::hash_of(word);
     PieceCache::Slot& slot = cache_->slot_of(hash);
     if (slot.holds(hash, word)) {
       ids_.insert(ids_.end(), slot.ids, slot.ids + slot.count);
-      return;
+      return ok_status();
     }
     const size_t first = ids_.size();
-    parts_.model.encode(word, ids_);
+    TRY(parts_.model->encode(word, ids_));
     slot.keep(hash, word, std::span(ids_).subspan(first));
+    return ok_status();
   }
 
   const Tokenizer::Parts& parts_;

@@ -3,7 +3,9 @@
 #include <set>
 
 #include "core/base/limits.h"
+#include "trainer/tokenizer/bpe/model.h"
 #include "trainer/tokenizer/tokenizer_file.h"
+#include "trainer/tokenizer/unigram.h"
 
 namespace llmctl {
 namespace dom = simdjson::dom;
@@ -59,45 +61,87 @@ Status read_merges(const JsonMember& merges, BpeModel& model) {
 
 }  // namespace
 
-Status read_model(const JsonMember& root, Tokenizer::Parts& parts) {
-  const JsonMember model = root["model"];
-  TRY(model.object());
-  const std::string type = TRY(model["type"].text("BPE"));
-  if (type != "BPE") return model["type"].unsupported("\"" + type + "\"");
-  if (model["dropout"].present()) return model["dropout"].unsupported("dropout");
-  for (const char* affix : {"continuing_subword_prefix", "end_of_word_suffix"}) {
-    if (!TRY(model[affix].text("")).empty()) return model[affix].unsupported("an affix");
+namespace {
+
+Result<std::unique_ptr<const PieceModel>> read_bpe(const JsonMember& model, bool byte_level) {
+  if (model["dropout"].present() && TRY(model["dropout"].real()) != 0) {
+    return model["dropout"].unsupported("dropout");
   }
   BpeModel::Options options;
-  options.byte_level = parts.pretokenizer.byte_level();
+  options.byte_level = byte_level;
   options.byte_fallback = TRY(model["byte_fallback"].flag(false));
   options.fuse_unk = TRY(model["fuse_unk"].flag(false));
   options.ignore_merges = TRY(model["ignore_merges"].flag(false));
   options.unk_token = TRY(model["unk_token"].text(""));
-  TRY(read_vocab(model["vocab"], parts.model));
-  TRY(read_merges(model["merges"], parts.model));
-  const Status finished = parts.model.finish(options);
+  options.prefix = TRY(model["continuing_subword_prefix"].text(""));
+  options.suffix = TRY(model["end_of_word_suffix"].text(""));
+  const bool affixes = !options.prefix.empty() || !options.suffix.empty();
+  if (affixes && options.byte_fallback) {
+    return model["byte_fallback"].unsupported("together with a prefix or suffix of words");
+  }
+  auto bpe = std::make_unique<BpeModel>(std::move(options));
+  TRY(read_vocab(model["vocab"], *bpe));
+  TRY(read_merges(model["merges"], *bpe));
+  const Status finished = bpe->finish();
   if (!finished.ok()) return invalid_at("model", finished.error().message);
+  return std::unique_ptr<const PieceModel>(std::move(bpe));
+}
+
+// "vocab" is a list of ["token", score]; ids count up.
+Result<std::unique_ptr<const PieceModel>> read_unigram(const JsonMember& model) {
+  std::optional<int64_t> unk;
+  if (model["unk_id"].present()) unk = TRY(model["unk_id"].number());
+  const bool byte_fallback = TRY(model["byte_fallback"].flag(false));
+  auto unigram = std::make_unique<UnigramModel>(unk, byte_fallback);
+  size_t index = 0;
+  for (const dom::element entry : TRY(model["vocab"].array())) {
+    dom::array pair;
+    std::string_view token;
+    double score = 0;
+    const std::string place = model["vocab"].place() + "[" + std::to_string(index++) + "]";
+    if (entry.get(pair) != simdjson::SUCCESS || pair.size() != 2 ||
+        pair.at(0).get(token) != simdjson::SUCCESS || pair.at(1).get(score) != simdjson::SUCCESS) {
+      return invalid_at(place, "expected [\"token\", score]");
+    }
+    const Status added = unigram->add_token(token, score);
+    if (!added.ok()) return invalid_at(place, added.error().message);
+  }
+  const Status finished = unigram->finish();
+  if (!finished.ok()) return invalid_at("model", finished.error().message);
+  return std::unique_ptr<const PieceModel>(std::move(unigram));
+}
+
+}  // namespace
+
+Status read_model(const JsonMember& root, Tokenizer::Parts& parts) {
+  const JsonMember model = root["model"];
+  TRY(model.object());
+  const std::string type = TRY(model["type"].text("BPE"));
+  if (type == "Unigram") {
+    parts.model = TRY(read_unigram(model));
+  } else if (type == "BPE") {
+    parts.model = TRY(read_bpe(model, parts.pretokenizer.byte_level()));
+  } else {
+    return model["type"].unsupported("\"" + type + "\"");
+  }
   return ok_status();
 }
 
 namespace {
 
-Result<AddedToken> read_added_token(const JsonMember& field, const BpeModel& model) {
+Result<AddedToken> read_added_token(const JsonMember& field, const Vocabulary& vocabulary) {
   AddedToken token;
   token.content = TRY(field["content"].text(""));
   if (token.content.size() > kContentBytes) return invalid_at(field["content"].place(), "too long");
   const int64_t id = TRY(field["id"].number());
   if (id < 0 || id >= limits::kVocabSize) return invalid_at(field["id"].place(), "out of range");
   token.id = static_cast<int32_t>(id);
-  const auto known = model.id_of(token.content);
+  const auto known = vocabulary.id_of(token.content);
   if (known && *known != token.id) {
     return invalid_at(field["id"].place(),
                       "the vocabulary gives this token the id " + std::to_string(*known));
   }
-  const auto& tokens = model.tokens();
-  const auto index = static_cast<size_t>(id);
-  if (!known && index < tokens.size() && !tokens[index].empty()) {
+  if (!known && vocabulary.has(token.id)) {
     return invalid_at(field["id"].place(), "is already that of another token of the vocabulary");
   }
   token.single_word = TRY(field["single_word"].flag(false));
@@ -114,7 +158,7 @@ Status read_added_tokens(const JsonMember& root, Tokenizer::Parts& parts) {
   std::set<int32_t> ids;
   size_t bytes = 0;
   for (const JsonMember& field : TRY(root["added_tokens"].list(kAddedTokens))) {
-    AddedToken token = TRY(read_added_token(field, parts.model));
+    AddedToken token = TRY(read_added_token(field, parts.model->vocabulary()));
     if (!ids.insert(token.id).second) return invalid_at(field["id"].place(), "appears twice");
     bytes += token.content.size();
     if (bytes > (1 << 20))

@@ -38,11 +38,17 @@ class JsonMember {
     return {inner, inner_place};
   }
   Result<std::string> text(const std::string& otherwise) const {
-    std::string_view string;
     if (!present()) return otherwise;
-    if (value_->get(string) != simdjson::SUCCESS) return invalid_at(place_, "expected a string");
+    const std::string_view string = TRY(long_text());
     if (string.size() > kContentBytes * 4) return invalid_at(place_, "string is too long");
     return std::string(string);
+  }
+  Result<std::string_view> long_text() const {  // a view into the document
+    std::string_view string;
+    if (!present() || value_->get(string) != simdjson::SUCCESS) {
+      return invalid_at(place_, "expected a string");
+    }
+    return string;
   }
   Result<bool> flag(bool otherwise) const {
     bool flag = otherwise;
@@ -55,6 +61,13 @@ class JsonMember {
     int64_t number = 0;
     if (!present() || value_->get(number) != simdjson::SUCCESS) {
       return invalid_at(place_, "expected a whole number");
+    }
+    return number;
+  }
+  Result<double> real() const {
+    double number = 0;
+    if (!present() || value_->get(number) != simdjson::SUCCESS) {
+      return invalid_at(place_, "expected a number");
     }
     return number;
   }

@@ -1,10 +1,9 @@
-#include <utf8proc.h>
+#include "trainer/tokenizer/normalize.h"
 
-#include <algorithm>
-#include <cstdlib>
+#include <functional>
 
-#include "core/base/utf8.h"
-#include "trainer/tokenizer/parts.h"
+#include "trainer/tokenizer/pieces/alphabet.h"
+#include "trainer/tokenizer/pieces/characters.h"
 #include "trainer/tokenizer/pieces/unicode_class.h"
 
 namespace llmctl {
@@ -14,119 +13,144 @@ namespace {
 constexpr size_t kGrowth = 32;
 constexpr size_t kGrowthFloor = 4096;
 
-std::string replace_all(std::string_view text, std::string_view pattern, std::string_view content) {
-  std::string out;
-  for (size_t at = 0;;) {
-    const size_t found = text.find(pattern, at);
-    out += text.substr(at, found - at);
-    if (found == text.npos) return out;
-    out += content;
-    at = found + pattern.size();
-  }
-}
-
-int unicode_options(NormalizerStep::Kind kind) {
-  switch (kind) {
-    case NormalizerStep::Kind::nfc:
-      return UTF8PROC_STABLE | UTF8PROC_COMPOSE;
-    case NormalizerStep::Kind::nfd:
-      return UTF8PROC_STABLE | UTF8PROC_DECOMPOSE;
-    case NormalizerStep::Kind::nfkc:
-      return UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_COMPAT;
-    default:
-      return UTF8PROC_STABLE | UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT;
-  }
-}
-
-// ASCII is every form of itself and begins anew, so only the last of it may change with what
-// follows.
-size_t settled_ascii(std::string_view text) {
-  const auto is_ascii = [](char c) { return static_cast<uint8_t>(c) < 0x80; };
-  const auto end = std::find_if_not(text.begin(), text.end(), is_ascii);
-  const auto count = static_cast<size_t>(end - text.begin());
-  return end == text.end() || count == 0 ? count : count - 1;
-}
-
-// Characters that Unicode gained, or gave a mapping, after version 9, which the reference
-// implementation's normalizer follows: to it they are letters like any other.
-constexpr CodeRange kNewer[] = {
-    {0x7FD, 0x7FD},     {0x898, 0x89F},     {0x8CA, 0x8D3},     {0x9FE, 0x9FE},
-    {0xC3C, 0xC3C},     {0xD3B, 0xD3C},     {0xEBA, 0xEBA},     {0x1715, 0x1715},
-    {0x1ABF, 0x1ACE},   {0x1DF6, 0x1DFA},   {0x32FF, 0x32FF},   {0xA7F2, 0xA7F4},
-    {0xA82C, 0xA82C},   {0xAB69, 0xAB69},   {0x10781, 0x10785}, {0x10787, 0x107B0},
-    {0x107B2, 0x107BA}, {0x10D24, 0x10D27}, {0x10EAB, 0x10EAC}, {0x10EFD, 0x10EFF},
-    {0x10F46, 0x10F50}, {0x10F82, 0x10F85}, {0x11070, 0x11070}, {0x1133B, 0x1133B},
-    {0x1145E, 0x1145E}, {0x11839, 0x1183A}, {0x11930, 0x11930}, {0x11938, 0x11938},
-    {0x1193D, 0x1193E}, {0x11943, 0x11943}, {0x119E0, 0x119E0}, {0x11A34, 0x11A34},
-    {0x11A47, 0x11A47}, {0x11A99, 0x11A99}, {0x11D42, 0x11D42}, {0x11D44, 0x11D45},
-    {0x11D97, 0x11D97}, {0x11F41, 0x11F42}, {0x16FF0, 0x16FF1}, {0x1E030, 0x1E06D},
-    {0x1E08F, 0x1E08F}, {0x1E130, 0x1E136}, {0x1E2AE, 0x1E2AE}, {0x1E2EC, 0x1E2EF},
-    {0x1E4EC, 0x1E4EF}, {0x1F16C, 0x1F16C}, {0x1FBF0, 0x1FBF9}};
-
-// Bytes of the character at the front if normal forms may change it, else 0: one that stays as it
-// is also keeps its neighbours apart.
-size_t changeable(std::string_view text) {
-  const size_t bytes = utf8_length(text);
-  utf8proc_int32_t read = -1;
-  if (bytes == 0) return 0;
-  utf8proc_iterate(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
-                   static_cast<utf8proc_ssize_t>(bytes), &read);
-  const auto code = static_cast<uint32_t>(read);
-  const auto* range = std::lower_bound(std::begin(kNewer), std::end(kNewer), code,
-                                       [](const CodeRange& r, uint32_t c) { return r.last < c; });
-  return range != std::end(kNewer) && range->first <= code ? 0 : bytes;
-}
-
-// Runs of valid UTF-8 are normalized, other bytes stay.
-std::string normalize_unicode(std::string_view text, int options) {
+// `change` appends what becomes of a character.
+std::string per_character(
+    std::string_view text,
+    const std::function<void(uint32_t, std::string_view, std::string&)>& change) {
   std::string out;
   out.reserve(text.size());
   for (size_t at = 0; at < text.size();) {
-    if (const size_t settled = settled_ascii(text.substr(at))) {
-      out += text.substr(at, settled);
-      at += settled;
-      continue;
-    }
-    size_t end = at + changeable(text.substr(at));
-    if (end == at) {
-      const size_t bytes = std::max<size_t>(utf8_length(text.substr(at)), 1);
-      out += text.substr(at, bytes);
-      at += bytes;
-      continue;
-    }
-    while (end < text.size() && static_cast<uint8_t>(text[end]) >= 0x80) {
-      const size_t bytes = changeable(text.substr(end));
-      if (bytes == 0) break;
-      end += bytes;
-    }
-    utf8proc_uint8_t* mapped = nullptr;
-    const auto length = utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data() + at),
-                                     static_cast<utf8proc_ssize_t>(end - at), &mapped,
-                                     static_cast<utf8proc_option_t>(options));
-    CHECK(length >= 0);  // valid UTF-8 always maps
-    out.append(reinterpret_cast<const char*>(mapped), static_cast<size_t>(length));
-    std::free(mapped);
-    at = end;
+    const size_t begin = at;
+    const uint32_t code = next_code_point(text, at);
+    change(code, text.substr(begin, at - begin), out);
   }
   return out;
 }
 
+std::string without(const CodeSet& set, std::string_view text) {
+  return per_character(text, [&](uint32_t code, std::string_view own, std::string& out) {
+    if (own.size() == 1 && code > 0x7F)
+      out += own;  // no character
+    else if (!set.contains(code))
+      out += own;
+  });
+}
+
+std::string lowercase(std::string_view text) {
+  return per_character(text, [](uint32_t code, std::string_view own, std::string& out) {
+    const uint32_t lower = own.size() == 1 && code > 0x7F ? code : lower_of(code);
+    if (code == 0x130) {
+      out += "i\u0307";
+    } else if (lower == code) {
+      out += own;
+    } else {
+      append_utf8(lower, out);
+    }
+  });
+}
+
+std::string stripped(std::string_view text, bool left, bool right) {
+  size_t begin = text.size(), end = 0;  // of what is no white space
+  for (size_t at = 0; at < text.size();) {
+    const size_t here = at;
+    const uint32_t code = next_code_point(text, at);
+    const bool space = space_set().contains(code) && (at - here > 1 || code < 0x80);
+    if (space) continue;
+    begin = std::min(begin, here);
+    end = at;
+  }
+  if (!left) begin = 0;
+  if (!right) end = text.size();
+  return std::string(begin < end ? text.substr(begin, end - begin) : "");
+}
+
+// Google's for its translation models.
+std::string nmt(std::string_view text) {
+  return per_character(text, [](uint32_t code, std::string_view own, std::string& out) {
+    const bool dropped = (code >= 1 && code <= 8) || code == 0xB || (code >= 0xE && code <= 0x1F) ||
+                         code == 0x7F || (own.size() > 1 && (code == 0x8F || code == 0x9F));
+    const bool space = code == '\t' || code == '\n' || code == '\f' || code == '\r' ||
+                       code == 0x1680 || (code >= 0x200B && code <= 0x200F) || code == 0x2028 ||
+                       code == 0x2029 || code == 0x2581 || code == 0xFEFF || code == 0xFFFD;
+    if (dropped) return;
+    space ? out += ' ' : out += own;
+  });
+}
+
+// BERT's: control characters go, white space is a space.
+std::string cleaned(std::string_view text) {
+  return per_character(text, [](uint32_t code, std::string_view own, std::string& out) {
+    const bool stray = own.size() == 1 && code > 0x7F;
+    if (!stray && reference_control_set().contains(code)) return;
+    !stray&& space_set().contains(code) ? out += ' ' : out += own;
+  });
+}
+
+std::string with_chinese_apart(std::string_view text) {
+  static const CodeSet chinese(std::vector<CodeRange>{{0x4E00, 0x9FFF},
+                                                      {0x3400, 0x4DBF},
+                                                      {0x20000, 0x2A6DF},
+                                                      {0x2A700, 0x2B73F},
+                                                      {0x2B740, 0x2B81F},
+                                                      {0x2B920, 0x2CEAF},
+                                                      {0xF900, 0xFAFF},
+                                                      {0x2F800, 0x2FA1F}});
+  return per_character(text, [](uint32_t code, std::string_view own, std::string& out) {
+    const bool apart = chinese.contains(code);
+    if (apart) out += ' ';
+    out += own;
+    if (apart) out += ' ';
+  });
+}
+
+Result<std::string> applied(const NormalizerStep& step, std::string text) {
+  using Kind = NormalizerStep::Kind;
+  switch (step.kind) {
+    case Kind::prepend:
+      return text.empty() ? text : step.content + text;
+    case Kind::replace:
+      return replaced(*step.pattern, step.content, text);
+    case Kind::normal_form:
+      return in_normal_form(step.form, text);
+    case Kind::strip:
+      return stripped(text, step.left, step.right);
+    case Kind::strip_accents:
+      return without(reference_mark_set(), text);
+    case Kind::strip_nonspacing:
+      return without(reference_accent_set(), text);
+    case Kind::lowercase:
+      return lowercase(text);
+    case Kind::nmt:
+      return nmt(text);
+    case Kind::clean:
+      return cleaned(text);
+    case Kind::space_chinese:
+      return with_chinese_apart(text);
+    case Kind::precompiled:
+      return step.map->apply(text);
+    case Kind::byte_level:
+      return in_alphabet(text);
+  }
+  return text;
+}
+
 }  // namespace
+
+Result<std::string> replaced(const SplitPattern& pattern,
+                             const std::string& content,
+                             std::string_view text) {
+  std::string out;
+  TRY(pattern.split(text, [&](std::string_view part, bool matched) {
+    out += matched ? std::string_view(content) : part;
+    return ok_status();
+  }));
+  return out;
+}
 
 Result<std::string> normalize(const std::vector<NormalizerStep>& steps, std::string_view text) {
   std::string result(text);
-  if (text.empty()) return result;
   for (const NormalizerStep& step : steps) {
-    switch (step.kind) {
-      case NormalizerStep::Kind::prepend:
-        result.insert(0, step.content);
-        break;
-      case NormalizerStep::Kind::replace:
-        result = replace_all(result, step.pattern, step.content);
-        break;
-      default:
-        result = normalize_unicode(result, unicode_options(step.kind));
-    }
+    result = TRY(applied(step, std::move(result)));
     if (result.size() > text.size() * kGrowth + kGrowthFloor) {
       return Error{Code::invalid_argument, "normalizer: makes the text more than 32 times longer",
                    ""};

@@ -26,7 +26,7 @@ std::optional<int32_t> find_id(const Tokenizer::Parts& parts, std::string_view t
   for (const AddedToken& added : parts.added) {
     if (added.content == token) return added.id;
   }
-  return parts.model.id_of(token);
+  return parts.model->vocabulary().id_of(token);
 }
 
 Result<std::shared_ptr<Tokenizer::Parts>> read_parts(std::string_view text,
@@ -91,12 +91,9 @@ Tokenizer Tokenizer::bytes() {
 }
 
 std::string Tokenizer::decode(std::span<const int32_t> ids) const {
+  DecodeStream stream(*this);
   std::string text;
-  for (const int32_t id : ids) {
-    const auto index = static_cast<size_t>(id);
-    if (id >= 0 && index < parts_->bytes_of_id.size()) text += parts_->bytes_of_id[index];
-  }
-  if (parts_->decoder.strip_first_space && text.starts_with(' ')) text.erase(0, 1);
+  for (const int32_t id : ids) text += stream.bytes_of(id);
   return text;
 }
 
@@ -116,7 +113,7 @@ std::string Tokenizer::token_of(int32_t id) const {
   for (const AddedToken& added : parts_->added) {
     if (added.id == id) return added.content;
   }
-  const auto& tokens = parts_->model.tokens();
+  const auto& tokens = parts_->model->vocabulary().tokens();
   const auto index = static_cast<size_t>(id);
   return id >= 0 && index < tokens.size() ? tokens[index] : "";
 }
@@ -138,14 +135,31 @@ Status Tokenizer::save(const fs::path& file) const {
   return replace_file(file.parent_path() / "tokenizer_config.json", std::span(&bytes, 1));
 }
 
-std::string DecodeStream::push(int32_t id) {
-  std::string piece;
+// What the id adds to the text: its own, less what the beginning of a text loses.
+std::string DecodeStream::bytes_of(int32_t id) {
+  const Tokenizer::Parts& parts = *tokenizer_.parts_;
+  const DecoderRules& rules = parts.decoder;
   const auto index = static_cast<size_t>(id);
-  const auto& parts = *tokenizer_.parts_;
-  if (id >= 0 && index < parts.bytes_of_id.size()) piece = parts.bytes_of_id[index];
-  if (!started_ && parts.decoder.strip_first_space && piece.starts_with(' ')) piece.erase(0, 1);
+  if (id < 0 || index >= parts.bytes_of_id.size()) return "";
+  std::string text = !started_ && rules.first_differs
+                         ? decoded(rules, tokenizer_.token_of(id), true)
+                         : parts.bytes_of_id[index];
+  while (front_ < rules.front_count && text.starts_with(rules.front)) {
+    text.erase(0, rules.front.size());
+    ++front_;
+  }
+  if (!text.empty()) front_ = rules.front_count;
+  if (started_ && rules.separated) text.insert(0, " ");
+  if (held_space_) text.insert(0, " ");
+  held_space_ = !rules.word_end.empty() && text.ends_with(' ') &&
+                tokenizer_.token_of(id).ends_with(rules.word_end);
+  if (held_space_) text.pop_back();
   started_ = true;
-  pending_ += piece;
+  return text;
+}
+
+std::string DecodeStream::push(int32_t id) {
+  pending_ += bytes_of(id);
   const size_t kept = unfinished(pending_);
   std::string ready =
       with_replacements(std::string_view(pending_).substr(0, pending_.size() - kept));

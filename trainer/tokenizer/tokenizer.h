@@ -1,10 +1,10 @@
-// Text <-> token ids, from a Hugging Face `tokenizer.json` (model BPE): byte-level as GPT-2,
-// Llama-3 and Qwen write it, and SentencePiece-style with byte fallback as Llama-2, Mistral and
-// Phi-3 write it. A Tokenizer is an immutable value, cheap to copy; every method may be called from
-// any thread. A file is hostile input: sizes are bounded (core/base/limits.h) and an error names
-// the place ("tokenizer.json: model.merges[17]: ..."). Text need not be valid UTF-8: byte-level
-// tokenizers give back every byte. Anything a file asks for that is not supported is an error, so
-// ids are never silently different from those of the reference implementation.
+// Text <-> token ids, from a Hugging Face `tokenizer.json` (models BPE and Unigram, with the
+// normalizers, pre-tokenizers and decoders they use), as PyPI `tokenizers` gives them. A Tokenizer
+// is an immutable value, cheap to copy; every method may be called from any thread. A file is
+// hostile input: sizes are bounded (core/base/limits.h) and an error names the place
+// ("tokenizer.json: model.merges[17]: ..."). Text need not be valid UTF-8: byte-level tokenizers
+// give back every byte. Anything a file asks for that is not supported is an error, so ids are
+// never silently different from those of the reference implementation.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +28,8 @@ class Tokenizer {
   static Result<Tokenizer> parse(std::string_view text, std::string_view name);
   static Tokenizer bytes();  // ids 0..255 are the bytes, 256 is <|endoftext|>
 
-  // Fails only when the file's own pattern needs more matching steps than the limit allows.
+  // Fails only when the file's own pattern needs more matching steps than the limit allows, or a
+  // Unigram model has no token for the unknown.
   Result<std::vector<int32_t>> encode(std::string_view text) const;
   std::string decode(std::span<const int32_t> ids) const;  // unknown ids give nothing
 
@@ -74,9 +75,14 @@ class DecodeStream {
   std::string finish();
 
  private:
+  friend class Tokenizer;
+  std::string bytes_of(int32_t id);
+
   Tokenizer tokenizer_;
-  std::string pending_;   // start of a character
-  bool started_ = false;  // the first piece may lose a leading space
+  std::string pending_;      // start of a character
+  bool started_ = false;     // the first token may lose its spaces
+  bool held_space_ = false;  // the last token's, which the end of the text drops
+  int64_t front_ = 0;        // characters that the text has lost at its front
 };
 
 using PhaseFn = std::function<void(const std::string& phase)>;  // "train tokenizer 40%"

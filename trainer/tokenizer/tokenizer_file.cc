@@ -3,45 +3,59 @@
 #include <algorithm>
 
 #include "core/base/limits.h"
-#include "trainer/tokenizer/bpe/alphabet.h"
 
 namespace llmctl {
 namespace dom = simdjson::dom;
 namespace {
 
 constexpr size_t kFileDepth = 32;
+constexpr size_t kSteps = 16;  // of a normalizer, pre-tokenizer or decoder
 
-std::string decoded(const DecoderRules& rules, const std::string& token) {
-  if (rules.kind == DecoderRules::Kind::byte_level) return alphabet_bytes(token).value_or(token);
-  if (rules.byte_fallback && token.size() == 6 && token.starts_with("<0x") && token[5] == '>' &&
-      std::isxdigit(static_cast<uint8_t>(token[3])) != 0 &&
-      std::isxdigit(static_cast<uint8_t>(token[4])) != 0) {
-    return {static_cast<char>(std::stoi(token.substr(3, 2), nullptr, 16))};
+Status flatten(const JsonMember& component,
+               const std::string& items,
+               std::vector<JsonMember>& steps) {
+  if (!component.present()) return ok_status();
+  TRY(component.object());
+  if (TRY(component["type"].text("")) != "Sequence") {
+    if (steps.size() >= kSteps) return invalid_at(component.place(), "too many steps");
+    steps.push_back(component);
+    return ok_status();
   }
-  std::string text = token;
-  for (const auto& [pattern, content] : rules.replacements) {
-    for (size_t at = text.find(pattern); at != text.npos; at = text.find(pattern, at)) {
-      text.replace(at, pattern.size(), content);
-      at += content.size();
-      if (text.size() > 64 * kContentBytes) return token;  // a replacement bomb
-    }
-  }
-  return text;
+  for (const JsonMember& item : TRY(component[items].list(kSteps)))
+    TRY(flatten(item, items, steps));
+  return ok_status();
 }
 
 void fill_bytes_of_ids(Tokenizer::Parts& parts) {
-  parts.bytes_of_id.reserve(parts.model.tokens().size());
-  for (const std::string& token : parts.model.tokens()) {
-    parts.bytes_of_id.push_back(decoded(parts.decoder, token));
+  const auto& tokens = parts.model->vocabulary().tokens();
+  parts.bytes_of_id.reserve(tokens.size());
+  for (const std::string& token : tokens) {
+    parts.bytes_of_id.push_back(decoded(parts.decoder, token, false));
   }
   for (const AddedToken& token : parts.added) {
     const auto index = static_cast<size_t>(token.id);
     if (index >= parts.bytes_of_id.size()) parts.bytes_of_id.resize(index + 1);
-    parts.bytes_of_id[index] = decoded(parts.decoder, token.content);
+    parts.bytes_of_id[index] = decoded(parts.decoder, token.content, false);
   }
 }
 
 }  // namespace
+
+Result<std::vector<JsonMember>> steps_of(const JsonMember& component, const std::string& items) {
+  std::vector<JsonMember> steps;
+  TRY(flatten(component, items, steps));
+  return steps;
+}
+
+Result<SplitPattern> read_pattern(const JsonMember& field) {
+  if (field["String"].present()) return SplitPattern::literal(TRY(field["String"].text("")));
+  const std::string regex = TRY(field["Regex"].text(""));
+  if (regex.empty())
+    return invalid_at(field.place(), "expected {\"Regex\": ...} or {\"String\": ...}");
+  auto compiled = SplitPattern::compile(regex);
+  if (!compiled.ok()) return invalid_at(field.place(), compiled.error().message);
+  return compiled;
+}
 
 Status read_tokenizer_file(std::string_view text, Tokenizer::Parts& parts) {
   if (text.size() > static_cast<size_t>(limits::kTokenizerFileBytes)) {

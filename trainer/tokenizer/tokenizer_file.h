@@ -15,6 +15,12 @@ namespace llmctl {
 // Fills everything but eos, fingerprint and json. Errors name the place inside the file.
 Status read_tokenizer_file(std::string_view text, Tokenizer::Parts& parts);
 
+// A component is null, one step, or a Sequence (nested ones too) whose steps are under `items`.
+Result<std::vector<JsonMember>> steps_of(const JsonMember& component, const std::string& items);
+
+// {"String": "..."} or {"Regex": "..."}
+Result<SplitPattern> read_pattern(const JsonMember& field);
+
 // Its sections. Each fills its own part and may read those that come before it here.
 Status read_normalizer(const JsonMember& root, Tokenizer::Parts& parts);
 Status read_pretokenizer(const JsonMember& root, Tokenizer::Parts& parts);

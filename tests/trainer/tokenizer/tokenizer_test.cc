@@ -6,8 +6,8 @@
 
 #include "core/base/utf8.h"
 #include "tests/trainer/scratch.h"
-#include "trainer/tokenizer/bpe/alphabet.h"
 #include "trainer/tokenizer/parts.h"
+#include "trainer/tokenizer/pieces/alphabet.h"
 
 namespace llmctl {
 namespace {
@@ -156,8 +156,24 @@ TEST(TokenizerFile, RefusesWhatItCannotHonourByName) {
   says(with("/model/merges/1", "a b c"), "model.merges[1]: expected two tokens");
   says(with("/model/merges/1", json::array({"a"})), "model.merges[1]: expected");
   says(with("/model/unk_token", "<unk>"), "model: unk_token \"<unk>\" is not in the vocabulary");
-  says(with("/normalizer", {{"type", "Lowercase"}}), "normalizer.type: \"Lowercase\"");
-  says(with("/pre_tokenizer/type", "Whitespace"), "pre_tokenizer.type: \"Whitespace\"");
+  says(with("/normalizer", {{"type", "Smooth"}}), "normalizer.type: \"Smooth\"");
+  says(with("/pre_tokenizer/type", "Commas"), "pre_tokenizer.type: \"Commas\"");
+  const auto split = [&](const std::string& pattern, const std::string& behavior) {
+    const json cut = {{"type", "Split"}, {"pattern", {{"Regex", pattern}}}, {"behavior", behavior}};
+    return with("/pre_tokenizer", cut);
+  };
+  says(split(" ", "Torn"), "pre_tokenizer.behavior: \"Torn\" is not supported");
+  says(split("\\p{Emoji}", "Isolated"), "pre_tokenizer.pattern: \\p{Emoji} is not supported");
+  says(split("[[:upper:]]", "Isolated"), "[:upper:] is not supported");
+  says(split("(?x)a", "Isolated"), "(?x) is not supported");
+  says(split("a)(b", "Isolated"), "a ) has no (");
+  const auto unigram = [&](const char* vocab) {
+    return with("/model", {{"type", "Unigram"}, {"vocab", json::parse(vocab)}, {"unk_id", 1}});
+  };
+  says(unigram(R"([["a", 0.0]])"), "model: unk_id 1 is not in the vocabulary");
+  says(unigram(R"([["a"]])"), "model.vocab[0]: expected [");
+  says(with("/normalizer", {{"type", "Precompiled"}, {"precompiled_charsmap", "AAAA"}}),
+       "normalizer.precompiled_charsmap: not the character map");
   says(with("/decoder/type", "WordPiece"), "decoder.type: \"WordPiece\" is not supported");
   says(with("/added_tokens", {{{"id", 1}, {"content", "new"}}}),
        "added_tokens[0].id: is already that of another token");

@@ -1,25 +1,17 @@
 #include "trainer/tokenizer/bpe/model.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <limits>
 #include <queue>
 
-#include "core/base/limits.h"
 #include "core/base/utf8.h"
-#include "trainer/tokenizer/bpe/alphabet.h"
+#include "trainer/tokenizer/pieces/alphabet.h"
 
 namespace llmctl {
 namespace {
 
-constexpr size_t kTokenBytes = 4096;  // the longest public token has 256
-constexpr size_t kShortWord = 64;     // symbols; up to here searching again beats a heap
+constexpr size_t kShortWord = 64;  // symbols; up to here searching again beats a heap
 constexpr int32_t kNoRank = std::numeric_limits<int32_t>::max();
-
-// For messages: hostile tokens may be long.
-std::string shown(std::string_view token) {
-  return "\"" + std::string(token.substr(0, 40)) + (token.size() > 40 ? "...\"" : "\"");
-}
 
 // Does a word start inside the token?
 bool spans_words(std::string_view token) {
@@ -32,34 +24,14 @@ bool spans_words(std::string_view token) {
 
 }  // namespace
 
-Status BpeModel::add_token(std::string_view token, int64_t id) {
-  if (id < 0 || id >= limits::kVocabSize) {
-    return invalid(shown(token) + ": id " + std::to_string(id) + " is not between 0 and " +
-                   std::to_string(limits::kVocabSize - 1));
-  }
-  if (token.empty() || token.size() > kTokenBytes) {
-    return invalid("token of id " + std::to_string(id) + " is empty or longer than " +
-                   std::to_string(kTokenBytes) + " bytes");
-  }
-  const auto index = static_cast<size_t>(id);
-  if (index >= tokens_.size()) tokens_.resize(index + 1);
-  if (!tokens_[index].empty()) {
-    return invalid(shown(token) + ": id " + std::to_string(id) + " is already that of " +
-                   shown(tokens_[index]));
-  }
-  if (!ids_.emplace(token, static_cast<int32_t>(id)).second) {
-    return invalid(shown(token) + " appears twice");
-  }
-  tokens_[index] = token;
-  return ok_status();
-}
-
 Status BpeModel::add_merge(std::string_view left, std::string_view right) {
-  const auto left_id = id_of(left), right_id = id_of(right);
+  const auto left_id = vocabulary_.id_of(left), right_id = vocabulary_.id_of(right);
   if (!left_id) return invalid(shown(left) + " is not in the vocabulary");
   if (!right_id) return invalid(shown(right) + " is not in the vocabulary");
-  const std::string whole = std::string(left).append(right);
-  const auto id = id_of(whole);
+  // The right side goes on a word, the whole need not.
+  const std::string whole =
+      std::string(left).append(right.substr(std::min(options_.prefix.size(), right.size())));
+  const auto id = vocabulary_.id_of(whole);
   if (!id) return invalid("the merged " + shown(whole) + " is not in the vocabulary");
   const auto rank = static_cast<int32_t>(merged_ids_.size());
   if (ranks_.insert(*left_id, *right_id, rank) != rank) {
@@ -69,31 +41,33 @@ Status BpeModel::add_merge(std::string_view left, std::string_view right) {
   return ok_status();
 }
 
-Status BpeModel::finish(const Options& options) {
-  options_ = options;
+Status BpeModel::finish() {
   for (int byte = 0; byte < 256; ++byte) {
-    std::array<char, 8> name{};
-    std::snprintf(name.data(), name.size(), "<0x%02X>", static_cast<unsigned>(byte));
-    const auto index = static_cast<size_t>(byte);
-    alphabet_ids_[index] = id_of(alphabet_char(static_cast<uint8_t>(byte))).value_or(-1);
-    fallback_ids_[index] = id_of(name.data()).value_or(-1);
+    const auto value = static_cast<uint8_t>(byte);
+    alphabet_ids_[value] = vocabulary_.id_of(alphabet_char(value)).value_or(-1);
+    fallback_ids_[value] = vocabulary_.id_of_byte(value).value_or(-1);
   }
-  if (!options.unk_token.empty()) {
-    const auto unk = id_of(options.unk_token);
-    if (!unk) return invalid("unk_token " + shown(options.unk_token) + " is not in the vocabulary");
+  if (!options_.unk_token.empty()) {
+    const auto unk = vocabulary_.id_of(options_.unk_token);
+    if (!unk) {
+      return invalid("unk_token " + shown(options_.unk_token) + " is not in the vocabulary");
+    }
     unk_ = *unk;
   }
-  words_are_apart_ = !options.byte_level && !options.ignore_merges && id_of(kWordStart) &&
-                     std::none_of(merged_ids_.begin(), merged_ids_.end(), [this](int32_t id) {
-                       return spans_words(tokens_[static_cast<size_t>(id)]);
+  const auto& tokens = vocabulary_.tokens();
+  words_are_apart_ = !options_.byte_level && !options_.ignore_merges && !has_affixes() &&
+                     vocabulary_.id_of(kWordStart) &&
+                     std::none_of(merged_ids_.begin(), merged_ids_.end(), [&](int32_t id) {
+                       return spans_words(tokens[static_cast<size_t>(id)]);
                      });
   return ok_status();
 }
 
-std::optional<int32_t> BpeModel::id_of(std::string_view token) const {
-  const auto found = ids_.find(token);
-  if (found == ids_.end()) return std::nullopt;
-  return found->second;
+int32_t BpeModel::symbol_of(std::string_view character, bool is_first, bool is_last) const {
+  if (!has_affixes()) return vocabulary_.id_of(character).value_or(-1);
+  const std::string symbol =
+      (is_first ? "" : options_.prefix) + std::string(character) + (is_last ? options_.suffix : "");
+  return vocabulary_.id_of(symbol).value_or(-1);
 }
 
 bool BpeModel::add_unknown_as_bytes(std::string_view character,
@@ -107,7 +81,9 @@ bool BpeModel::add_unknown_as_bytes(std::string_view character,
   return true;
 }
 
-void BpeModel::to_symbols(std::string_view piece, std::vector<int32_t>& symbols) const {
+void BpeModel::to_symbols(std::string_view piece,
+                          bool by_bytes,
+                          std::vector<int32_t>& symbols) const {
   bool unknown = false;  // an unknown token is due: written once the run of unknowns ends
   const auto flush = [&] {
     if (unknown) symbols.push_back(unk_);
@@ -116,14 +92,15 @@ void BpeModel::to_symbols(std::string_view piece, std::vector<int32_t>& symbols)
   for (size_t i = 0; i < piece.size();) {
     std::string_view character;
     int32_t id = -1;
-    if (options_.byte_level) {
+    if (by_bytes) {
       const auto byte = static_cast<uint8_t>(piece[i++]);
       id = alphabet_ids_[byte];
       character = alphabet_char(byte);
     } else {
       character = piece.substr(i, std::max<size_t>(utf8_length(piece.substr(i)), 1));
-      id = id_of(character).value_or(-1);
+      const bool is_first = i == 0;
       i += character.size();
+      id = symbol_of(character, is_first, i == piece.size());
     }
     if (id >= 0) {
       flush();
@@ -201,24 +178,27 @@ void BpeModel::merge_long(std::vector<int32_t>& ids, size_t first) const {
   }
 }
 
-void BpeModel::encode(std::string_view piece, std::vector<int32_t>& ids) const {
+Status BpeModel::encode(std::string_view piece, std::vector<int32_t>& ids) const {
+  std::string spelled;
+  const bool by_bytes = options_.byte_level && !has_affixes();
+  if (options_.byte_level && (options_.ignore_merges || has_affixes())) {
+    spelled = in_alphabet(piece);
+  }
+  const std::string_view text = spelled.empty() ? piece : std::string_view(spelled);
   if (options_.ignore_merges) {
-    std::string spelled;
-    if (options_.byte_level) {
-      for (const char c : piece) spelled += alphabet_char(static_cast<uint8_t>(c));
-    }
-    if (const auto id = id_of(options_.byte_level ? std::string_view(spelled) : piece)) {
+    if (const auto id = vocabulary_.id_of(text)) {
       ids.push_back(*id);
-      return;
+      return ok_status();
     }
   }
   const size_t first = ids.size();
-  to_symbols(piece, ids);
+  to_symbols(by_bytes ? piece : text, by_bytes, ids);
   if (ids.size() - first <= kShortWord) {
     merge_short(ids, first);
   } else {
     merge_long(ids, first);
   }
+  return ok_status();
 }
 
 }  // namespace llmctl

@@ -6,20 +6,17 @@
 
 #include <array>
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "core/base/result.h"
 #include "trainer/tokenizer/bpe/pair_table.h"
+#include "trainer/tokenizer/bpe/vocabulary.h"
 
 namespace llmctl {
 
-inline constexpr std::string_view kWordStart = "\u2581";  // SentencePiece's mark of a space
-
-class BpeModel {
+class BpeModel : public PieceModel {
  public:
   struct Options {
     bool byte_level = false;     // symbols are bytes, spelled in the byte alphabet
@@ -27,36 +24,30 @@ class BpeModel {
     bool fuse_unk = false;       // neighbouring unknown characters become one unknown token
     bool ignore_merges = false;  // a piece that is a token is that token
     std::string unk_token;       // empty: unknown characters are dropped
+    std::string prefix, suffix;  // of symbols that go on a word, and of its last one
   };
 
-  // Both name what is wrong without the file's name. Ids are 0..limits::kVocabSize-1.
-  Status add_token(std::string_view token, int64_t id);
-  Status add_merge(std::string_view left, std::string_view right);  // in order of rank
-  Status finish(const Options& options);                            // after all tokens
+  explicit BpeModel(Options options) : options_(std::move(options)) {}
+  // Errors name what is wrong without the file's name. Tokens first, then merges by rank.
+  Status add_token(std::string_view token, int64_t id) { return vocabulary_.add_token(token, id); }
+  Status add_merge(std::string_view left, std::string_view right);
+  Status finish();
 
-  void encode(std::string_view piece, std::vector<int32_t>& ids) const;
-  // SentencePiece style: no merge goes over the start of a word, which is a "▁" after
-  // anything else, so words may be encoded one by one.
-  bool words_are_apart() const { return words_are_apart_; }
-  std::optional<int32_t> id_of(std::string_view token) const;
-  const std::vector<std::string>& tokens() const { return tokens_; }  // by id; "" for gaps
+  Status encode(std::string_view piece, std::vector<int32_t>& ids) const override;
+  bool words_are_apart() const override { return words_are_apart_; }
 
  private:
   struct Symbol {
     int32_t id, previous, next;  // positions in the list; -1: none
   };
-  struct TextHash {
-    using is_transparent = void;
-    size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
-  };
-  void to_symbols(std::string_view piece, std::vector<int32_t>& symbols) const;
+  bool has_affixes() const { return !options_.prefix.empty() || !options_.suffix.empty(); }
+  void to_symbols(std::string_view piece, bool by_bytes, std::vector<int32_t>& symbols) const;
   bool add_unknown_as_bytes(std::string_view character, std::vector<int32_t>& symbols) const;
+  int32_t symbol_of(std::string_view character, bool is_first, bool is_last) const;
   void merge_short(std::vector<int32_t>& symbols, size_t first) const;
   void merge_long(std::vector<int32_t>& symbols, size_t first) const;
 
   Options options_;
-  std::vector<std::string> tokens_;
-  std::unordered_map<std::string, int32_t, TextHash, std::equal_to<>> ids_;
   PairTable ranks_;
   std::vector<int32_t> merged_ids_;  // by rank
   bool words_are_apart_ = false;

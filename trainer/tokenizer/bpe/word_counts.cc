@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "trainer/tokenizer/pieces/pretokenizer.h"
+#include "trainer/tokenizer/pieces/split.h"
 
 namespace llmctl {
 namespace {

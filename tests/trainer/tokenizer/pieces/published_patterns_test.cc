@@ -6,7 +6,7 @@
 
 #include <random>
 
-#include "trainer/tokenizer/pieces/pretokenizer.h"
+#include "trainer/tokenizer/pieces/split.h"
 
 namespace llmctl {
 namespace {

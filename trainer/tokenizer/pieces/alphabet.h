@@ -11,6 +11,7 @@
 namespace llmctl {
 
 const std::string& alphabet_char(uint8_t byte);
+std::string in_alphabet(std::string_view bytes);
 // The bytes that `text` spells, or nothing when a character is not of the alphabet.
 std::optional<std::string> alphabet_bytes(std::string_view text);
 

@@ -1,4 +1,4 @@
-#include "trainer/tokenizer/bpe/alphabet.h"
+#include "trainer/tokenizer/pieces/alphabet.h"
 
 #include <array>
 
@@ -37,6 +37,12 @@ const Alphabet& alphabet() {
 
 const std::string& alphabet_char(uint8_t byte) {
   return alphabet().chars[byte];
+}
+
+std::string in_alphabet(std::string_view bytes) {
+  std::string text;
+  for (const char byte : bytes) text += alphabet_char(static_cast<uint8_t>(byte));
+  return text;
 }
 
 std::optional<std::string> alphabet_bytes(std::string_view text) {
