@@ -98,8 +98,8 @@ Result<bool> apply_test(const std::string& name, const Value& value, const Items
   if (name == "none") return kind == Kind::none;
   if (name == "string") return kind == Kind::text;
   if (name == "mapping") return kind == Kind::map;
-  if (name == "number") return value.is_number();
-  if (name == "integer") return kind == Kind::integer;
+  if (name == "number") return value.is_number() || kind == Kind::large;
+  if (name == "integer") return kind == Kind::integer || kind == Kind::large;
   if (name == "float") return kind == Kind::number;
   if (name == "boolean") return kind == Kind::boolean;
   if (name == "true" || name == "false") {

@@ -41,6 +41,16 @@ Result<Value> Value::map(Members members) {
   return value;
 }
 
+Value Value::large(uint64_t value) {
+  Value made;
+  made.v_ = value;
+  return made;
+}
+
+uint64_t Value::large() const {
+  return std::get<uint64_t>(v_);
+}
+
 Value Value::name_space(Members members) {
   Value value;
   value.v_ = NameSpace{std::make_shared<Map>(Map{std::move(members), {kValueDepth, 1}})};
@@ -68,6 +78,7 @@ bool Value::truth() const {
       return !items().empty();
     case Kind::map:
       return !members().empty();
+    case Kind::large:
     case Kind::name_space:
       break;
   }
@@ -136,6 +147,8 @@ bool Value::operator==(const Value& other) const {
   }
   if (kind() != other.kind()) return false;
   switch (kind()) {
+    case Kind::large:
+      return large() == other.large();
     case Kind::text:
       return text() == other.text();
     case Kind::list:
@@ -156,9 +169,9 @@ bool Value::operator==(const Value& other) const {
 }
 
 const char* name_of(Value::Kind kind) {
-  static const char* const kNames[] = {"an undefined value", "none",   "a boolean", "an integer",
-                                       "a number",           "a text", "a list",    "a mapping",
-                                       "a namespace"};
+  static const char* const kNames[] = {
+      "an undefined value",    "none",   "a boolean", "an integer", "a number",
+      "an integer above 2^63", "a text", "a list",    "a mapping",  "a namespace"};
   return kNames[static_cast<size_t>(kind)];
 }
 

@@ -26,7 +26,8 @@ using Members = std::vector<std::pair<std::string, Value>>;  // in order of inse
 
 class Value {
  public:
-  enum class Kind { undefined, none, boolean, integer, number, text, list, map, name_space };
+  // large: a whole number from 2^63 below 2^64. It is kept to be written, not to be reckoned with.
+  enum class Kind { undefined, none, boolean, integer, number, large, text, list, map, name_space };
   Value() = default;  // undefined
   static Value none() { return Value(std::monostate{}, 1); }
   Value(bool value) : v_(value) {}     // NOLINT: implicit
@@ -35,9 +36,10 @@ class Value {
   Value(std::string text)              // NOLINT: implicit
       : v_(std::make_shared<const std::string>(std::move(text))) {}
   Value(const char* text) : Value(std::string(text)) {}  // NOLINT: implicit
-  static Result<Value> list(Items items);                // invalid_argument: too deep or too large
-  static Result<Value> map(Members members);             // of equal keys the last one wins
-  static Value name_space(Members members);              // what namespace() gives
+  static Value large(uint64_t value);
+  static Result<Value> list(Items items);     // invalid_argument: too deep or too large
+  static Result<Value> map(Members members);  // of equal keys the last one wins
+  static Value name_space(Members members);   // what namespace() gives
 
   Kind kind() const;
   bool is(Kind kind) const { return this->kind() == kind; }
@@ -48,6 +50,7 @@ class Value {
 
   // Each requires the kind; integer() and number() take booleans, too.
   int64_t integer() const;
+  uint64_t large() const;
   double number() const;
   const std::string& text() const;
   const Items& items() const;
@@ -82,6 +85,7 @@ class Value {
                bool,
                int64_t,
                double,
+               uint64_t,
                std::shared_ptr<const std::string>,
                std::shared_ptr<const List>,
                std::shared_ptr<const Map>,

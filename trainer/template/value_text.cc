@@ -74,6 +74,9 @@ class JsonWriter {
       case Value::Kind::integer:
         out += std::to_string(value.integer());
         return ok_status();
+      case Value::Kind::large:
+        out += std::to_string(value.large());
+        return ok_status();
       case Value::Kind::number:
         out += number_text(value.number());
         return ok_status();
@@ -137,6 +140,8 @@ Result<std::string> text_of(const Value& value) {
       return std::string(value.truth() ? "True" : "False");
     case Value::Kind::integer:
       return std::to_string(value.integer());
+    case Value::Kind::large:
+      return std::to_string(value.large());
     case Value::Kind::number:
       return number_text(value.number());
     case Value::Kind::text:

@@ -32,7 +32,7 @@ Result<Value> value_of(dom::element element) {
     case dom::element_type::INT64:
       return Value(int64_t(element));
     case dom::element_type::UINT64:
-      return Value(static_cast<double>(uint64_t(element)));
+      return Value::large(uint64_t(element));
     case dom::element_type::DOUBLE:
       return Value(double(element));
     case dom::element_type::BOOL:
@@ -52,6 +52,10 @@ Result<Value> read_json_value(std::string_view line) {
   dom::element record;
   auto failed = parser.allocate(std::max<size_t>(line.size(), 1024), limits::kJsonLineDepth);
   if (failed == simdjson::SUCCESS) failed = parser.parse(padded).get(record);
+  if (failed == simdjson::NUMBER_ERROR) {
+    return invalid("a number is not valid JSON, or a whole one beyond 64 bits",
+                   "write whole numbers beyond 64 bits as strings");
+  }
   if (failed != simdjson::SUCCESS) {
     return invalid(std::string("not valid JSON: ") + simdjson::error_message(failed));
   }
