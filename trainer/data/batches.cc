@@ -74,6 +74,17 @@ std::string content_of(const JobSpec& spec,
 }
 
 Error too_little(const JobSpec& spec, const PreparedDataset& dataset) {
+  const auto& packing = dataset.train().packing;
+  if (packing && packing->dropped() > 0) {
+    const std::string count = std::to_string(packing->dropped());
+    const std::string least = std::to_string(packing->shortest_kept());
+    return {
+        Code::failed_precondition,
+        "datasets: nothing is left to learn: in all " + count +
+            " documents to train on the answers begin beyond sequence_len " +
+            std::to_string(spec.sequence_len),
+        "raise sequence_len: with " + least + " the first of them keeps a token, with more all"};
+  }
   return {Code::failed_precondition,
           "datasets: " + std::to_string(dataset.cache().tokens()) +
               " tokens, too few for one training sequence of " + std::to_string(spec.sequence_len) +

@@ -57,7 +57,9 @@ Status Packing::add_document(const TokenCache& cache,
   if (rows < 1) return ok_status();  // one token predicts nothing
   if (!options.cut) {
     truncated_ += rows > most;
-    return add_piece(cache, begin, std::min(rows, most), rows <= most);
+    const int64_t dropped = dropped_;
+    TRY(add_piece(cache, begin, std::min(rows, most), rows <= most));
+    return dropped_ > dropped ? note_dropped(cache, begin, rows) : ok_status();
   }
   // Each piece starts with the token that the one before it ended on, so that every token is
   // learned once.
@@ -76,6 +78,14 @@ Status Packing::add_piece(const TokenCache& cache, int64_t begin, int64_t rows, 
     return ok_status();
   }
   pieces_.push_back({begin, static_cast<int32_t>(rows), static_cast<int32_t>(count)});
+  return ok_status();
+}
+
+Status Packing::note_dropped(const TokenCache& cache, int64_t begin, int64_t rows) {
+  std::vector<uint8_t> learned(static_cast<size_t>(rows));
+  TRY(cache.read_learned(begin + 1, learned));
+  const int64_t needed = std::find(learned.begin(), learned.end(), 1) - learned.begin() + 1;
+  shortest_kept_ = shortest_kept_ == 0 ? needed : std::min(shortest_kept_, needed);
   return ok_status();
 }
 

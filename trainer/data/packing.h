@@ -39,6 +39,8 @@ class Packing {
   int64_t truncated() const { return truncated_; }  // documents that lost their end
   // Those of the truncated ones that are left out: nothing in what is left of them is learned.
   int64_t dropped() const { return dropped_; }
+  // The least sequence_len that would keep something to learn of one of those; 0: none were left.
+  int64_t shortest_kept() const { return shortest_kept_; }
 
  private:
   Status add_document(const TokenCache& cache,
@@ -50,7 +52,8 @@ class Packing {
 
   std::vector<Piece> pieces_;   // by sequence
   std::vector<uint64_t> ends_;  // of each sequence, in pieces_
-  int64_t truncated_ = 0, dropped_ = 0;
+  Status note_dropped(const TokenCache& cache, int64_t begin, int64_t rows);
+  int64_t truncated_ = 0, dropped_ = 0, shortest_kept_ = 0;
 };
 
 }  // namespace llmctl
