@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "core/base/json_reader.h"
 #include "trainer/device/device_memory.h"
@@ -160,6 +161,8 @@ Result<TrainState> restore(const Checkpoint& checkpoint,
   TrainState state;
   state.loss_scale = LossScale(identity.spec.precision);
   int64_t updates = 0, sequence_len = 0, global_batch_size = 0;
+  int64_t seed = identity.spec.seed;
+  double val_set_size = identity.spec.val_set_size;
   std::string data_hash, optimizer_name;
   JsonReader reader(checkpoint.state, "state.json");
   for (const char* name : {"step", "updates", "data_hash", "spec"}) reader.need(name);
@@ -185,9 +188,13 @@ Result<TrainState> restore(const Checkpoint& checkpoint,
   spec.read("sequence_len", sequence_len);
   spec.read("global_batch_size", global_batch_size);
   spec.read("optimizer", optimizer_name);
+  spec.read("seed", seed, std::numeric_limits<int64_t>::min());
+  spec.read("val_set_size", val_set_size);
   TRY(spec.status());
   TRY(check_same(checkpoint, "text or tokenizer", data_hash == identity.data_hash));
   TRY(check_same(checkpoint, "sequence_len", sequence_len == identity.spec.sequence_len));
+  TRY(check_same(checkpoint, "seed", seed == identity.spec.seed));
+  TRY(check_same(checkpoint, "val_set_size", val_set_size == identity.spec.val_set_size));
   TRY(check_same(checkpoint, "global_batch_size",
                  global_batch_size == identity.spec.global_batch_size));
   TRY(check_same(checkpoint, "optimizer", optimizer_name == identity.spec.optimizer));
