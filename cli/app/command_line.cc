@@ -24,7 +24,8 @@ constexpr const char* kFooter =
     "                                 (LLMCTL_TLS_CA; default: what this system trusts)\n"
     "  --token-file FILE              its token (LLMCTL_TOKEN: the token itself)\n"
     "\n"
-    "Environment: LLMCTL_HOME (~/.llmctl), LLMCTL_OUTPUT (table|json), NO_COLOR.\n";
+    "Environment: LLMCTL_HOME (~/.llmctl), LLMCTL_OUTPUT (table|json), NO_COLOR,\n"
+    "  LLMCTL_JOBS_DIR (where this machine mounts another cluster's jobs folder).\n";
 
 static std::string overview() {
   std::string out =
@@ -89,8 +90,9 @@ static int report(const Error& error, const Context& context) {
   if (context.json()) {
     context.print(error_document(error));
   } else {
-    context.err << paint("error: ", Tone::bad, context.err_terminal) << error.message << "\n";
-    if (!error.hint.empty()) context.err << "hint: " << error.hint << "\n";
+    context.err << paint("error: ", Tone::bad, context.err_terminal) << clean_lines(error.message)
+                << "\n";
+    if (!error.hint.empty()) context.err << "hint: " << clean_lines(error.hint) << "\n";
   }
   return exit_code_of(error);
 }

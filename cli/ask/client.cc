@@ -27,7 +27,8 @@ struct Client::Wire {
   v1::Scheduler::Stub& connected() {
     if (!stub) {
       grpc::ChannelArguments arguments;
-      arguments.SetMaxReceiveMessageSize(static_cast<int>(limits::kMessageBytes));
+      // Of a large fleet, workers and explanations are more than a request may be.
+      arguments.SetMaxReceiveMessageSize(static_cast<int>(16 * limits::kMessageBytes));
       arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);  // clusters are local or on a private net
       stub = v1::Scheduler::NewStub(
           grpc::CreateCustomChannel(endpoint.address, channel_credentials(endpoint), arguments));

@@ -122,6 +122,10 @@ static Status make_token(const Home& home) {
 }
 
 Status make_home(const Home& home) {
+  if (home.dir.empty()) {
+    return Error{Code::failed_precondition, "this user has no home directory",
+                 "set LLMCTL_HOME to a folder for the cluster's data"};
+  }
   for (const std::string& dir : {home.dir, home.scheduler_dir(), home.dir + "/workers",
                                  home.jobs_dir(), home.dir + "/logs"}) {
     std::error_code error;
@@ -169,6 +173,7 @@ Result<Client> connect(const Environment& env) {
 }
 
 std::string local_jobs_dir(const Environment& env) {
+  if (!env.jobs_dir.empty()) return env.jobs_dir;
   const Home home{env.home};
   const Result<ClusterRecord> record = read_cluster(home);
   if (!record.ok()) return "";

@@ -74,8 +74,18 @@ static Status start_scheduler(const Environment& env, const Home& home, ClusterR
     launch.arguments.insert(launch.arguments.end(), {"--grace-ms", std::to_string(shape.grace_ms)});
   }
   const ProcessRecord process = TRY(start_detached(launch));
+  const auto keep = [&record](const ProcessRecord& started) {
+    ProcessRecord* known = record.find("scheduler");
+    if (known != nullptr) {
+      *known = started;
+    } else {
+      record.processes.insert(record.processes.begin(), started);
+    }
+  };
   json ready;
-  constexpr Millis kReadyPatience = 30'000;  // replaying a long event log comes before serving
+  keep(process);
+  TRY(write_cluster(home, record));           // so that `down` sees it whatever happens to us
+  constexpr Millis kReadyPatience = 600'000;  // while it lives: a large store takes its time
   wait_until(kReadyPatience, [&] {
     ready = ready_file(home.scheduler_dir() + "/scheduler.json", process.pid);
     return !ready.empty() || !is_alive(process);
@@ -88,12 +98,7 @@ static Status start_scheduler(const Environment& env, const Home& home, ClusterR
   reader.need("address");
   reader.read("address", record.address);
   reader.read("metrics_address", record.metrics_address);
-  if (Status status = reader.status(); !status.ok()) return status.error();
-  if (ProcessRecord* known = record.find("scheduler"))
-    *known = process;
-  else
-    record.processes.insert(record.processes.begin(), process);
-  return ok_status();
+  return reader.status();
 }
 
 static Status start_worker(const Environment& env,
@@ -137,14 +142,17 @@ static void share_machine(ClusterShape& shape) {
 
 // The shape to reach: what was asked, over what runs. A running process keeps its shape, so asking
 // for another one is refused rather than half obeyed.
-static Result<ClusterShape> merge_shape(const ClusterShape& asked, const ClusterRecord& record) {
+static Result<ClusterShape> merge_shape(const ClusterShape& asked,
+                                        const ClusterRecord& record,
+                                        bool any_alive) {
   const ClusterShape& running = record.shape;
   if (asked.workers > kWorkersMax) {
     return Error{Code::invalid_argument,
                  "--workers: at most " + std::to_string(kWorkersMax) + " on one machine", ""};
   }
-  if (record.processes.empty()) {
-    ClusterShape shape = asked;
+  // After a reboot nothing keeps its shape: options make a new one, none bring the old one back.
+  if (!any_alive) {
+    ClusterShape shape = asked == ClusterShape{} ? running : asked;
     shape.workers = std::max(1, shape.workers);
     share_machine(shape);
     return shape;
@@ -231,7 +239,7 @@ Result<UpReport> bring_up(const Environment& env, const UpRequest& request, cons
     if (!is_alive(process)) await_gone(process, kStopPatience);
   }
   const bool any_alive = std::any_of(record.processes.begin(), record.processes.end(), is_alive);
-  record.shape = TRY(merge_shape(request.shape, record));
+  record.shape = TRY(merge_shape(request.shape, record, any_alive));
   if (!any_alive) {
     record.processes.clear();
     record.address.clear();

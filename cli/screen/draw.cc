@@ -12,6 +12,15 @@ static bool starts_code_point(char c) {
   return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
 }
 
+// Marks that turn the direction of text around, or break the line, in UTF-8.
+static bool is_layout_mark(std::string_view three) {
+  const auto second = static_cast<unsigned char>(three[1]);
+  const auto third = static_cast<unsigned char>(three[2]);
+  if (three[0] != '\xE2') return false;
+  if (second == 0x80) return third == 0x8E || third == 0x8F || (third >= 0xA8 && third <= 0xAE);
+  return second == 0x81 && third >= 0xA6 && third <= 0xA9;
+}
+
 std::string clean(std::string_view text) {
   std::string out(text);
   for (char& c : out) {
@@ -21,11 +30,24 @@ std::string clean(std::string_view text) {
     else if (byte < 0x20 || byte == 0x7F)
       c = '?';
   }
+  for (size_t i = 0; i + 2 < out.size(); ++i) {
+    if (is_layout_mark(std::string_view(out).substr(i, 3))) out.replace(i, 3, "?");
+  }
   // C1 controls (U+0080..U+009F) act like escape sequences on some terminals.
   for (size_t i = 0; i + 1 < out.size(); ++i) {
-    if (out[i] == '\xC2' && static_cast<unsigned char>(out[i + 1]) < 0xA0) {
-      out[i] = out[i + 1] = '?';
-    }
+    const bool control = out[i] == '\xC2' && static_cast<unsigned char>(out[i + 1]) < 0xA0;
+    const bool arabic_mark = out[i] == '\xD8' && out[i + 1] == '\x9C';
+    if (control || arabic_mark) out[i] = out[i + 1] = '?';
+  }
+  return out;
+}
+
+std::string clean_lines(std::string_view text) {
+  std::string out;
+  for (size_t begin = 0; begin <= text.size();) {
+    const size_t end = std::min(text.find('\n', begin), text.size());
+    out += (begin == 0 ? "" : "\n") + clean(text.substr(begin, end - begin));
+    begin = end + 1;
   }
   return out;
 }

@@ -1,5 +1,8 @@
 #include "cli/shell/environment.h"
 
+#include <pwd.h>
+#include <unistd.h>
+
 #include <cstdlib>
 #include <filesystem>
 
@@ -15,16 +18,20 @@ Environment read_environment() {
   Environment env;
   env.home = environment_variable("LLMCTL_HOME");
   if (env.home.empty()) {
-    const std::string user_home = environment_variable("HOME");
-    env.home = (user_home.empty() ? "/tmp" : user_home) + "/.llmctl";
+    std::string user_home = environment_variable("HOME");
+    const passwd* user =
+        user_home.empty() ? getpwuid(getuid()) : nullptr;  // NOLINT(concurrency-mt-unsafe)
+    if (user != nullptr) user_home = user->pw_dir;
+    if (!user_home.empty()) env.home = user_home + "/.llmctl";
   }
   std::error_code ignored;
   const fs::path absolute = fs::absolute(env.home, ignored);
-  if (!absolute.empty()) env.home = absolute.lexically_normal().string();
+  if (!env.home.empty() && !absolute.empty()) env.home = absolute.lexically_normal().string();
   env.server = environment_variable("LLMCTL_SERVER");
   env.tls_ca = environment_variable("LLMCTL_TLS_CA");
   env.token = environment_variable("LLMCTL_TOKEN");
   env.output = environment_variable("LLMCTL_OUTPUT");
+  env.jobs_dir = environment_variable("LLMCTL_JOBS_DIR");
   env.bin_dir = fs::read_symlink("/proc/self/exe", ignored).parent_path().string();
   return env;
 }

@@ -100,12 +100,10 @@ grpc::ServerUnaryReactor* SchedulerService::List(Context* context,
     return call.reactor();
   }
   read_archive(call, [call, response, query = std::move(query).value()](Archive& archive) {
-    auto jobs = archive.jobs(query);
-    if (!jobs.ok()) return call.fail(jobs.error());
-    if (static_cast<int>(jobs->size()) == query.page_size) {
-      response->set_next_page_token(std::to_string(jobs->back().id()));
-    }
-    for (v1::Job& job : *jobs) *response->add_jobs() = std::move(job);
+    auto page = archive.jobs(query);
+    if (!page.ok()) return call.fail(page.error());
+    if (page->more) response->set_next_page_token(std::to_string(page->jobs.back().id()));
+    for (v1::Job& job : page->jobs) *response->add_jobs() = std::move(job);
     call.ok();
   });
   return call.reactor();

@@ -90,6 +90,7 @@ struct JobFold {
   }
   void operator()(const CheckpointCommitted& body) const {
     job.checkpoints.push_back({body, event.epoch});
+    if (job.checkpoints.size() > kKnownCheckpoints) job.checkpoints.erase(job.checkpoints.begin());
   }
   void operator()(const CheckpointRemoved& body) const {
     std::erase_if(job.checkpoints,
@@ -108,7 +109,8 @@ struct JobFold {
 };
 
 // Newer measurements replace older ones of the same plan.
-void learn(Profile& profile, const ProbeMeasured& measured) {
+void learn(Profile& profile, const ProbeMeasured& measured, Seq seq) {
+  profile.learned = seq;
   profile.cap_bytes = std::max(profile.cap_bytes, measured.cap_bytes);
   for (const ProbeResult& result : measured.results) {
     const auto same = [&](const ProbeResult& known) {
@@ -122,6 +124,12 @@ void learn(Profile& profile, const ProbeMeasured& measured) {
       profile.results.push_back(result);
     }
   }
+}
+
+void forget_the_oldest(std::map<std::string, Profile>& profiles) {
+  profiles.erase(std::min_element(profiles.begin(), profiles.end(), [](auto& one, auto& other) {
+    return one.second.learned < other.second.learned;
+  }));
 }
 
 void update_open(State& state, WorkerId id) {
@@ -169,7 +177,8 @@ void apply_to_job(State& state, const Event& event) {
   move_promises(state, job, event);
   apply(job, event);
   if (const auto* measured = std::get_if<ProbeMeasured>(&event.body)) {
-    learn(state.profiles[measured->profile_key], *measured);
+    learn(state.profiles[measured->profile_key], *measured, event.seq);
+    if (state.profiles.size() > kProfiles) forget_the_oldest(state.profiles);
   }
   if (!is_terminal(job.state) || job.attempt) {
     state.index.add(job);

@@ -36,6 +36,8 @@ struct Attempt {
   bool operator==(const Attempt&) const = default;
 };
 
+inline constexpr size_t kKnownCheckpoints = 1'024;  // of a job, the newest; its folder has all
+
 struct JobCheckpoint {
   CheckpointCommitted commit;
   Epoch epoch;  // of the attempt that wrote it
@@ -88,7 +90,10 @@ struct Worker {
   bool operator==(const Worker&) const = default;
 };
 
+inline constexpr size_t kProfiles = 10'000;  // shapes that have been measured; the newest are kept
+
 struct Profile {
+  Seq learned;  // the newest of its events; 0: before this start
   Bytes cap_bytes = 0;
   std::vector<ProbeResult> results;
   bool operator==(const Profile&) const = default;

@@ -175,6 +175,10 @@ void Loop::tick_if_due(Batch& batch) {
 }
 
 Status Loop::persist(Batch& batch) {
+  // Whoever sees the end of a job finds its series whole.
+  const bool flush =
+      now_boot_ms_ >= flush_boot_ms_ || points_.size() > kPointsWaiting || !batch.left.empty();
+  if (flush) TRY(flush_progress(batch));
   for (const JobId id : batch.touched) {
     const auto live = state_.jobs.find(id);
     const bool finished = live == state_.jobs.end();
@@ -182,10 +186,6 @@ Status Loop::persist(Batch& batch) {
     TRY(store_.put_job(job_record(state_, job, finished)));
     progressed_.erase(id);
   }
-  // Whoever sees the end of a job finds its series whole.
-  const bool flush =
-      now_boot_ms_ >= flush_boot_ms_ || points_.size() > kPointsWaiting || !batch.left.empty();
-  if (flush) TRY(flush_progress(batch));
   const Millis begin = clock_.boot_ms();
   TRY(store_.commit());
   if (std::any_of(batch.events.begin(), batch.events.end(), is_durable)) {

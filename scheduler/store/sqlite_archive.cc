@@ -10,6 +10,8 @@
 namespace llmctl {
 namespace {
 
+constexpr size_t kPageBytes = limits::kMessageBytes / 2;  // a row may be a sixteenth of it
+
 Error unreadable(const std::string& what) {
   return Error{Code::data_loss, "store: " + what + " is unreadable", ""};
 }
@@ -86,7 +88,7 @@ Result<v1::JobSubmitted> SqliteArchive::submission(JobId id) {
   return std::move(*event.mutable_job_submitted());
 }
 
-Result<std::vector<v1::Job>> SqliteArchive::jobs(const JobQuery& query) {
+Result<JobPage> SqliteArchive::jobs(const JobQuery& query) {
   Statement find = TRY(database_.prepare(jobs_sql(query).c_str()));
   int at = 1;
   const bool newest_first = !query.oldest_first;
@@ -98,13 +100,17 @@ Result<std::vector<v1::Job>> SqliteArchive::jobs(const JobQuery& query) {
     find.bind(at++, std::string_view(value));
   }
   find.bind(at, int64_t{query.page_size});
-  std::vector<v1::Job> jobs;
-  while (TRY(find.step())) {
-    if (!jobs.emplace_back().ParseFromString(find.text(0))) return unreadable("a job");
-    jobs.back().clear_checkpoints();
-    jobs.back().clear_sample();
+  JobPage page;
+  size_t bytes = 0;
+  while (!page.more && TRY(find.step())) {
+    v1::Job& job = page.jobs.emplace_back();
+    if (!job.ParseFromString(find.text(0))) return unreadable("a job");
+    job.clear_checkpoints();
+    job.clear_sample();
+    bytes += job.ByteSizeLong();
+    page.more = bytes > kPageBytes || static_cast<int>(page.jobs.size()) == query.page_size;
   }
-  return jobs;
+  return page;
 }
 
 Result<std::vector<v1::Event>> SqliteArchive::events(Seq from, JobId job, int limit) {

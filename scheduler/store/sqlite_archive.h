@@ -13,7 +13,7 @@ class SqliteArchive final : public Archive {
 
   Result<v1::Job> job(JobId id) override;
   Result<v1::JobSubmitted> submission(JobId id) override;
-  Result<std::vector<v1::Job>> jobs(const JobQuery& query) override;
+  Result<JobPage> jobs(const JobQuery& query) override;
   Result<std::vector<v1::Event>> events(Seq from, JobId job, int limit) override;
   Result<RankPlace> place_of_rank(JobId job, Epoch epoch, int32_t rank) override;
   Result<std::vector<v1::Series>> series(const SeriesQuery& query) override;

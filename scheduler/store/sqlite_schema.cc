@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "core/base/log.h"
 #include "core/base/random_hex.h"
 
 namespace llmctl {
@@ -123,7 +124,10 @@ Status prepare_writer(Database& database, const std::string& path) {
                        "PRAGMA wal_autocheckpoint = 4000;"
                        "PRAGMA cell_size_check = ON;"
                        "PRAGMA temp_store = MEMORY"));
-  if (tables == 0) TRY(create(database));
+  if (tables == 0) {
+    log_info("a new store: a cluster begins", {{"path", path}});
+    TRY(create(database));
+  }
   return make_cluster_id(database);
 }
 

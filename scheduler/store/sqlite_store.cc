@@ -95,7 +95,13 @@ Status SqliteStore::fold_events(State& state) {
   return ok_status();
 }
 
+// A row's number tells when it was written: the newest stay.
 Status SqliteStore::read_profiles(State& state) {
+  const std::string older =
+      "DELETE FROM profiles WHERE rowid NOT IN (SELECT rowid FROM profiles "
+      "ORDER BY rowid DESC LIMIT " +
+      std::to_string(kProfiles) + ")";
+  TRY(database_.execute(older.c_str()));
   Statement profiles = TRY(database_.prepare("SELECT key, payload FROM profiles"));
   v1::ProbeMeasured message;
   while (TRY(profiles.step())) {
@@ -147,6 +153,9 @@ Status SqliteStore::put_job(const JobRecord& record) {
       .bind(9, int64_t{record.finished})
       .bind(11, std::string_view(nlohmann::json(record.labels).dump()))
       .bind_blob(12, job.SerializeAsString());
+  if (record.finished) {
+    written_.erase(written_.lower_bound({job.id(), ""}), written_.lower_bound({job.id() + 1, ""}));
+  }
   if (record.idempotency_key.empty()) {
     put.bind_null(10);
   } else {
@@ -173,7 +182,7 @@ Status SqliteStore::put_points(const std::vector<MetricPoint>& points) {
             .bind(5, point.value)
             .run());
     // Counting is a scan, so it is done for the first point after a start and then now and then.
-    int& written = written_[point.job.str() + '/' + point.name];
+    int& written = written_[{point.job.value, point.name}];
     if (written++ % kCountEvery == 0) TRY(thin_out(point));
   }
   return ok_status();

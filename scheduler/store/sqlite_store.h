@@ -1,7 +1,9 @@
 // The Store in one SQLite file (schema: sqlite_schema.cc). Owned by the loop thread.
 #pragma once
 
-#include <unordered_map>
+#include <map>
+#include <string>
+#include <utility>
 
 #include "scheduler/store/sqlite.h"
 #include "scheduler/store/store.h"
@@ -39,9 +41,9 @@ class SqliteStore final : public Store {
   Status thin_out(const MetricPoint& point);
 
   Database database_;
-  Statements statements_;                         // destroyed before the connection
-  bool open_ = false;                             // a transaction
-  std::unordered_map<std::string, int> written_;  // points of a series since its last count
+  Statements statements_;                                   // destroyed before the connection
+  bool open_ = false;                                       // a transaction
+  std::map<std::pair<int64_t, std::string>, int> written_;  // live series: points since a count
 };
 
 }  // namespace llmctl

@@ -78,12 +78,17 @@ struct RankPlace {
   WorkerId worker;
 };
 
+struct JobPage {
+  std::vector<v1::Job> jobs;
+  bool more = false;  // the page is full, by rows or by bytes
+};
+
 class Archive {
  public:
   virtual ~Archive() = default;
   virtual Result<v1::Job> job(JobId id) = 0;  // with spec_json and last_seq; not_found
   virtual Result<v1::JobSubmitted> submission(JobId id) = 0;  // not_found
-  virtual Result<std::vector<v1::Job>> jobs(const JobQuery& query) = 0;
+  virtual Result<JobPage> jobs(const JobQuery& query) = 0;
   // In order, seq >= from; job 0: of all. At most `limit`. out_of_range: some of them were
   // compacted away; the hint says from where on none was.
   virtual Result<std::vector<v1::Event>> events(Seq from, JobId job, int limit) = 0;

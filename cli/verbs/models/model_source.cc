@@ -55,7 +55,7 @@ Result<ModelSource> find_model(Context& context, const std::string& word, int64_
   source.path = checkpoint_path(local_jobs_dir(context.env), id.value, source.checkpoint.path);
   if (!std::filesystem::is_directory(source.path, ignored)) {
     return Error{Code::not_found, "checkpoint " + source.path + " is not on this machine",
-                 "run llmctl on a machine that has the jobs folder, with the checkpoint's path"};
+                 "set LLMCTL_JOBS_DIR to where the cluster's jobs folder is mounted here"};
   }
   return source;
 }
