@@ -43,6 +43,7 @@ std::vector<std::string> WatchView::lines_for(const Event& event, Millis now_boo
     job_.reason = to_string(moved->reason);
     job_.detail = moved->detail;
     job_.progress.phase.clear();  // of the attempt before
+    if (job_.progress.step == 0) shown_step_ = -1;
   }
   if (const auto* planned = std::get_if<JobPlanned>(&event.body)) job_.plan = planned->plan;
   if (const auto* commit = std::get_if<CheckpointCommitted>(&event.body)) {

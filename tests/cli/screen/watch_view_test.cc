@@ -49,6 +49,21 @@ TEST(WatchView, OffATerminalASlowRunStillShowsLife) {
   EXPECT_EQ(view.lines_for(step_event(3), 6'000).size(), 1u);
 }
 
+TEST(WatchView, OffATerminalAProbeAndTheRunAfterItBothSayWhereTheyAre) {
+  WatchView view(queued_job(), {});
+  const auto phase = [&](const char* text) {
+    Progressed progress;
+    progress.phase = text;
+    return view.lines_for(event_of(progress, 0), 0);
+  };
+  EXPECT_EQ(phase("probe: micro-batch 1, 0 B so far, 30 s left").size(), 1u);
+  EXPECT_EQ(phase("probe: micro-batch 1, 1.0 GiB so far, 29 s left").size(), 0u);
+  view.lines_for(event_of(JobMoved{JobState::probing, JobState::queued, Reason::fitted, "", 0}, 5),
+                 0);
+  EXPECT_EQ(view.status_line().find("probe:"), std::string::npos);
+  EXPECT_EQ(phase("tokenize 40%").size(), 1u);
+}
+
 TEST(WatchView, TheLastEvaluationStaysOnTheScreen) {
   WatchView view(queued_job(), {.tty = true, .columns = 100});
   view.lines_for(step_event(10, 4.25), 0);
