@@ -11,6 +11,7 @@
 #include "trainer/inference/generate.h"
 #include "trainer/model/load_model.h"
 #include "trainer/run/config_file.h"
+#include "trainer/stored/end_tokens.h"
 #include "trainer/stored/stored_model.h"
 
 namespace llmctl {
@@ -58,12 +59,13 @@ Result<StoredModel> open_source(const fs::path& from) {
 }
 
 Status run_generate(const std::vector<std::string>& args, std::ostream& out) {
-  const GenerateCommand command = TRY(parse_generate(args));
+  GenerateCommand command = TRY(parse_generate(args));
   const StoredModel stored = TRY(open_source(command.from));
   const Tokenizer tokenizer = TRY(stored.tokenizer());
   const int64_t context = std::min(stored.context_len(), kContextLen);
   const Model model =
       TRY(load_reader(stored, tokenizer, context, TRY(open_device(command.device))));
+  command.options.ends = end_tokens(stored, tokenizer);
   TRY(generate(model, tokenizer, command.options,
                [&](std::string_view text) { out << text << std::flush; }));
   out << '\n';

@@ -97,9 +97,11 @@ Status generate(const Model& model,
                 const Tokenizer& tokenizer,
                 const GenerateOptions& options,
                 const std::function<void(std::string_view)>& emit) {
-  std::vector<int32_t> context = TRY(tokenizer.encode(options.prompt));
+  std::vector<int32_t> context = TRY(tokenizer.encode_whole(options.prompt));
   if (context.empty() && tokenizer.eos()) context.push_back(*tokenizer.eos());
   if (context.empty()) return Error{Code::invalid_argument, "the prompt is empty", ""};
+  std::vector<int32_t> ends = options.ends;
+  if (ends.empty() && tokenizer.eos()) ends.push_back(*tokenizer.eos());
   const auto window = static_cast<size_t>(model.options().sequence_len);
   const auto newest = [&](size_t count) {
     return std::span(context).last(std::min(count, context.size()));
@@ -110,7 +112,7 @@ Status generate(const Model& model,
   std::span<const int32_t> next = newest(window);
   for (int64_t made = 0; made < options.max_tokens; ++made) {
     const int32_t id = choose(decoder.feed(next).cpu(), options, random);
-    if (tokenizer.eos() == id) break;
+    if (std::find(ends.begin(), ends.end(), id) != ends.end()) break;
     context.push_back(id);
     emit(text.push(id));
     next = newest(1);

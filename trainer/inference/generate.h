@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <string_view>
+#include <vector>
 
 #include "trainer/model/model.h"
 #include "trainer/tokenizer/tokenizer.h"
@@ -16,9 +17,11 @@ struct GenerateOptions {
   double temperature = 0.8;  // 0: always the most likely token
   double top_p = 0.95;       // the smallest set of tokens with this probability; 1: all
   int64_t seed = 42;
+  std::vector<int32_t> ends{};  // each ends the text; none: the tokenizer's end-of-text token
 };
 
-// `emit` gets the text as it becomes certain, without the prompt. Ends at the end-of-text token.
+// `emit` gets the text as it becomes certain, without the prompt. Ends at a token that ends texts.
+// The prompt begins as every text of the tokenizer does.
 Status generate(const Model& model,
                 const Tokenizer& tokenizer,
                 const GenerateOptions& options,

@@ -61,6 +61,8 @@ Result<TextScore> score_text(Model& model,
   CHECK(stride >= 1 && stride <= length);
   std::vector<int32_t> ids;
   TRY(Encoder(tokenizer).append(text, ids));
+  const auto lacking = tokenizer.missing_begin(ids);
+  ids.insert(ids.begin(), lacking.begin(), lacking.end());
   const int64_t predictions = static_cast<int64_t>(ids.size()) - 1;
   if (predictions < 1) {
     return Error{Code::invalid_argument, "the text has fewer than two tokens", ""};

@@ -1,7 +1,8 @@
-// How well a model predicts a text. The text is one sequence of tokens, nothing added; every token
-// but the first is predicted once. Windows of sequence_len tokens begin every `stride` tokens; of a
-// window that overlaps the one before only the predictions that are new count (its last `stride`),
-// so a smaller stride gives each token more context, at its price. Losses are nats.
+// How well a model predicts a text. The text is one sequence of tokens that begins as every text of
+// the tokenizer does, with nothing else added; every token but the first is predicted once. Windows
+// of sequence_len tokens begin every `stride` tokens; of a window that overlaps the one before only
+// the predictions that are new count (its last `stride`), so a smaller stride gives each token more
+// context, at its price. Losses are nats.
 #pragma once
 
 #include <string_view>

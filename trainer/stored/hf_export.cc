@@ -4,6 +4,7 @@
 
 #include "core/base/json_reader.h"
 #include "trainer/formats/hf/layout.h"
+#include "trainer/stored/end_tokens.h"
 
 namespace llmctl {
 namespace {
@@ -61,6 +62,17 @@ json generation_config_of(const json& config) {
   return generation;
 }
 
+// What was learned to end turns ends texts, too, and the template that was learned counts.
+void add_turn_end(const StoredModel& model, const Tokenizer& tokenizer, HfExport& out) {
+  json generation = parsed(out.companions, "generation_config.json");
+  const std::vector<int32_t> ends = end_tokens(model, tokenizer);
+  generation["eos_token_id"] = ends.size() == 1 ? json(ends.front()) : json(ends);
+  out.companions["generation_config.json"] = dump_json(generation) + "\n";
+  json config = parsed(out.companions, "tokenizer_config.json");
+  config.erase("chat_template");  // chat_template.jinja is the one
+  out.companions["tokenizer_config.json"] = config.dump(2) + "\n";
+}
+
 }  // namespace
 
 Result<HfExport> hf_export(const StoredModel& model, DType dtype) {
@@ -81,6 +93,7 @@ Result<HfExport> hf_export(const StoredModel& model, DType dtype) {
     out.companions["generation_config.json"] =
         dump_json(generation_config_of(out.config_json)) + "\n";
   }
+  if (tokenizer.ok() && model.turn_end) add_turn_end(model, *tokenizer, out);
   out.companions["README.md"] = model_card(model, dtype);
   return out;
 }

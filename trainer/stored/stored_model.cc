@@ -5,6 +5,7 @@
 #include "core/training/optimizer_facts.h"
 #include "trainer/checkpoint/checkpoint.h"
 #include "trainer/checkpoint/job_folder.h"
+#include "trainer/data/chat/format.h"
 #include "trainer/files/content_hash.h"
 #include "trainer/files/mapped_file.h"
 #include "trainer/formats/gguf/model.h"
@@ -37,6 +38,14 @@ Result<Companions> checkpoint_companions(const JobSpec& spec, const Tokenizer& t
   return companions;
 }
 
+// The template the run laid chats out with. One in a file that is gone can no longer be told.
+void add_chat_facts(const Tokenizer& tokenizer, StoredModel& model) {
+  const Result<ChatFormat> format = ChatFormat::open(*model.spec);
+  if (!format.ok()) return;
+  model.companions["chat_template.jinja"] = format->template_source();
+  model.turn_end = format->turn_end(tokenizer);
+}
+
 Result<StoredModel> open_checkpoint(const fs::path& path) {
   const auto checkpoint = std::make_shared<Checkpoint>(TRY(load_checkpoint(path)));
   if (!checkpoint->state.contains("spec"))
@@ -63,6 +72,7 @@ Result<StoredModel> open_checkpoint(const fs::path& path) {
   model.tokenizer = [spec = *model.spec, path] { return checkpoint_tokenizer(spec, path); };
   const Result<Tokenizer> tokenizer = model.tokenizer();
   if (tokenizer.ok()) model.companions = TRY(checkpoint_companions(*model.spec, *tokenizer));
+  if (tokenizer.ok() && model.spec->method == "sft") add_chat_facts(*tokenizer, model);
   return model;
 }
 

@@ -25,6 +25,7 @@ struct StoredModel {
   std::function<Result<Tokenizer>()> tokenizer;  // opens it; not_found: there is none
   nlohmann::json state;                          // of a checkpoint: its state.json; else null
   std::optional<JobSpec> spec;                   // of a checkpoint: what trained it
+  std::optional<int32_t> turn_end;               // of a fine-tuned one: the token that ends turns
 
   int64_t context_len() const;  // tokens: what it was trained on at once, as far as is known
 };

@@ -95,6 +95,13 @@ Status Encoder::append(std::string_view text, std::vector<int32_t>& ids) {
   return Stages(*tokenizer_.parts_, cache_.get(), ids).run(text);
 }
 
+Result<std::vector<int32_t>> Tokenizer::encode_whole(std::string_view text) const {
+  std::vector<int32_t> ids = TRY(encode(text));
+  const auto lacking = missing_begin(ids);
+  ids.insert(ids.begin(), lacking.begin(), lacking.end());
+  return ids;
+}
+
 Result<std::vector<int32_t>> Tokenizer::encode(std::string_view text) const {
   if (text.size() > kTextBytes) {
     return Error{Code::invalid_argument, "text of more than 1 GiB in one piece", "split it"};

@@ -28,6 +28,7 @@ struct Tokenizer::Parts {
   DecoderRules decoder;
   std::vector<std::string> bytes_of_id;
   std::optional<int32_t> eos;
+  std::vector<int32_t> begin;
 };
 
 // The tokenizer.json of a byte-level BPE: ids 0..255 are the bytes, then one id per merge, then

@@ -29,21 +29,41 @@ std::optional<int32_t> find_id(const Tokenizer::Parts& parts, std::string_view t
   return parts.model->vocabulary().id_of(token);
 }
 
+// Where tokenizer.json is silent, add_bos_token counts; where it speaks, they must agree.
+Status settle_begin(const nlohmann::json& config, Tokenizer::Parts& parts) {
+  const auto wanted = config.is_object() ? config.find("add_bos_token") : config.end();
+  if (wanted == config.end() || !wanted->is_boolean()) return ok_status();
+  const auto bos = find_id(parts, special_token(config, "bos_token"));
+  if (!bos) return ok_status();
+  if (*wanted && parts.begin.empty()) parts.begin.push_back(*bos);
+  if (!*wanted && !parts.begin.empty() && parts.begin.front() == *bos) {
+    return invalid(
+        "its post_processor begins every text with the bos_token, but tokenizer_config.json says "
+        "add_bos_token: false",
+        "make the two agree");
+  }
+  return ok_status();
+}
+
 Result<std::shared_ptr<Tokenizer::Parts>> read_parts(std::string_view text,
                                                      std::string_view name,
-                                                     const std::string& eos) {
+                                                     const nlohmann::json& config) {
   auto parts = std::make_shared<Tokenizer::Parts>();
-  const Status read = read_tokenizer_file(text, *parts);
+  Status read = read_tokenizer_file(text, *parts);
+  if (read.ok()) read = settle_begin(config, *parts);
   if (!read.ok()) {
     return Error{read.error().code, std::string(name) + ": " + read.error().message,
                  read.error().hint};
   }
+  const std::string eos = special_token(config, "eos_token");
   if (!eos.empty()) parts->eos = find_id(*parts, eos);
   for (const char* candidate : kEosNames) {
     if (!parts->eos) parts->eos = find_id(*parts, candidate);
   }
   parts->json = text;
-  parts->fingerprint = content_hash(content_hash(text) + std::to_string(parts->eos.value_or(-1)));
+  std::string key = content_hash(text) + std::to_string(parts->eos.value_or(-1));
+  for (const int32_t id : parts->begin) key += " begins " + std::to_string(id);
+  parts->fingerprint = content_hash(key);
   return parts;
 }
 
@@ -74,13 +94,12 @@ std::string with_replacements(std::string_view text) {
 Result<Tokenizer> Tokenizer::load(const fs::path& file) {
   const auto mapped = TRY(MappedFile::open(file));
   const auto config = TRY(read_tokenizer_config(file));  // tokenizer.json does not tell its end
-  const std::string eos = special_token(config, "eos_token");
-  auto parts = TRY(read_parts(as_text(mapped->bytes()), file.string(), eos));
+  auto parts = TRY(read_parts(as_text(mapped->bytes()), file.string(), config));
   return Tokenizer(std::move(parts));
 }
 
 Result<Tokenizer> Tokenizer::parse(std::string_view text, std::string_view name) {
-  auto parts = TRY(read_parts(text, name, ""));
+  auto parts = TRY(read_parts(text, name, nullptr));
   return Tokenizer(std::move(parts));
 }
 
@@ -97,12 +116,35 @@ std::string Tokenizer::decode(std::span<const int32_t> ids) const {
   return text;
 }
 
+bool Tokenizer::lines_are_apart() const {
+  const Parts& parts = *parts_;
+  const bool kept = std::all_of(
+      parts.normalizer.begin(), parts.normalizer.end(),
+      [](const NormalizerStep& step) { return step.kind == NormalizerStep::Kind::normal_form; });
+  const bool reaches_over =
+      std::any_of(parts.added.begin(), parts.added.end(), [](const AddedToken& token) {
+        return token.lstrip || token.rstrip || token.content.find('\n') != std::string::npos;
+      });
+  return parts.pretokenizer.only_published() != nullptr && kept && !reaches_over;
+}
+
 int64_t Tokenizer::vocab_size() const {
   return static_cast<int64_t>(parts_->bytes_of_id.size());
 }
 
 std::optional<int32_t> Tokenizer::eos() const {
   return parts_->eos;
+}
+
+std::span<const int32_t> Tokenizer::begin() const {
+  return parts_->begin;
+}
+
+std::span<const int32_t> Tokenizer::missing_begin(std::span<const int32_t> ids) const {
+  const std::span<const int32_t> wanted = parts_->begin;
+  const bool there =
+      ids.size() >= wanted.size() && std::equal(wanted.begin(), wanted.end(), ids.begin());
+  return there ? wanted.first(0) : wanted;
 }
 
 std::optional<int32_t> Tokenizer::id_of(std::string_view token) const {
@@ -118,6 +160,11 @@ std::string Tokenizer::token_of(int32_t id) const {
   return id >= 0 && index < tokens.size() ? tokens[index] : "";
 }
 
+bool Tokenizer::is_special(int32_t id) const {
+  return std::any_of(parts_->added.begin(), parts_->added.end(),
+                     [&](const AddedToken& added) { return added.id == id && added.special; });
+}
+
 const std::string& Tokenizer::json() const {
   return parts_->json;
 }
@@ -127,11 +174,13 @@ const std::string& Tokenizer::fingerprint() const {
 }
 
 Status Tokenizer::save(const fs::path& file) const {
+  nlohmann::json config = TRY(read_tokenizer_config(file));  // what else it says stays
   const auto text = as_bytes(parts_->json);
   TRY(replace_file(file, std::span(&text, 1)));
   if (!parts_->eos) return ok_status();
-  const std::string config = nlohmann::json{{"eos_token", token_of(*parts_->eos)}}.dump(1) + "\n";
-  const auto bytes = as_bytes(config);
+  config["eos_token"] = token_of(*parts_->eos);
+  const std::string config_text = config.dump(1) + "\n";
+  const auto bytes = as_bytes(config_text);
   return replace_file(file.parent_path() / "tokenizer_config.json", std::span(&bytes, 1));
 }
 

@@ -21,6 +21,10 @@
 
 namespace llmctl {
 
+// Changes whenever the code gives other ids for the same file and text, or learns another file:
+// what a cache keeps of either is named by it.
+inline const std::string kTokenizerCode = "tokenizer code 2 ";
+
 class Tokenizer {
  public:
   static Result<Tokenizer> load(const std::filesystem::path& file);
@@ -31,15 +35,27 @@ class Tokenizer {
   // Fails only when the file's own pattern needs more matching steps than the limit allows, or a
   // Unigram model has no token for the unknown.
   Result<std::vector<int32_t>> encode(std::string_view text) const;
+  // With what every text begins with (begin()), once.
+  Result<std::vector<int32_t>> encode_whole(std::string_view text) const;
   std::string decode(std::span<const int32_t> ids) const;  // unknown ids give nothing
 
+  // A text gives the same ids in parts when each is cut behind a line end between two ASCII
+  // letters, digits or signs.
+  bool lines_are_apart() const;
   int64_t vocab_size() const;  // largest id + 1: the rows an embedding needs
   std::optional<int32_t> eos() const;
+  // What a text begins with, a beginning-of-text token as a rule: the post_processor says so, or
+  // where it says nothing add_bos_token of tokenizer_config.json.
+  std::span<const int32_t> begin() const;
+  // What `ids`, the first ones of a text, lack of begin().
+  std::span<const int32_t> missing_begin(std::span<const int32_t> ids) const;
   std::optional<int32_t> id_of(std::string_view token) const;  // as written in the file
   std::string token_of(int32_t id) const;                      // its inverse; empty: no such id
+  bool is_special(int32_t id) const;                           // an added token that is not text
   const std::string& json() const;                             // the text of the tokenizer.json
   const std::string& fingerprint() const;                      // hex XXH3-128 of the file's text
-  Status save(const std::filesystem::path& file) const;        // atomic; a tokenizer.json
+  // A tokenizer.json, atomically, and eos_token in the tokenizer_config.json beside it.
+  Status save(const std::filesystem::path& file) const;
 
   struct Parts;
 

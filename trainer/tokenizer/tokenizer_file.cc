@@ -74,6 +74,7 @@ Status read_tokenizer_file(std::string_view text, Tokenizer::Parts& parts) {
   TRY(read_pretokenizer(root, parts));
   TRY(read_model(root, parts));
   TRY(read_added_tokens(root, parts));
+  TRY(read_post_processor(root, parts));
   TRY(read_decoder(root, parts));
   fill_bytes_of_ids(parts);
   if (parts.bytes_of_id.empty()) return invalid_at("model.vocab", "is empty");

@@ -1,6 +1,6 @@
 // Reads a tokenizer.json into Tokenizer::Parts. Everything in the file either takes effect or is
-// refused by name; the exceptions are post_processor, truncation and padding, which concern whole
-// prompts and not the ids of a text. Hostile input. Private to this room; pure.
+// refused by name; the exceptions are truncation and padding, which concern batches of texts, and
+// what post_processor puts behind a text. Hostile input. Private to this room; pure.
 #pragma once
 
 #include <string_view>
@@ -26,6 +26,7 @@ Status read_normalizer(const JsonMember& root, Tokenizer::Parts& parts);
 Status read_pretokenizer(const JsonMember& root, Tokenizer::Parts& parts);
 Status read_model(const JsonMember& root, Tokenizer::Parts& parts);
 Status read_added_tokens(const JsonMember& root, Tokenizer::Parts& parts);
+Status read_post_processor(const JsonMember& root, Tokenizer::Parts& parts);
 Status read_decoder(const JsonMember& root, Tokenizer::Parts& parts);
 
 }  // namespace llmctl

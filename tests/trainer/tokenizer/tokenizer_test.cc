@@ -182,6 +182,41 @@ TEST(TokenizerFile, RefusesWhatItCannotHonourByName) {
   says(with("/model", json::array()), "model: expected an object");
 }
 
+TEST(Tokenizer, ATextBeginsAsThePostProcessorOrTheConfigSays) {
+  const Scratch scratch;
+  const auto load = [&](const json& processor, const char* config) {
+    json file = small_file();
+    file["post_processor"] = processor;
+    write_file(scratch.path() / "tokenizer.json", file.dump());
+    write_file(scratch.path() / "tokenizer_config.json", config);
+    return Tokenizer::load(scratch.path() / "tokenizer.json");
+  };
+  const json begins = json::parse(R"({"type":"Sequence","processors":[{"type":"ByteLevel"},
+      {"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"c","type_id":0}},
+       {"Sequence":{"id":"A","type_id":0}}],"special_tokens":{"c":{"id":"c","ids":[2]}}}]})");
+  const auto by_file = load(begins, "{}");
+  ASSERT_TRUE(by_file.ok()) << by_file.error().message;
+  EXPECT_EQ(*by_file->encode_whole("ab"), (std::vector<int32_t>{2, 3}));
+  EXPECT_EQ(*by_file->encode_whole("cab"), (std::vector<int32_t>{2, 3}));  // not twice
+  EXPECT_EQ(*by_file->encode("ab"), std::vector<int32_t>{3});
+  const auto by_config = load(nullptr, R"({"bos_token":"b","add_bos_token":true})");
+  EXPECT_EQ(*by_config->encode_whole("ab"), (std::vector<int32_t>{1, 3}));
+  EXPECT_NE(by_config->fingerprint(), by_file->fingerprint());
+  EXPECT_TRUE(load(nullptr, R"({"bos_token":"b"})")->begin().empty());
+  const auto torn = load(begins, R"({"bos_token":"c","add_bos_token":false})");
+  ASSERT_FALSE(torn.ok());
+  EXPECT_NE(torn.error().message.find("add_bos_token: false"), std::string::npos);
+}
+
+TEST(Tokenizer, SavingKeepsWhatElseTheConfigSays) {
+  const Scratch scratch;
+  write_file(scratch.path() / "tokenizer_config.json", R"({"chat_template":"x","eos_token":"y"})");
+  ASSERT_TRUE(Tokenizer::bytes().save(scratch.path() / "tokenizer.json").ok());
+  const json config = json::parse(read_file(scratch.path() / "tokenizer_config.json"));
+  EXPECT_EQ(config["chat_template"], "x");
+  EXPECT_EQ(config["eos_token"], "<|endoftext|>");
+}
+
 TEST(TokenizerFile, RefusesTwiceTheSameToken) {
   const auto parsed = Tokenizer::parse(
       R"({"pre_tokenizer":{"type":"ByteLevel"},"model":{"vocab":{"a":0,"a":1},"merges":[]}})", "t");

@@ -117,6 +117,9 @@ class CacheBuilder {
   }
 
   Status put(const TokenPipeline::Stretch& stretch) {
+    const bool plain = format_ == nullptr;  // a chat's template writes what it begins with
+    if (plain && begins_document_) TRY(put_ids(tokenizer_.missing_begin(stretch.ids)));
+    begins_document_ = stretch.ends_document;
     TRY(put_ids(stretch.ids));
     put_mask(stretch.learned);
     if (!stretch.ends_document) return ok_status();
@@ -147,6 +150,7 @@ class CacheBuilder {
   std::vector<uint64_t> ends_, hashes_;  // 16 bytes per document in memory until the end
   std::vector<uint64_t> mask_;           // and one bit per token
   uint64_t masked_ = 0;
+  bool begins_document_ = true;  // the next stretch does
   std::vector<uint32_t> sums_;
   uint32_t sum_ = 0;   // of the chunk that is being written
   size_t summed_ = 0;  // its bytes so far

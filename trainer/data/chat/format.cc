@@ -142,6 +142,7 @@ Status ChatFormat::encode(std::string_view record,
   const FormattedChat chat = TRY(format(record, dataset));
   std::vector<int32_t> own;
   TRY(encoder.append(chat.text, own));
+  const auto lacking = chat.ends_text ? tokenizer.missing_begin(own) : std::span<const int32_t>();
   std::vector<uint8_t> mask(own.size());
   for (const auto& span : chat.learned) {
     const size_t begin = TRY(ids_before(chat.text, span.begin, own, encoder));
@@ -156,6 +157,8 @@ Status ChatFormat::encode(std::string_view record,
   if (std::find(mask.begin(), mask.end(), 1) == mask.end()) {
     return Error{Code::invalid_argument, "nothing to learn: the answers hold no whole token", ""};
   }
+  ids.insert(ids.end(), lacking.begin(), lacking.end());
+  learned.insert(learned.end(), lacking.size(), uint8_t{0});
   ids.insert(ids.end(), own.begin(), own.end());
   learned.insert(learned.end(), mask.begin(), mask.end());
   return ok_status();
@@ -163,6 +166,26 @@ Status ChatFormat::encode(std::string_view record,
 
 const std::string& ChatFormat::fingerprint() const {
   return parts_->fingerprint;
+}
+
+const std::string& ChatFormat::template_source() const {
+  return parts_->chat_template.source();
+}
+
+std::optional<int32_t> ChatFormat::turn_end(const Tokenizer& tokenizer) const {
+  constexpr std::string_view kAnswer = "answer";
+  DatasetSpec dataset;
+  dataset.type = "messages";
+  const auto chat = format(
+      R"({"messages":[{"role":"user","content":"ask"},{"role":"assistant","content":"answer"}]})",
+      dataset);
+  const size_t at = chat.ok() ? chat->text.rfind(kAnswer) : std::string::npos;
+  if (at == std::string::npos) return std::nullopt;
+  const auto ids = tokenizer.encode(std::string_view(chat->text).substr(at + kAnswer.size()));
+  if (!ids.ok()) return std::nullopt;
+  const auto end =
+      std::find_if(ids->begin(), ids->end(), [&](int32_t id) { return tokenizer.is_special(id); });
+  return end == ids->end() ? std::nullopt : std::optional(*end);
 }
 
 const std::vector<std::string>& ChatFormat::special_tokens() const {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -43,6 +44,10 @@ class ChatFormat {
   const std::string& fingerprint() const;  // equal: equal texts and masks
   // The template's own tokens, for a tokenizer that is still to be learned.
   const std::vector<std::string>& special_tokens() const;
+
+  const std::string& template_source() const;
+  // The first special token behind an answer, which the model learns to end it with.
+  std::optional<int32_t> turn_end(const Tokenizer& tokenizer) const;
 
   struct Parts;
 

@@ -1,8 +1,11 @@
 // Records of every layout as text and masks; what is wrong with a record is named with its line.
 #include "trainer/data/chat/format.h"
 
+#include <nlohmann/json.hpp>
+
 #include "tests/trainer/scratch.h"
 #include "trainer/data/batches.h"
+#include "trainer/data/chat/record.h"
 
 namespace llmctl {
 namespace {
@@ -197,6 +200,65 @@ TEST(ChatFormat, MasksFollowTheTokensAndTheEndOfTurnIsLearned) {
     if (learned[i] != 0) kept.push_back(ids[i]);
   }
   EXPECT_EQ(tokenizer->decode(kept), "Yes?<|im_end|>\nSo.<|im_end|>\n");
+}
+
+TEST(ChatFormat, TellsTheTokenThatEndsTurns) {
+  const auto tokenizer = train_bpe({}, 260, {});
+  EXPECT_EQ(format_of("chatml").turn_end(*tokenizer), std::nullopt);  // spelled by its letters
+  BpeTrainer trainer;
+  const auto special = trainer.train(300, {}, {"<|im_start|>", "<|im_end|>"});
+  EXPECT_EQ(format_of("chatml").turn_end(*special), special->id_of("<|im_end|>"));
+  EXPECT_EQ(format_of("alpaca").turn_end(*special), special->eos());
+}
+
+TEST(ChatFormat, APlainRecordBeginsAsEveryTextDoes) {
+  nlohmann::json file = nlohmann::json::parse(Tokenizer::bytes().json());
+  file["post_processor"] = {{"type", "BertProcessing"}, {"sep", {"<s>", 7}}, {"cls", {"<s>", 7}}};
+  const auto tokenizer = Tokenizer::parse(file.dump(), "t.json");
+  ASSERT_TRUE(tokenizer.ok()) << tokenizer.error().message;
+  Encoder encoder(*tokenizer);
+  std::vector<int32_t> ids;
+  std::vector<uint8_t> learned;
+  const ChatFormat format = format_of("chatml");
+  const char* record = R"({"prompt":"a","completion":"b"})";
+  ASSERT_TRUE(format.encode(record, {}, *tokenizer, encoder, ids, learned).ok());
+  EXPECT_EQ(ids, (std::vector<int32_t>{7, 'a', 'b', 256}));
+  EXPECT_EQ(learned, (std::vector<uint8_t>{0, 0, 1, 1}));
+  ids.clear();
+  ASSERT_TRUE(format.encode(kTwoTurns, {}, *tokenizer, encoder, ids, learned).ok());
+  EXPECT_EQ(ids.front(), '<');  // a chat's template writes its own beginning
+}
+
+TEST(ChatFormat, WholeNumbersOf64BitsKeepTheirDigits) {
+  const auto value = read_json_value("[18446744073709551615, 9007199254740993, -5]");
+  ASSERT_TRUE(value.ok());
+  EXPECT_EQ(*jinja::json_of(*value), "[18446744073709551615, 9007199254740993, -5]");
+  EXPECT_EQ(*jinja::text_of(value->items()[0]), "18446744073709551615");
+  EXPECT_TRUE(value->items()[0].truth());
+  const auto beyond = read_json_value("18446744073709551616");
+  ASSERT_FALSE(beyond.ok());
+  EXPECT_NE(beyond.error().message.find("beyond 64 bits"), std::string::npos);
+}
+
+TEST(ChatFormat, AnswersBeyondTheSequenceAreToldAsThat) {
+  const Scratch scratch;
+  const std::string file = scratch.path() / "d.jsonl";
+  const std::string prompt(40, 'x');
+  write_file(file, R"({"prompt":")" + prompt + R"(","completion":"b"})" + "\n" + R"({"prompt":"y)" +
+                       prompt + R"(","completion":"b"})" + "\n");
+  JobSpec spec;
+  spec.method = "sft";
+  spec.datasets = {{file}};
+  spec.sequence_len = 16;
+  spec.tokenizer.kind = TokenizerSpec::Kind::bytes;
+  const auto batches = Batches::open(spec, scratch.path() / "cache", 2, {});
+  ASSERT_FALSE(batches.ok());
+  EXPECT_NE(batches.error().message.find("in all 2 documents"), std::string::npos)
+      << batches.error().message;
+  EXPECT_NE(batches.error().hint.find("raise sequence_len: with 40 "), std::string::npos)
+      << batches.error().hint;
+  spec.sequence_len = 40;
+  EXPECT_TRUE(Batches::open(spec, scratch.path() / "cache", 2, {}).ok());
 }
 
 TEST(ChatFormat, ABadRecordIsNamedByFileAndLine) {
