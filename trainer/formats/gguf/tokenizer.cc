@@ -113,19 +113,51 @@ std::vector<float> scores_of(const Vocabulary& vocabulary, const std::vector<std
   return out;
 }
 
-// llmctl's tokenizers know three patterns; what llama.cpp calls them.
-const char* pattern_name(const json& pre_tokenizer) {
-  for (const json& step : member(pre_tokenizer, "pretokenizers")) {
-    const char* name = pattern_name(step);
-    if (name != nullptr) return name;
+// The steps of a component: null, one, or a Sequence of them.
+std::vector<json> steps_of(const json& component, const char* items) {
+  std::vector<json> steps;
+  if (component.is_object() && member(component, "type") != "Sequence") {
+    steps.push_back(component);
+    return steps;
   }
-  const json& regex = member(member(pre_tokenizer, "pattern"), "Regex");
+  for (const json& step : member(component, items)) {
+    for (json& inner : steps_of(step, items)) steps.push_back(std::move(inner));
+  }
+  return steps;
+}
+
+// llama.cpp knows ways to cut text by name only; null: it has none for this.
+const char* pattern_name(const std::vector<json>& steps) {
+  if (steps.empty() || steps.size() > 2) return nullptr;
+  const json& level = steps.back();
+  const bool bytes =
+      member(level, "type") == "ByteLevel" && member(level, "add_prefix_space") == false;
+  const bool gpt2 = bytes && member(level, "use_regex") != false;
+  if (steps.size() == 1) return gpt2 ? "gpt-2" : nullptr;
+  const json& first = steps.front();
+  const bool digits =
+      member(first, "type") == "Digits" && member(first, "individual_digits") == true;
+  if (gpt2) return digits ? "smollm" : nullptr;
+  const bool inverted = member(first, "invert") == true;
+  const bool keeps_matches = member(first, "behavior") == (inverted ? "Removed" : "Isolated");
+  if (!bytes || member(first, "type") != "Split" || !keeps_matches) return nullptr;
+  const json& regex = member(member(first, "pattern"), "Regex");
   if (regex == kLlama3Pattern) return "llama-bpe";
   if (regex == kQwenPattern) return "qwen2";
-  if (regex == kGpt2Pattern) return "gpt-2";
-  if (regex.is_string()) return "default";
-  const bool bytes = member(pre_tokenizer, "type") == "ByteLevel";
-  return bytes && member(pre_tokenizer, "use_regex") != false ? "gpt-2" : nullptr;
+  return regex == kGpt2Pattern ? "gpt-2" : nullptr;
+}
+
+// llama.cpp changes text before it is cut in few ways; SentencePiece's are Prepend and Replace.
+Status check_normalizer(const json& normalizer, bool sentencepiece) {
+  for (const json& step : steps_of(normalizer, "normalizers")) {
+    const json& type = member(step, "type");
+    const bool known = sentencepiece ? type == "Prepend" || type == "Replace" : type == "NFC";
+    if (known) continue;
+    return Error{Code::invalid_argument,
+                 "tokenizer.json: normalizer: " + dump_json(type) + " has no form in GGUF",
+                 "export to a Hugging Face directory"};
+  }
+  return ok_status();
 }
 
 bool begins_with_special(const json& processor) {
@@ -163,6 +195,24 @@ void add_special_ids(const json& config, GgufMetadata& out) {
   }
 }
 
+// Of several ends of text in generation_config.json the first that is not the eos token itself.
+Status add_end_of_turn(const Companions& companions, GgufMetadata& out) {
+  const auto given = companions.find("generation_config.json");
+  if (given == companions.end()) return ok_status();
+  const json generation = TRY(parse_json(given->second, given->first));
+  const json& ends = member(generation, "eos_token_id");
+  if (!ends.is_array()) return ok_status();
+  const auto eos = out.find("tokenizer.ggml.eos_token_id");
+  for (const json& id : ends) {
+    if (!id.is_number_unsigned() || id.get<uint64_t>() >= uint64_t{limits::kVocabSize}) continue;
+    const auto end = id.get<uint32_t>();
+    if (eos != out.end() && std::get<uint32_t>(eos->second) == end) continue;
+    out["tokenizer.ggml.eot_token_id"] = end;
+    break;
+  }
+  return ok_status();
+}
+
 }  // namespace
 
 Result<GgufMetadata> gguf_tokenizer(const Companions& companions,
@@ -181,6 +231,7 @@ Result<GgufMetadata> gguf_tokenizer(const Companions& companions,
   }
   GgufMetadata out;
   add_special_ids(config_json, out);
+  TRY(add_end_of_turn(companions, out));
   if (const std::string chat = chat_template(companions, config); !chat.empty()) {
     out[kChatTemplate] = chat;
   }
@@ -188,13 +239,21 @@ Result<GgufMetadata> gguf_tokenizer(const Companions& companions,
   out["tokenizer.ggml.add_bos_token"] = begins.is_boolean()
                                             ? begins.get<bool>()
                                             : begins_with_special(member(root, "post_processor"));
-  if (member(model, "byte_fallback") == true) {
+  const bool sentencepiece = member(model, "byte_fallback") == true;
+  TRY(check_normalizer(member(root, "normalizer"), sentencepiece));
+  if (sentencepiece) {
     out["tokenizer.ggml.model"] = std::string("llama");
     out["tokenizer.ggml.scores"] = scores_of(vocabulary, merges);
   } else {
-    const char* pattern = pattern_name(member(root, "pre_tokenizer"));
+    const char* pattern = pattern_name(steps_of(member(root, "pre_tokenizer"), "pretokenizers"));
     out["tokenizer.ggml.model"] = std::string("gpt2");
-    out["tokenizer.ggml.pre"] = std::string(pattern == nullptr ? "default" : pattern);
+    if (pattern == nullptr) {
+      return Error{Code::invalid_argument,
+                   "tokenizer.json: pre_tokenizer: cuts text in a way that has no name in GGUF, so "
+                   "llama.cpp would cut it otherwise",
+                   "export to a Hugging Face directory, and let llama.cpp convert that"};
+    }
+    out["tokenizer.ggml.pre"] = std::string(pattern);
     out["tokenizer.ggml.merges"] = std::move(merges);
   }
   out["tokenizer.ggml.tokens"] = std::move(vocabulary.tokens);

@@ -223,6 +223,38 @@ TEST(GgufTokenizer, SentencePieceScoresMergeInTheOrderOfTheMerges) {
   EXPECT_EQ(std::get<std::vector<std::string>>(at("tokens"))[8], "[PAD8]");
 }
 
+TEST(GgufTokenizer, WhatLlamaCppWouldCutOtherwiseIsRefused) {
+  nlohmann::json file = nlohmann::json::parse(Tokenizer::bytes().json());
+  const auto pre_of = [&] {
+    const auto keys = gguf_tokenizer({{"tokenizer.json", file.dump()}}, {}, 257);
+    return keys.ok() ? std::get<std::string>(keys->at("tokenizer.ggml.pre")) : keys.error().message;
+  };
+  EXPECT_EQ(pre_of(), "gpt-2");
+  const nlohmann::json level = file["pre_tokenizer"];
+  const auto after = [&](const char* first) {
+    file["pre_tokenizer"] = {{"type", "Sequence"},
+                             {"pretokenizers", {nlohmann::json::parse(first), level}}};
+    return pre_of();
+  };
+  EXPECT_EQ(after(R"({"type":"Digits","individual_digits":true})"), "smollm");
+  for (const char* unknown :
+       {R"({"type":"Digits","individual_digits":false})", R"({"type":"Whitespace"})",
+        R"({"type":"Split","pattern":{"Regex":"x+"},"behavior":"Isolated","invert":false})"}) {
+    EXPECT_NE(after(unknown).find("has no name in GGUF"), std::string::npos) << unknown;
+  }
+  file["pre_tokenizer"] = level;
+  file["normalizer"] = {{"type", "Lowercase"}};
+  EXPECT_NE(pre_of().find("normalizer: \"Lowercase\" has no form"), std::string::npos);
+}
+
+TEST(GgufTokenizer, TheEndOfATurnIsWrittenBesideTheEndOfText) {
+  const Companions companions = {{"tokenizer.json", Tokenizer::bytes().json()},
+                                 {"generation_config.json", R"({"eos_token_id": [256, 9]})"}};
+  const auto keys = gguf_tokenizer(companions, {{"eos_token_id", 256}}, 257);
+  ASSERT_TRUE(keys.ok()) << keys.error().message;
+  EXPECT_EQ(keys->at("tokenizer.ggml.eot_token_id"), GgufValue(uint32_t{9}));
+}
+
 TEST(GgufTokenizer, TokensBeyondTheEmbeddingAreRefused) {
   const Companions companions = {{"tokenizer.json", Tokenizer::bytes().json()}};
   EXPECT_TRUE(gguf_tokenizer(companions, {}, 257).ok());
