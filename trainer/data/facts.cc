@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "trainer/data/cache/prune.h"
 #include "trainer/data/prepared_dataset.h"
 #include "trainer/files/content_hash.h"
 #include "trainer/files/disk.h"
@@ -36,7 +37,10 @@ Result<double> entropy_of(const std::vector<PreparedDataset>& datasets,
   key << content << ' ' << std::hexfloat << spec.val_set_size << ' ' << spec.sequence_len;
   const fs::path file = cache_dir / ("facts-" + content_hash(key.str()) + ".json");
   auto known = remembered_entropy(file);
-  if (known.ok()) return known;
+  if (known.ok()) {
+    mark_used(file);
+    return known;
+  }
   std::vector<int64_t> counts;
   for (const PreparedDataset& dataset : datasets) {
     TRY(count_ids(dataset.cache(), dataset.train().stream, counts));

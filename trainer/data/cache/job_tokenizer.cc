@@ -1,6 +1,7 @@
 #include "trainer/data/cache/job_tokenizer.h"
 
 #include "trainer/data/cache/build_lock.h"
+#include "trainer/data/cache/prune.h"
 #include "trainer/files/content_hash.h"
 
 namespace llmctl {
@@ -23,13 +24,15 @@ Status add_text(BpeTrainer& trainer, const SourceFile& source, const ChatFormat*
 Result<Tokenizer> trained_tokenizer(int64_t vocab_size,
                                     const HashedSources& sources,
                                     const Preparation& p) {
-  const std::string key = content_hash(sources.hash + "bpe" + std::to_string(vocab_size) +
-                                       (p.format != nullptr ? p.format->fingerprint() : ""));
+  const std::string key =
+      content_hash(kTokenizerCode + sources.hash + "bpe" + std::to_string(vocab_size) +
+                   (p.format != nullptr ? p.format->fingerprint() : ""));
   const fs::path directory = p.cache_dir / ("tokenizer-" + key);
   const fs::path file = directory / "tokenizer.json";
   std::error_code failed;
   fs::create_directories(directory, failed);
   auto ready = Tokenizer::load(file);
+  mark_used(directory);
   if (ready.ok()) return ready;
   const auto lock = TRY(BuildLock::acquire(file, p.phase));
   ready = Tokenizer::load(file);

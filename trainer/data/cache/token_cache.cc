@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "trainer/data/cache/build_lock.h"
+#include "trainer/data/cache/prune.h"
 #include "trainer/data/cache/token_cache_build.h"
 #include "trainer/data/cache/token_cache_format.h"
 #include "trainer/files/content_hash.h"
@@ -101,11 +102,15 @@ Result<TokenCache> TokenCache::open_or_build(const HashedSources& sources,
   std::error_code failed;
   fs::create_directories(directory, failed);
   if (failed) return disk_error("cannot make directory", directory, failed.value());
-  std::string key = sources.hash + tokenizer.fingerprint();
+  std::string key = kTokenizerCode + sources.hash + tokenizer.fingerprint();
   if (preparation.format != nullptr) key += preparation.format->fingerprint();
   const fs::path file = directory / ("tokens-" + content_hash(key) + ".bin");
   auto ready = open(file);
-  if (ready.ok()) return ready;
+  if (ready.ok()) {
+    mark_used(file);
+    return ready;
+  }
+  prune_cache(directory);
   const auto lock = TRY(BuildLock::acquire(file, preparation.phase));
   ready = open(file);  // another process may have built it while we waited
   if (ready.ok()) return ready;

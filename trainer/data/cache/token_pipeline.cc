@@ -5,17 +5,25 @@
 namespace llmctl {
 namespace {
 
-constexpr size_t kPartBytes = 8 << 20;  // longer documents are encoded in parts, cut at a line end
+constexpr size_t kPartBytes = 8 << 20;  // longer documents are encoded in parts where they may be
 constexpr size_t kBatchBytes = 512 << 10;  // short documents share a batch
 
-std::string_view first_part(std::string_view text) {
-  if (text.size() <= kPartBytes) return text;
-  const size_t line_end = text.rfind('\n', kPartBytes);
-  size_t cut = line_end == text.npos || line_end == 0 ? kPartBytes : line_end + 1;
-  if (line_end == text.npos) {  // not inside a character
-    while (cut > kPartBytes - 4 && (static_cast<uint8_t>(text[cut]) & 0xC0) == 0x80) --cut;
+// May a part end behind the line end at `at`? (Tokenizer::lines_are_apart)
+bool parts_at(std::string_view text, size_t at) {
+  const auto is_sign = [](char c) { return c > ' ' && c <= '~'; };
+  return at > 0 && at + 1 < text.size() && text[at] == '\n' && is_sign(text[at - 1]) &&
+         is_sign(text[at + 1]);
+}
+
+std::string_view first_part(std::string_view text, bool may_cut) {
+  if (text.size() <= kPartBytes || !may_cut) return text;
+  for (size_t at = kPartBytes; at > 0; --at) {
+    if (parts_at(text, at)) return text.substr(0, at + 1);
   }
-  return text.substr(0, cut);
+  for (size_t at = kPartBytes; at < text.size(); ++at) {
+    if (parts_at(text, at)) return text.substr(0, at + 1);
+  }
+  return text;
 }
 
 }  // namespace
@@ -34,8 +42,9 @@ Status TokenPipeline::make_room(size_t bytes) {
 }
 
 Status TokenPipeline::add(std::string_view document) {
+  const bool may_cut = tokenizer_.lines_are_apart();
   do {
-    const std::string_view part = first_part(document);
+    const std::string_view part = first_part(document, may_cut);
     document.remove_prefix(part.size());
     TRY(make_room(part.size()));
     filling_->text += part;

@@ -1,12 +1,17 @@
 #include "trainer/data/cache/token_cache.h"
 
+#include <fcntl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
+#include <nlohmann/json.hpp>
 
 #include "tests/trainer/scratch.h"
+#include "trainer/data/cache/prune.h"
+#include "trainer/data/cache/token_pipeline.h"
 #include "trainer/data/sources/source_hash.h"
 
 namespace llmctl {
@@ -64,6 +69,66 @@ TEST(TokenCache, IsNotBuiltOfDataThatChangedWhileItWasRead) {
   ASSERT_FALSE(cache.ok());
   EXPECT_NE(cache.error().message.find("d.jsonl changed while it was read"), std::string::npos);
   EXPECT_TRUE(cache_file(cache_dir).empty());
+}
+
+TEST(TokenCache, ADocumentBeginsAsEveryTextDoes) {
+  const Scratch scratch;
+  nlohmann::json file = nlohmann::json::parse(Tokenizer::bytes().json());
+  file["post_processor"] = {{"type", "BertProcessing"}, {"sep", {"<s>", 7}}, {"cls", {"<s>", 7}}};
+  const auto tokenizer = Tokenizer::parse(file.dump(), "t.json");
+  ASSERT_TRUE(tokenizer.ok()) << tokenizer.error().message;
+  const auto cache = TokenCache::open_or_build(prepare(scratch.path(), 2), *tokenizer,
+                                               {.cache_dir = scratch.path() / "cache"});
+  ASSERT_TRUE(cache.ok()) << cache.error().message;
+  for (const int64_t begin : {int64_t{0}, static_cast<int64_t>(cache->document_ends()[0])}) {
+    std::vector<int32_t> ids(2);
+    ASSERT_TRUE(cache->read(begin, ids).ok());
+    EXPECT_EQ(ids, (std::vector<int32_t>{7, 'd'}));
+  }
+}
+
+// Parts of a long document give the ids of the whole; what may not be cut is not.
+TEST(TokenCache, ALongDocumentGivesTheIdsOfTheWhole) {
+  std::string text;
+  while (text.size() < (9 << 20)) text += "one line\n\n  two words \nand.\nmore of it\n";
+  const fs::path golden = fs::path(LLMCTL_SOURCE_DIR) / "tests/trainer/tokenizer/golden";
+  for (const char* name : {"llama3", "gpt2", "qwen", "sentencepiece"}) {
+    const auto tokenizer = Tokenizer::load(golden / (std::string(name) + ".tokenizer.json"));
+    ASSERT_TRUE(tokenizer.ok());
+    std::vector<int32_t> parts, whole;
+    int stretches = 0;
+    TokenPipeline pipeline(*tokenizer, nullptr, 2, [&](const TokenPipeline::Stretch& stretch) {
+      parts.insert(parts.end(), stretch.ids.begin(), stretch.ids.end());
+      ++stretches;
+      return ok_status();
+    });
+    ASSERT_TRUE(pipeline.add(text).ok());
+    ASSERT_TRUE(pipeline.finish().ok());
+    ASSERT_TRUE(Encoder(*tokenizer).append(text, whole).ok());
+    EXPECT_TRUE(parts == whole) << name;
+    EXPECT_EQ(stretches, std::string(name) == "sentencepiece" ? 1 : 2) << name;
+  }
+}
+
+TEST(TokenCache, WhatWasNotUsedForLongGoes) {
+  const Scratch scratch;
+  const std::string hash(32, 'a');
+  const auto put = [&](const std::string& name, bool old) {
+    const fs::path file = scratch.path() / name;
+    write_file(file, "x");
+    const timespec past[] = {{1'000'000, 0}, {1'000'000, 0}};
+    if (old) {
+      EXPECT_EQ(::utimensat(AT_FDCWD, file.c_str(), past, 0), 0);
+    }
+    return file;
+  };
+  const fs::path stale = put("tokens-" + hash + ".bin", true), mine = put("notes.bin", true);
+  const fs::path fresh = put("facts-" + hash + ".json", false);
+  const fs::path used = put("tokens-" + std::string(32, 'b') + ".bin", true);
+  mark_used(used);
+  prune_cache(scratch.path());
+  EXPECT_FALSE(fs::exists(stale));
+  EXPECT_TRUE(fs::exists(mine) && fs::exists(fresh) && fs::exists(used));
 }
 
 TEST(TokenCache, IsBuiltOnceAndKeyedByContentNotByPath) {
