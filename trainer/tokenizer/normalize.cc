@@ -1,5 +1,6 @@
 #include "trainer/tokenizer/normalize.h"
 
+#include <algorithm>
 #include <functional>
 
 #include "trainer/tokenizer/pieces/alphabet.h"

@@ -1,6 +1,7 @@
 // Token for token as PyPI `tokenizers`, which is asked while the test runs: reference_tokenizers.py
 // trains one tokenizer per family and answers for random strings. Skipped where it is not
 // installed.
+#include <algorithm>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
