@@ -63,7 +63,7 @@ TEST_F(GpuRun, ProbesUnderACap) {
     run.mode = "probe";
     run.spec.cuda_graphs = graphs;
     run.spec.micro_batch_size.reset();
-    run.candidates = candidate_plans(run.spec, 0);
+    run.candidates = candidate_plans(run.spec, {.on_cpu = false});
     run.memory_cap_bytes = gpu_process_bytes(1) + (256 << 20);
     ASSERT_GE(run.candidates.size(), 2u);
     TrainerProcess process(run, run_directory());
