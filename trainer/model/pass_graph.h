@@ -27,6 +27,8 @@ class PassGraph {
   // it: an evaluation, a sample. The next pass is captured anew.
   void release();
   bool captured() const { return graph_ != nullptr; }
+  // A later pass will take the memory of a graph, which no pass has yet.
+  bool will_capture() const { return wanted_ && !captured(); }
 
  private:
   bool may_capture(const MicroBatch& batch);

@@ -130,7 +130,8 @@ void Probing::run_steps(const Plan& plan, ProbeResult& result) {
     if (better) result.seconds_per_micro_batch = seconds;
     optimizer->update(model.writable_weights(), model.gradients(),
                       optimizer_step(spec, spec.learning_rate, 1));
-    if (seconds > seconds_left() || (step > 0 && seconds > kLongStep)) break;
+    const bool enough = seconds > seconds_left() || (step > 0 && seconds > kLongStep);
+    if (enough && !pass.will_capture()) break;
   }
 }
 

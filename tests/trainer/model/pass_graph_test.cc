@@ -123,6 +123,7 @@ TEST_F(CapturedPass, StaysEagerWhateverACaptureThrows) {
   graphs_.refuse = [] { throw std::runtime_error("CUDA: no"); };  // as launch.cu does
   for (int i = 0; i < 5; ++i) pass(0.01);
   EXPECT_EQ(told_, std::vector<std::string>{"CUDA: no"});
+  EXPECT_FALSE(pass_.will_capture());
   EXPECT_EQ(graphs_.alive, 0);
 }
 
@@ -136,7 +137,9 @@ TEST_F(CapturedPass, RunsOutOfMemoryAsAnEagerOneDoes) {
 
 TEST_F(CapturedPass, HoldsNoMemoryWhileSomethingElseRuns) {
   const double want = pass(0.01);
+  EXPECT_TRUE(pass_.will_capture()) << "a probe must not end here";
   for (int i = 0; i < 3; ++i) pass(0.01);
+  EXPECT_FALSE(pass_.will_capture());
   EXPECT_EQ(graphs_.alive, 1);
   pass_.release();
   EXPECT_EQ(graphs_.alive, 0);
