@@ -83,7 +83,7 @@ class Bench {
   // What the worker says of all it should run: probes have ended, ranks are up.
   std::vector<RunStatus> statuses(WorkerId worker) {
     std::vector<RunStatus> runs;
-    for (const RunOrder& order : desired_runs(state_, worker)) {
+    for (const RunOrder& order : desired_runs(state_, worker, config_)) {
       RunStatus run;
       run.job = JobId{order.config.job_id};
       run.epoch = Epoch{order.config.epoch};

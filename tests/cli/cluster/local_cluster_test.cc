@@ -91,6 +91,23 @@ TEST_F(LocalClusterTest, MoreWorkersJoinButAnotherShapeIsRefused) {
   EXPECT_FALSE(up(1).ok());
 }
 
+// As after a reboot: nothing lives, so nothing has a shape that must be kept.
+TEST_F(LocalClusterTest, WhenNothingLivesOptionsMakeANewShapeAndNoneBringTheOldOneBack) {
+  const auto first = up(2);
+  ASSERT_TRUE(first.ok()) << first.error().message;
+  const auto kill_all = [](const ClusterRecord& record) {
+    for (const ProcessRecord& process : record.processes) kill_group(process);
+  };
+  kill_all(first->record);
+  const auto other = up(1, /*slots=*/7);
+  ASSERT_TRUE(other.ok()) << other.error().message;
+  EXPECT_EQ(other->started, (Names{"scheduler", "w1"}));
+  kill_all(other->record);
+  const auto same = up(0);
+  ASSERT_TRUE(same.ok()) << same.error().message;
+  EXPECT_EQ(same->record.shape.slots, 7);
+}
+
 TEST_F(LocalClusterTest, DownDrainsAndTheNextUpTakesWorkAgain) {
   ASSERT_TRUE(up(1).ok());
   EXPECT_EQ(down(/*now=*/false), (Names{"w1", "scheduler"}));

@@ -19,6 +19,12 @@ static const RenderAt kRich{{true, true, true, 80}, kNow};
 TEST(Render, ListsJobs) {
   expect_golden("ls.txt", render_jobs({queued_job(), running_job(), failed_job()}, kPlain));
 }
+TEST(Render, TextOfOthersCannotRuleTheTerminal) {
+  EXPECT_EQ(clean("a\x1b[2Jb\xC2\x9B"), "a?[2Jb??");
+  EXPECT_EQ(clean("evil\u202Etxt.exe\u2066\u200F"), "evil?txt.exe??") << "text is turned around";
+  EXPECT_EQ(clean("\u20AC \u2713 \u00E9"), "\u20AC \u2713 \u00E9") << "and nothing else";
+  EXPECT_EQ(clean_lines("one\x07\ntwo"), "one?\ntwo");
+}
 TEST(Render, ListsJobsInColour) {
   expect_golden("ls_colour.txt", render_jobs({running_job(), failed_job()}, kRich));
 }

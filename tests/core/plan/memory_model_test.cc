@@ -152,9 +152,9 @@ TEST(MemoryModel, TheLossOfAGpuHoldsAChunkAndItsRoundedGradient) {
 
 TEST(MemoryModel, AGpuHoldsItsProcessBesideTheTensors) {
   JobSpec spec = spec_of("llama-5m", 8, 1);
-  const Plan plan = candidate_plans(spec, 0).front();
+  Plan plan = candidate_plans(spec, {}).front();
   const Bytes on_cpu = predict_memory(spec, plan).workspace;
-  spec.resources.device = "cuda";
+  plan.on_cpu = false;
   const Bytes alone = predict_memory(spec, plan).workspace;
   EXPECT_GE(alone, gpu_process_bytes(1));
   EXPECT_LT(on_cpu, gpu_process_bytes(1));

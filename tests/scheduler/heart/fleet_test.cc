@@ -54,6 +54,20 @@ TEST(Checkpoint, IsCommittedOnceAndAlsoWhileTheRankLeaves) {
   EXPECT_EQ(scene.job(id).checkpoints[0].commit.path, "e2-s12");
 }
 
+TEST(Checkpoint, TheNewestOfVeryManyAreKnown) {
+  Scene scene;
+  scene.hello("w1");
+  JobSpec endless = small_job();
+  endless.max_steps.reset();
+  endless.num_epochs = 3;
+  const JobId id = scene.running(endless);
+  for (size_t step = 1; step <= kKnownCheckpoints + 3; ++step) {
+    scene.report(id, 0, checkpoint_at(static_cast<int64_t>(step)));
+  }
+  ASSERT_EQ(scene.job(id).checkpoints.size(), kKnownCheckpoints);
+  EXPECT_EQ(scene.job(id).checkpoints.front().commit.step, 4);
+}
+
 TEST(Checkpoint, OfACanceledJobIsNotTaken) {
   Scene scene;
   const WorkerId worker = scene.hello("w1");

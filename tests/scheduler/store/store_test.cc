@@ -149,6 +149,19 @@ TEST_F(Store, KeepsProfilesWithoutTheirJobs) {
   EXPECT_EQ(store->load().value().profiles.at("key"), profile);
 }
 
+TEST_F(Store, KeepsTheNewestProfilesOnly) {
+  const auto store = open();
+  for (size_t i = 0; i < kProfiles + 5; ++i) {
+    ASSERT_TRUE(store->put_profile("key " + std::to_string(i), {}).ok());
+  }
+  ASSERT_TRUE(store->put_profile("key 3", {}).ok());  // measured again
+  ASSERT_TRUE(store->commit().ok());
+  const State state = store->load().value();
+  EXPECT_EQ(state.profiles.size(), kProfiles);
+  EXPECT_TRUE(state.profiles.contains("key 3"));
+  EXPECT_FALSE(state.profiles.contains("key 4"));
+}
+
 TEST_F(Store, RefusesANewerSchema) {
   open();
   Database database = Database::open(path, false).value();
@@ -240,6 +253,34 @@ TEST_F(Archive, KeepsTheExtremesWhenItThinsASeries) {
   for (const v1::Point& point : series->front().points())
     highest = std::max(highest, point.value());
   EXPECT_EQ(highest, 99.0);
+}
+
+// A thousand failures with long evidence are more than one message may hold.
+TEST_F(Archive, EndsAPageBeforeItOutgrowsAMessage) {
+  const auto store = open();
+  constexpr int64_t kJobs = 400;
+  for (int64_t id = 1; id <= kJobs; ++id) {
+    JobRecord record;
+    record.job.set_id(id);
+    record.job.set_detail(std::string(limits::kDetailBytes, 'x'));
+    ASSERT_TRUE(store->put_job(record).ok());
+  }
+  ASSERT_TRUE(store->commit().ok());
+  const auto archive = SqliteArchive::open(path).value();
+  JobQuery query;
+  query.page_size = limits::kPageSize;
+  int64_t seen = 0, pages = 0;
+  for (bool more = true; more; ++pages) {
+    const JobPage page = archive->jobs(query).value();
+    size_t bytes = 0;
+    for (const v1::Job& job : page.jobs) bytes += job.ByteSizeLong();
+    EXPECT_LT(static_cast<Bytes>(bytes), limits::kMessageBytes);
+    seen += static_cast<int64_t>(page.jobs.size());
+    more = page.more;
+    if (more) query.after_id = page.jobs.back().id();
+  }
+  EXPECT_EQ(seen, kJobs);
+  EXPECT_GT(pages, 1);
 }
 
 TEST_F(Archive, CannotWrite) {
