@@ -6,7 +6,6 @@
 #include <array>
 
 #include "core/base/log.h"
-#include "worker/runs/jobs_folder.h"
 
 namespace llmctl::worker {
 
@@ -71,14 +70,10 @@ void Loop::read_devices() {
   devices.reserve(stats.size());
   for (const DeviceStats& one : stats) devices.push_back(one.device);
   parts_.agent.set_devices(std::move(devices));
-  look_at_jobs_folder();
-}
-
-// Mounted, or gone, since the last look: a new hello tells the scheduler.
-void Loop::look_at_jobs_folder() {
-  if (!parts_.agent.set_jobs_folder(jobs_folder_id(parts_.jobs_dir))) return;
-  log_sentence("worker", parts_.jobs_dir.string() + " is another folder than before");
-  parts_.link.hang_up();
+  if (parts_.agent.jobs_folder_changed()) {
+    log_sentence("worker", "another jobs folder is there than before: saying hello again");
+    parts_.link.hang_up();
+  }
 }
 
 void Loop::send() {

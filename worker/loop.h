@@ -25,7 +25,6 @@ struct LoopParts {
   DeviceReader& devices;
   WorkerMetrics& metrics;
   std::map<std::string, std::filesystem::path> folders;  // by label: whose disks are watched
-  std::filesystem::path jobs_dir;
 };
 
 class Loop {
@@ -38,7 +37,6 @@ class Loop {
   void receive_messages();
   void observe();
   void read_devices();
-  void look_at_jobs_folder();
   void send();
   void export_metrics();
   bool wait(int stop_fd);

@@ -17,7 +17,6 @@
 #include "metrics/exposition.h"
 #include "worker/loop.h"
 #include "worker/options.h"
-#include "worker/runs/jobs_folder.h"
 #include "worker/spawn/supervise.h"
 
 extern char** environ;
@@ -47,7 +46,6 @@ AgentConfig agent_config(const Options& options, const std::vector<DeviceStats>&
   config.inventory = machine_inventory(options.inventory, devices);
   const auto boot = read_small_file("/proc/sys/kernel/random/boot_id", 64).value_or("");
   config.inventory.place = boot.substr(0, 36) + " " + options.work_dir;
-  config.inventory.jobs_folder = jobs_folder_id(options.jobs_dir);
   return config;
 }
 
@@ -69,6 +67,7 @@ int serve(const Options& options, int stop_fd) {
   const SystemClock clock;
   LocalHostOptions host_options;
   host_options.work_dir = options.work_dir;
+  host_options.jobs_dir = options.jobs_dir;
   host_options.program = "/proc/self/exe";  // this very binary, also after an upgrade replaced it
   host_options.trainer = options.trainer;
   host_options.environment = own_environment();
@@ -97,8 +96,7 @@ int serve(const Options& options, int stop_fd) {
         link,
         *devices,
         metrics,
-        {{"runs", options.work_dir}, {"jobs", options.jobs_dir}},
-        options.jobs_dir})
+        {{"runs", options.work_dir}, {"jobs", options.jobs_dir}}})
       .run(stop_fd);
   log_sentence("worker", "stopping; running ranks go on and will be adopted");
   unlink((options.work_dir + "/worker.json").c_str());

@@ -185,7 +185,8 @@ class PlaceRefusals {
 
   void ask(const Worker& worker, const Device& device) {
     const Bytes usable = usable_bytes(device);
-    const Bytes least = need_.probe ? cap_of(need_, usable) : with_headroom(need_.peak, config_);
+    const Bytes whole = std::max(cap_of(need_, usable), need_.floor + 1);
+    const Bytes least = need_.probe ? whole : with_headroom(need_.peak, config_);
     const Bytes ask = ask_of(need_, usable, config_);
     const Promised used = promised(state_, worker.id, device);
     const Bytes cap = cap_of(need_, device.memory_total);

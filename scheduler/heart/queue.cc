@@ -129,13 +129,21 @@ class Pass {
   // A job that could never fit holds nothing back for itself: it must not keep jobs behind it
   // waiting.
   void refused(const Job& job) {
-    if (!may_ever_fit(turn_.state, job, turn_.config)) return;
+    if (!may_ever_fit(turn_.state, job, turn_.config)) return fail_if_measured(job);
     const Millis since = std::max(job.queued_boot_ms, turn_.state.started_boot_ms);
     if (withheld_ || turn_.boot_ms - since <= limits::kQueuePatience) return;
     const auto wanted = Supply(turn_.state, turn_.lost, true).take(job, turn_.config);
     if (!wanted) return;
     supply_.withhold(*wanted);
     withheld_ = true;
+  }
+
+  // Its probe ran out of all that there is while nobody waited for the answer.
+  void fail_if_measured(const Job& job) {
+    if (job.fitted || job.bytes_floor == 0 || matching_types(turn_.state, job).empty()) return;
+    turn_.move(
+        job.id, JobState::failed, Reason::does_not_fit,
+        "every plan ran out of " + format_bytes(job.bytes_floor) + ", and no device has more");
   }
 
   void grant(const Job& job, std::vector<Grant> grants) {

@@ -2,6 +2,7 @@
 // job has finished, its weights are bitwise those of an undisturbed run, and nothing acknowledged
 // is lost.
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/mount.h>
 
@@ -13,6 +14,7 @@
 #include <set>
 
 #include "tests/e2e/cluster.h"
+#include "tests/processes/patience.h"
 
 namespace llmctl::e2e {
 namespace fs = std::filesystem;
@@ -144,6 +146,43 @@ TEST_F(Chaos, AKilledSchedulerFindsItsWorkAgain) {
   expect_unharmed(id);
   EXPECT_EQ(cluster_->show(id)["attempts"], 1);
   for (const int64_t job : acknowledged) cluster_->wait_state(job, "SUCCEEDED");
+}
+
+// What it could not hear while it was stopped itself is nobody's silence.
+TEST_F(Chaos, AStoppedSchedulerGivesNobodyUp) {
+  cluster_.reset();
+  start({"--lease-ms", "3000", "--grace-ms", "1000"});
+  const int64_t id = cluster_->submit(job_file_);
+  cluster_->wait_step(id, 30);
+  kill(cluster_->scheduler_pid(), SIGSTOP);
+  poll(nullptr, 0, 6'000);  // longer than lease and grace
+  kill(cluster_->scheduler_pid(), SIGCONT);
+  expect_unharmed(id);
+  EXPECT_EQ(cluster_->show(id)["attempts"], 1);
+}
+
+// Each machine has a jobs folder of its own: a job waits for the one that holds its checkpoints.
+TEST_F(Chaos, AJobGoesOnOnlyWhereItsCheckpointsAre) {
+  cluster_.reset();
+  start({"--lease-ms", "3000", "--grace-ms", "1000"});
+  const int64_t id = cluster_->submit(job_file_);
+  cluster_->wait_until(id, [](const auto& s) { return !s["checkpoints"].empty(); });
+  cluster_->start_worker("far", {"--jobs-dir", cluster_->home() / "far-jobs", "--no-cuda",
+                                 "--cpu-memory", "2GiB", "--threads", "1"});
+  const pid_t worker = cluster_->worker_pid("w1");
+  kill(worker, SIGSTOP);
+  cluster_->wait_state(id, "QUEUED");
+  EXPECT_TRUE(testing::eventually([&] {
+    return cluster_->llmctl({"explain", std::to_string(id)}).out.find("far does not see") !=
+           std::string::npos;
+  })) << cluster_->llmctl({"explain", std::to_string(id)}).out;
+  kill(worker, SIGCONT);
+  expect_unharmed(id);
+  for (const auto& event : cluster_->events(id)) {
+    if (event["type"] != "CheckpointRemoved") continue;
+    EXPECT_FALSE(fs::exists(cluster_->home() / "jobs" / std::to_string(id) / "checkpoints" /
+                            event["path"].get<std::string>()));
+  }
 }
 
 TEST_F(Chaos, AStoppedWorkerIsFencedAndItsZombieWritesNothing) {

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <fstream>
 #include <iterator>
@@ -138,10 +139,10 @@ void Cluster::start_worker(const std::string& name, const std::vector<std::strin
                                    name,
                                    "--work-dir",
                                    work,
-                                   "--jobs-dir",
-                                   home_ / "jobs",
                                    "--metrics-listen",
                                    ""};
+  const bool other_jobs = std::find(args.begin(), args.end(), "--jobs-dir") != args.end();
+  if (!other_jobs) argv.insert(argv.end(), {"--jobs-dir", home_ / "jobs"});
   argv.insert(argv.end(), args.begin(), args.end());
   const int log =
       open((home_ / "logs" / (name + ".log")).c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);

@@ -57,9 +57,9 @@ class SimHost final : public worker::Host {
   std::map<worker::RunKey, SimRun>& runs() { return runs_; }
   bool works(const SimRun& run) const;  // alive, and its lease lasts
   const std::string& cluster() const { return cluster_; }
-  const std::string& jobs_folder() const { return jobs_folder_; }
 
   Millis boot_ms() const override;
+  std::string jobs_folder() override { return jobs_folder_; }
   void keep_cluster(const std::string& id) override { cluster_ = id; }
   Status start(const RunConfig& config, Millis lease_until_boot_ms) override;
   void renew_lease(const worker::RunKey& run, Millis until_boot_ms) override;

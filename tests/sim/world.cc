@@ -14,6 +14,7 @@ namespace {
 constexpr Millis kStep = 50;
 constexpr Millis kHealing = 600'000;  // after this much peace every job must have ended
 constexpr Bytes kBox = 256 << 20;
+constexpr Bytes kGpu = 2LL << 30;  // a process takes a quarter before its first tensor
 
 }  // namespace
 
@@ -34,7 +35,7 @@ void World::add_worker(int64_t machine, int64_t name, bool shared_folder) {
   const auto slots = static_cast<int32_t>(machine == 1 ? 3 : random_.between(1, 3));
   inventory.devices = {Device{0, "cpu", "", "CPU", kBox, 0, slots, true}};
   for (int32_t i = 0; machine % 2 == 0 && i < slots; ++i) {
-    inventory.devices.push_back(Device{i, "cuda", "", "GPU", kBox, 0, 2, true});
+    inventory.devices.push_back(Device{i, "cuda", "", "GPU", kGpu, 0, 2, true});
   }
   workers_.push_back(
       std::make_unique<SimWorker>(*this, "w" + std::to_string(name), std::move(inventory)));

@@ -58,6 +58,8 @@ void Agent::on_dialing() {
   desired_is_current_ = false;
   unanswered_.clear();
   hello_boot_ms_ = host_.boot_ms();
+  (void)jobs_folder_changed();
+  folder_changed_ = false;
   outbox_.clear();
   outbox_.emplace_back(Hello{config_.name, config_.instance, config_.inventory, statuses(),
                              config_.cluster_id, hello_boot_ms_});
@@ -164,6 +166,7 @@ void Agent::reconcile() {
 }
 
 void Agent::start(const RunOrder& order) {
+  if (jobs_folder_changed()) return;
   const RunKey key = key_of(order.config);
   const Millis now = host_.boot_ms();
   Run& run = runs_.emplace(key, new_run(key, lease_until_boot_ms_, now)).first->second;
@@ -264,8 +267,11 @@ void Agent::set_devices(std::vector<Device> devices) {
   devices_changed_ = true;
 }
 
-bool Agent::set_jobs_folder(const std::string& id) {
-  return std::exchange(config_.inventory.jobs_folder, id) != id;
+bool Agent::jobs_folder_changed() {
+  std::string now = host_.jobs_folder();
+  const bool same = now == config_.inventory.jobs_folder;
+  config_.inventory.jobs_folder = std::move(now);
+  return folder_changed_ = folder_changed_ || !same;
 }
 
 bool Agent::fenced(const RunKey& key) const {

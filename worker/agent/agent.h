@@ -55,8 +55,9 @@ class Agent {
   void on_report_line(const RunKey& key, const ReportLine& line);
   void on_exit(const RunKey& key, Outcome outcome, const std::string& detail);
   void set_devices(std::vector<Device> devices);
-  // Which jobs folder is there now; true: another one than the scheduler was told of.
-  bool set_jobs_folder(const std::string& id);
+  // Looks which jobs folder is there. True: another one than the last hello named, so nothing
+  // starts before the next one.
+  bool jobs_folder_changed();
   void tick();
 
   // Messages to send, oldest first; the others wait. While the link is down only bounded news is
@@ -103,6 +104,7 @@ class Agent {
   std::deque<std::pair<int64_t, Millis>> unanswered_;  // heartbeats by number, with their times
   bool heartbeat_due_ = false;                         // a heartbeat should go out now
   bool devices_changed_ = false;
+  bool folder_changed_ = false;                        // since the last hello
   std::optional<std::map<RunKey, RunOrder>> desired_;  // none: not told since the start
   bool desired_is_current_ = false;                    // desired_ is of this connection
   std::map<RunKey, Run> runs_;

@@ -13,6 +13,8 @@ class Host {
  public:
   virtual ~Host() = default;
   virtual Millis boot_ms() const = 0;
+  // The id of the jobs folder that is there now; a mount may come and go. Empty: none.
+  virtual std::string jobs_folder() = 0;
   // Remembers, beyond this process, whose runs lie here.
   virtual void keep_cluster(const std::string& id) = 0;
 

@@ -12,6 +12,7 @@
 
 #include "core/base/log.h"
 #include "worker/contract/trainer_environment.h"
+#include "worker/runs/jobs_folder.h"
 #include "worker/runs/thread_dump.h"
 
 namespace llmctl::worker {
@@ -55,6 +56,10 @@ Result<std::unique_ptr<LocalHost>> LocalHost::open(LocalHostOptions options, con
 std::string LocalHost::cluster() const {
   std::string id = read_small_file(options_.work_dir / "cluster", 64).value_or("");
   return id.substr(0, id.find('\n'));
+}
+
+std::string LocalHost::jobs_folder() {
+  return jobs_folder_id(options_.jobs_dir);
 }
 
 void LocalHost::keep_cluster(const std::string& id) {

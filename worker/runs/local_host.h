@@ -15,7 +15,7 @@
 namespace llmctl::worker {
 
 struct LocalHostOptions {
-  std::filesystem::path work_dir;
+  std::filesystem::path work_dir, jobs_dir;
   std::string program;                   // this binary
   std::string trainer;                   // llmctl-trainer
   std::vector<std::string> environment;  // of this process, "NAME=value"
@@ -50,6 +50,7 @@ class LocalHost final : public Host {
   std::string cluster() const;  // as kept; empty: none was
 
   Millis boot_ms() const override { return clock_.boot_ms(); }
+  std::string jobs_folder() override;
   void keep_cluster(const std::string& id) override;
   Status start(const RunConfig& config, Millis lease_until_boot_ms) override;
   void renew_lease(const RunKey& run, Millis until_boot_ms) override;

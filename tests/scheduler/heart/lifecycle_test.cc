@@ -302,6 +302,24 @@ TEST(Lifecycle, ADeviceThatIsTooSmallSendsTheProbeToOneWithMore) {
   EXPECT_EQ(scene.state_of(id), JobState::failed) << "nothing has more";
 }
 
+// The answer of its probe came while the job was paused.
+TEST(Lifecycle, AResumedJobThatFitsNowhereFailsToo) {
+  Scene scene;
+  const WorkerId worker = scene.hello("w1");
+  const JobId id = scene.submit();
+  scene.tick();
+  scene.give(PauseInput{id});
+  RunStatus run = scene.run(id, 0);
+  run.phase = RunStatus::Phase::ended;
+  run.probes = {ProbeResult{8, Checkpointing::none, true, {}, 9 * kGiB, 0}};
+  scene.heartbeat(worker, {run});
+  ASSERT_EQ(scene.state_of(id), JobState::paused);
+  scene.give(ResumeInput{id});
+  scene.tick();
+  EXPECT_EQ(scene.state_of(id), JobState::failed);
+  EXPECT_EQ(scene.last_move[id].reason, Reason::does_not_fit);
+}
+
 TEST(Lifecycle, AMeasuredProfileServesTheNextJobWithoutAProbe) {
   Scene scene;
   scene.hello("w1");

@@ -22,9 +22,10 @@ class FakeHost final : public Host {
   std::map<RunKey, RunConfig> started;
   std::optional<Code> refuse_start;
   std::string refusal = "no such program";
-  std::string cluster;
+  std::string cluster, folder = "jobs";
 
   Millis boot_ms() const override { return now; }
+  std::string jobs_folder() override { return folder; }
   void keep_cluster(const std::string& id) override { cluster = id; }
   Status start(const RunConfig& config, Millis lease_until) override {
     if (refuse_start) return Error{*refuse_start, refusal, ""};
@@ -257,6 +258,21 @@ TEST_F(AgentTest, HoldsAtMostAsManyRunsAsOneMessageCanTellOf) {
   desire(orders);
   EXPECT_EQ(agent.runs().size(), static_cast<size_t>(limits::kRunsTold));
   EXPECT_TRUE(agent.runs().contains({JobId{limits::kRunsTold + 1}, Epoch{1}, 0}));
+}
+
+// A mount came, or went: what is written there now is not where the scheduler believes it to be.
+TEST_F(AgentTest, StartsNothingInAnotherFolderThanItHasTold) {
+  connect();
+  host.folder = "another";
+  desire({order(kRun)});
+  EXPECT_TRUE(asked().empty());
+  EXPECT_TRUE(agent.runs().empty());
+  EXPECT_TRUE(agent.jobs_folder_changed()) << "the loop hangs up";
+  agent.receive(Disconnected{""});
+  connect();
+  EXPECT_EQ(sent<Hello>().back().inventory.jobs_folder, "another");
+  desire({order(kRun)});
+  EXPECT_EQ(asked().size(), 1u);
 }
 
 TEST_F(AgentTest, HandsOutOnlyWhatTheLinkHasRoomFor) {
