@@ -27,16 +27,15 @@ std::unique_ptr<Model> make_model(const PreparedRun& run, Reporter& report) {
   const RunConfig& config = run.config;
   const JobSpec& spec = config.spec;
   return std::make_unique<Model>(
-      spec.model.config,
-      ModelOptions{.sequence_len = spec.sequence_len,
-                   .attention = attention_kind(config.plan.attention),
-                   .checkpointing = config.plan.gradient_checkpointing,
-                   .pulse = [&report] { report.pulse(); },
-                   .device = run.device,
-                   .number = activation_type(spec.precision),
-                   .offload = offloads_activations(spec.offload),
-                   .matrices = matrix_type(spec.precision, spec.master_weights),
-                   .pack_weights = config.plan.pack_weights});
+      spec.model.config, ModelOptions{.sequence_len = spec.sequence_len,
+                                      .attention = attention_kind(config.plan.attention),
+                                      .checkpointing = config.plan.gradient_checkpointing,
+                                      .pulse = [&report] { report.pulse(); },
+                                      .device = run.device,
+                                      .number = activation_type(spec.precision),
+                                      .offload = offloads_activations(spec.offload),
+                                      .matrices = matrix_type(spec.precision, spec.master_weights),
+                                      .pack_weights = config.plan.pack_weights});
 }
 
 // The weights before the first step: those of the model's directory, or random ones.
