@@ -257,6 +257,7 @@ TEST(Folder, AJobGoesOnOnlyWhereItsCheckpointsAre) {
   EXPECT_EQ(scene.job(id).attempt->grants[0].worker, shared);
 }
 
+// Else its ranks go on from different steps (LLaMA-Factory#655, detectron2#1732).
 TEST(Folder, AGangRunsInOneFolder) {
   Scene scene;
   scene.hello("w1", box_with("a", 1));

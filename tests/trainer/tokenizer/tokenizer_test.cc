@@ -1,6 +1,6 @@
 #include "trainer/tokenizer/tokenizer.h"
-#include "core/base/utf8.h"
 
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <random>
 
@@ -236,6 +236,27 @@ TEST(TokenizerFile, AcceptsMergesAsPairs) {
   const auto tokenizer = Tokenizer::parse(file.dump(), "t.json");
   ASSERT_TRUE(tokenizer.ok()) << tokenizer.error().message;
   EXPECT_EQ(encoded(*tokenizer, "abc"), std::vector<int32_t>{4});
+}
+
+// A word right behind an added token keeps the space that begins every piece of text
+// (llama.cpp#7049, where it lost it).
+TEST(Tokenizer, AWordBehindAnAddedTokenIsReadAsIfItStoodAlone) {
+  std::ifstream golden(LLMCTL_SOURCE_DIR
+                       "/tests/trainer/tokenizer/golden/sentencepiece.tokenizer.json");
+  json file = json::parse(golden);
+  const auto id = static_cast<int32_t>(file["model"]["vocab"].size());
+  file["added_tokens"].push_back({{"id", id},
+                                  {"content", "<|im_start|>"},
+                                  {"single_word", false},
+                                  {"lstrip", false},
+                                  {"rstrip", false},
+                                  {"normalized", false},
+                                  {"special", false}});
+  const auto tokenizer = Tokenizer::parse(file.dump(), "t.json");
+  ASSERT_TRUE(tokenizer.ok()) << tokenizer.error().message;
+  std::vector<int32_t> expected = encoded(*tokenizer, "user");
+  expected.insert(expected.begin(), id);
+  EXPECT_EQ(encoded(*tokenizer, "<|im_start|>user"), expected);
 }
 
 TEST(DecodeStream, NeverSplitsACharacter) {
