@@ -1,5 +1,6 @@
 #include "trainer/tokenizer/tokenizer.h"
 
+#include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <random>
@@ -244,7 +245,8 @@ TEST(Tokenizer, AWordBehindAnAddedTokenIsReadAsIfItStoodAlone) {
   std::ifstream golden(LLMCTL_SOURCE_DIR
                        "/tests/trainer/tokenizer/golden/sentencepiece.tokenizer.json");
   json file = json::parse(golden);
-  const auto id = static_cast<int32_t>(file["model"]["vocab"].size());
+  auto id = static_cast<int32_t>(file["model"]["vocab"].size());
+  for (const json& token : file["added_tokens"]) id = std::max(id, token["id"].get<int32_t>() + 1);
   file["added_tokens"].push_back({{"id", id},
                                   {"content", "<|im_start|>"},
                                   {"single_word", false},
