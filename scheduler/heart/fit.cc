@@ -125,7 +125,8 @@ std::string tightest(const std::vector<ProbeResult>& results,
   return "the smallest of " + std::to_string(results.size()) + " measured plans (micro-batch " +
          std::to_string(least.micro_batch_size) + checkpointing_text(least.gradient_checkpointing) +
          ") needs " + (least.oom ? "more than " : "") +
-         format_bytes(least.oom ? least.peak_bytes : with_headroom(least.peak_bytes, config)) +
+         format_bytes(least.oom ? std::max(least.peak_bytes, cap)
+                                : with_headroom(least.peak_bytes, config)) +
          "; the cap is " + format_bytes(cap);
 }
 

@@ -135,7 +135,9 @@ void measured(Turn& turn, const Ended& ended) {
 // the profile that all jobs of this shape are placed by.
 std::string nonsense(const std::vector<ProbeResult>& probes, Bytes cap) {
   for (const ProbeResult& result : probes) {
-    const bool peak = result.peak_bytes > 0 && (result.oom || result.peak_bytes <= cap);
+    // One that ran out with its first tensor has no peak.
+    const bool peak =
+        result.oom ? result.peak_bytes >= 0 : result.peak_bytes > 0 && result.peak_bytes <= cap;
     if (!peak || result.peak_bytes > kBytesMost) {
       return "a probe under a cap of " + format_bytes(cap) + " reports a peak of " +
              std::to_string(result.peak_bytes) + " bytes";

@@ -271,6 +271,23 @@ TEST(Lifecycle, AJobThatFitsNowhereFailsWithNumbers) {
   EXPECT_NE(scene.last_move[id].detail.find("9.0 GiB"), std::string::npos);
 }
 
+// The cap was below the first tensor.
+TEST(Lifecycle, AProbeThatRunsOutAtOnceIsNoNonsense) {
+  Scene scene;
+  const WorkerId worker = scene.hello("w1");
+  const JobId id = scene.submit();
+  scene.tick();
+  RunStatus run = scene.run(id, 0);
+  run.phase = RunStatus::Phase::ended;
+  run.outcome = Outcome::oom;
+  run.probes = {ProbeResult{8, Checkpointing::none, true, {}, 0, 0}};
+  scene.heartbeat(worker, {run});
+  EXPECT_EQ(scene.state_of(id), JobState::failed);
+  EXPECT_EQ(scene.last_move[id].reason, Reason::does_not_fit);
+  EXPECT_NE(scene.last_move[id].detail.find("needs more than 8.0 GiB"), std::string::npos)
+      << scene.last_move[id].detail;
+}
+
 TEST(Lifecycle, ADeviceThatIsTooSmallSendsTheProbeToOneWithMore) {
   Scene scene;
   Inventory busy = gpu_box(1, 24 * kGiB);
