@@ -211,7 +211,7 @@ resources: {ranks: 2}
 }
 
 // A probe that lies: the trainer is wrapped, and probes report a tenth of their peak. The run then
-// gets less memory than it needs, and runs out for real.
+// gets less memory than it needs, whichever plan it chose, and runs out for real.
 TEST(OutOfMemory, InARunBecomesASmallerPlan) {
   const testing::TestFolder folder("liar");
   const std::string liar = folder.path() / "trainer.sh";
@@ -225,7 +225,7 @@ TEST(OutOfMemory, InARunBecomesASmallerPlan) {
   Cluster cluster({"--cpu-memory", "4GiB", "--threads", "1", "--trainer", liar});
   std::ofstream(cluster.home() / "text.txt") << training_text(4000);
   const int64_t id = cluster.submit(cluster.write_job("oom", R"(name: oom
-model: {architecture: llama, hidden_size: 128, num_hidden_layers: 4, num_attention_heads: 4}
+model: {architecture: llama, hidden_size: 256, num_hidden_layers: 4, num_attention_heads: 4}
 datasets: [text.txt]
 tokenizer: bytes
 sequence_len: 256
