@@ -42,11 +42,13 @@ std::string clean(std::string_view text) {
   return out;
 }
 
-std::string clean_lines(std::string_view text) {
+std::string clean_lines(std::string_view text, std::string_view indent) {
   std::string out;
   for (size_t begin = 0; begin <= text.size();) {
     const size_t end = std::min(text.find('\n', begin), text.size());
-    out += (begin == 0 ? "" : "\n") + clean(text.substr(begin, end - begin));
+    out.append(begin == 0 ? "" : "\n")
+        .append(indent)
+        .append(clean(text.substr(begin, end - begin)));
     begin = end + 1;
   }
   return out;

@@ -12,10 +12,11 @@
 
 namespace llmctl {
 
-std::string clean(std::string_view text);        // one line; control characters and marks
-                                                 // that turn text around become '?'
-std::string clean_lines(std::string_view text);  // the same, line by line
-int columns_of(std::string_view text);           // code points; escape sequences must not be in it
+std::string clean(std::string_view text);  // one line; control characters and marks
+                                           // that turn text around become '?'
+// The same, line by line, each behind `indent`.
+std::string clean_lines(std::string_view text, std::string_view indent = "");
+int columns_of(std::string_view text);  // code points; escape sequences must not be in it
 std::string pad_right(std::string text, int columns);
 std::string pad_left(std::string text, int columns);
 // At most `columns` wide; a cut is shown by "…" ("~" without UTF-8).

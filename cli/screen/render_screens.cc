@@ -176,14 +176,7 @@ std::string data_text(const Progressed& progress) {
 
 std::string sample_text(const JobView& job) {
   if (!job.sample) return "";
-  std::string out = "Sample\n";
-  const std::string text = job.sample->prompt + job.sample->text;
-  for (size_t begin = 0; begin <= text.size();) {
-    const size_t end = std::min(text.find('\n', begin), text.size());
-    out += "  " + clean(text.substr(begin, end - begin)) + "\n";
-    begin = end + 1;
-  }
-  return out;
+  return "Sample\n" + clean_lines(job.sample->prompt + job.sample->text, "  ") + "\n";
 }
 
 static std::string timeline_text(const JobScreen& screen, const Terminal& terminal) {
